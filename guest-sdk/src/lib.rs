@@ -1,0 +1,1 @@
+//! Write Switchyard policies in Rust.

@@ -1,0 +1,14 @@
+//! What a policy may see, and what it may say.
+//!
+//! These are the host's own words for the records of `wit/policy.wit`. Views are
+//! borrowed for one call; decisions are values that the host checks and applies.
+//! Nothing here knows how a policy runs (`wasm`) or where bytes come from (`proxy`).
+
+mod plan;
+mod view;
+
+pub use plan::{
+    BodyPlan, Concurrency, Context, Descriptor, Edit, Failure, Hold, Hook, LinkPlan, Member, Outcome, Pin, Problem,
+    RequestPlan, ResponsePlan, Substitution, Trigger, Verdict,
+};
+pub use view::{Call, PoolView, RequestView, ResponseView};

@@ -1,0 +1,228 @@
+//! Decisions and the records that carry them; each mirrors one of `wit/policy.wit`.
+
+/// What the operator configured about a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// `snapshot::MemberId`.
+    pub id: String,
+    /// Affinity route; empty when unset.
+    pub route: String,
+    /// Hundredths.
+    pub weight: u32,
+    /// Lower sets are used up first.
+    pub lb_set: u32,
+    /// The operator's.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Which member serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Index into the last `members-changed`; the host checks it.
+    Member(u32),
+    /// Ask the next policy of the chain.
+    Abstain,
+    /// Answer 503.
+    Shed,
+}
+
+/// To what a session is tied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pin {
+    /// A member's route.
+    Route(String),
+    /// A member's id.
+    Member(String),
+    /// Consistent hash over the eligible members.
+    Key(u64),
+}
+
+/// A session's claim on a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Which one.
+    pub pin: Pin,
+    /// Refuse rather than move.
+    pub strict: bool,
+}
+
+/// A header change, as the policy gave it: unchecked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// Leave exactly one line of that name.
+    Set(String, Vec<u8>),
+    /// Add a line.
+    Append(String, Vec<u8>),
+    /// Remove all lines of that name.
+    Remove(String),
+    /// Replace the nth line of that name, counted before any edit of this plan.
+    ReplaceLine(String, u32, Vec<u8>),
+    /// Remove the nth line of that name, counted likewise.
+    RemoveLine(String, u32),
+}
+
+/// What a rewriter wants of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RequestPlan {
+    /// Path and query, `None` = unchanged.
+    pub path: Option<String>,
+    /// Host, `None` = unchanged.
+    pub authority: Option<String>,
+    /// In order.
+    pub headers: Vec<Edit>,
+}
+
+/// What a rewriter wants of a response.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResponsePlan {
+    /// `None` = unchanged.
+    pub status: Option<u16>,
+    /// In order.
+    pub headers: Vec<Edit>,
+    /// What happens to the body.
+    pub body: BodyPlan,
+}
+
+/// What happens to a response's body.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum BodyPlan {
+    /// Nothing.
+    #[default]
+    Pass,
+    /// Byte strings replaced, also across chunks.
+    Substitute(Vec<Substitution>),
+    /// Links in HTML.
+    Links(LinkPlan),
+    /// Through the guest's transformer.
+    Transform(Vec<u8>),
+}
+
+/// `from` becomes `to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Substitution {
+    /// Not empty.
+    pub from: Vec<u8>,
+    /// May be empty.
+    pub to: Vec<u8>,
+}
+
+/// How links in HTML are mapped.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LinkPlan {
+    /// URL prefixes; the first that matches at a boundary wins.
+    pub urls: Vec<Substitution>,
+    /// Inline scripts and event attributes too.
+    pub events: bool,
+}
+
+/// Why an exchange failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It did not.
+    None,
+    /// Connect refused.
+    Refused,
+    /// Connect took too long.
+    ConnectTimeout,
+    /// Connection reset or closed before the answer's head.
+    Reset,
+    /// No answer in time.
+    ResponseTimeout,
+    /// The answer broke the protocol.
+    Protocol,
+    /// The client left.
+    Cancelled,
+}
+
+/// One finished exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Of the members that `member` indexes.
+    pub revision: u64,
+    /// Index.
+    pub member: u32,
+    /// 0 where there was no answer.
+    pub status: u16,
+    /// Why it failed.
+    pub failure: Failure,
+    /// Microseconds; 0 on a kept connection.
+    pub connect_us: u32,
+    /// Microseconds from the request's first byte.
+    pub first_byte_us: u32,
+    /// Microseconds.
+    pub total_us: u32,
+    /// From the member.
+    pub bytes_in: u64,
+    /// To the member.
+    pub bytes_out: u64,
+}
+
+/// How many instances a policy wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concurrency {
+    /// One, calls serialised.
+    Exclusive,
+    /// One a worker.
+    Replicated,
+}
+
+/// A decision that can be triggered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// `affinity.locate`
+    Locate,
+    /// `affinity.bind`
+    Bind,
+    /// `rewriter.on-request`
+    OnRequest,
+    /// `rewriter.on-response`
+    OnResponse,
+}
+
+/// When a hook is worth calling. Names are lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trigger {
+    /// The request has this header.
+    RequestHeader(String),
+    /// The request has this cookie.
+    Cookie(String),
+    /// The request lacks this cookie.
+    AbsentCookie(String),
+    /// The path has this parameter.
+    PathParameter(String),
+    /// The response has this header.
+    ResponseHeader(String),
+    /// The response's media type starts with this.
+    ContentType(String),
+}
+
+/// What a policy needs under its configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Placement.
+    pub concurrency: Concurrency,
+    /// A hook without any is always called.
+    pub triggers: Vec<(Hook, Trigger)>,
+    /// 0 = never.
+    pub tick_ms: u32,
+}
+
+/// What is wrong with a policy's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// JSON pointer; empty = the whole.
+    pub at: String,
+    /// For the operator.
+    pub message: String,
+}
+
+/// Which instance this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// `tenant/route-or-pool`.
+    pub binding: String,
+    /// 0 .. replicas-1.
+    pub replica: u32,
+    /// 1 under `Exclusive`.
+    pub replicas: u32,
+}

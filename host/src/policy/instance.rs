@@ -1,0 +1,165 @@
+//! The seam between the host and whatever runs a policy.
+//!
+//! `wasm` implements these traits for components; tests implement them natively.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    decision::{Call, Context, Descriptor, Edit, Hold, Member, Outcome, Problem, RequestPlan, ResponsePlan, Verdict},
+    snapshot::PolicyLimits,
+};
+
+/// SHA-256 of a policy's file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}…", &self.to_string()[..12])
+    }
+}
+
+/// Why a call failed. Every one is the policy's own fault and its alone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// With the guest's backtrace, one frame a line.
+    #[error("trapped: {0}")]
+    Trap(String),
+    /// It used up its CPU budget.
+    #[error("ran longer than its deadline of {0:?}")]
+    Deadline(std::time::Duration),
+    /// It asked for more memory than it may have.
+    #[error("asked for more memory than its limit of {0} bytes")]
+    Memory(usize),
+    /// It called the host more often, or with more bytes, than one call may.
+    #[error("exceeded the host's limit on {0} a call")]
+    HostLimit(&'static str),
+    /// An earlier fault ended this instance.
+    #[error("the instance ended with an earlier fault")]
+    Ended,
+}
+
+/// Why a policy was not taken into service. The version in service stays.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not a component or core module of this contract; says what is wrong and what to do.
+    #[error("{0}")]
+    NotAPolicy(String),
+    /// Compiling it went over a bound.
+    #[error("{0}")]
+    Compile(String),
+    /// `describe` or `init` refused the configuration.
+    #[error("the configuration is refused: {}", problems(.0))]
+    Config(Vec<Problem>),
+    /// It failed while being tried.
+    #[error("{during}: {fault}")]
+    Faulted {
+        /// `describe`, `init`, `members-changed`, `restore`, a smoke call.
+        during: &'static str,
+        /// What happened.
+        fault: Fault,
+    },
+}
+
+fn problems(list: &[Problem]) -> String {
+    let one = |p: &Problem| match p.at.as_str() {
+        "" => p.message.clone(),
+        at => format!("{at}: {}", p.message),
+    };
+    list.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// Which interfaces a policy exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exports {
+    /// Decision 1.
+    pub balancer: bool,
+    /// Decision 2.
+    pub affinity: bool,
+    /// Decision 3.
+    pub rewriter: bool,
+    /// `members-changed`; a balancer always has it.
+    pub membership: bool,
+    /// `completed`.
+    pub observer: bool,
+    /// Streams bodies.
+    pub transformer: bool,
+    /// `tick`.
+    pub ticker: bool,
+    /// `save` and `restore`.
+    pub handoff: bool,
+}
+
+/// What an instance is given besides its configuration.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// For labels of logs and metrics.
+    pub tenant: Arc<str>,
+    /// The policy's name.
+    pub policy: Arc<str>,
+    /// Its bounds.
+    pub limits: PolicyLimits,
+    /// Seeds `entropy`.
+    pub seed: u64,
+}
+
+/// Turns bytes into a module. Slow; never called on a worker thread.
+pub trait Loader: Send + Sync {
+    /// Checks, compiles (or takes from the cache) and probes a `.wasm` file.
+    fn load(&self, name: &str, wasm: &[u8], limits: &PolicyLimits) -> Result<Arc<dyn Module>, Refusal>;
+}
+
+/// A compiled policy: code without state, shared by all its instances.
+pub trait Module: Send + Sync + fmt::Debug {
+    /// Of the file.
+    fn digest(&self) -> Digest;
+    /// Size of the file, bytes.
+    fn size(&self) -> usize;
+    /// What it can do.
+    fn exports(&self) -> Exports;
+    /// What it needs under `config` (JSON text).
+    fn describe(&self, config: &str, environment: &Environment) -> Result<Descriptor, Refusal>;
+    /// A fresh instance, `init` done.
+    fn instantiate(
+        &self,
+        config: &str,
+        context: &Context,
+        environment: &Environment,
+    ) -> Result<Box<dyn Instance>, Refusal>;
+}
+
+/// One running copy of a policy. After any fault it is `Ended` and must be replaced.
+pub trait Instance: Send {
+    /// Who is in the pool. `revision` only rises.
+    fn members_changed(&mut self, revision: u64, members: &[Member]) -> Result<(), Fault>;
+    /// Decision 1.
+    fn pick(&mut self, call: &Call<'_>, attempt: u32, state: u64) -> Result<Verdict, Fault>;
+    /// Decision 2, request to route.
+    fn locate(&mut self, call: &Call<'_>) -> Result<Option<Hold>, Fault>;
+    /// Decision 2, response to cookies.
+    fn bind(&mut self, call: &Call<'_>) -> Result<Vec<Edit>, Fault>;
+    /// Decision 3, request.
+    fn on_request(&mut self, call: &Call<'_>) -> Result<RequestPlan, Fault>;
+    /// Decision 3, response.
+    fn on_response(&mut self, call: &Call<'_>) -> Result<ResponsePlan, Fault>;
+    /// Feedback.
+    fn completed(&mut self, batch: &[Outcome]) -> Result<(), Fault>;
+    /// The clock struck.
+    fn tick(&mut self) -> Result<(), Fault>;
+    /// State for the next version.
+    fn save(&mut self) -> Result<Vec<u8>, Fault>;
+    /// State of the version before; `Ok(Err(why))` = it starts cold.
+    fn restore(&mut self, previous: &Digest, states: &[Vec<u8>]) -> Result<Result<(), String>, Fault>;
+    /// A body stream opened with `seed`, in an instance of its own.
+    fn open_body(&mut self, seed: &[u8]) -> Result<(), Fault>;
+    /// One chunk through the open body stream.
+    fn write_body(&mut self, chunk: &[u8]) -> Result<Vec<u8>, Fault>;
+    /// What is left at the end of the stream.
+    fn finish_body(&mut self) -> Result<Vec<u8>, Fault>;
+}

@@ -1,0 +1,70 @@
+//! Which policies there are and what they may use.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde_json::Value;
+
+/// One use of a policy: which, and configured how.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PolicyRef {
+    /// `byrequests`, `bytraffic`, `bybusyness`, `jsessionid` or `reverse`, with the configuration the host makes for it.
+    BuiltIn {
+        /// Its name.
+        name: &'static str,
+        /// Its configuration, see the policy's README.
+        config: Value,
+    },
+    /// `policy:<name>`: a key into `Snapshot::policies`, which holds the configuration.
+    Named(String),
+}
+
+/// A policy of the operator's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicySource {
+    /// Its name, without `policy:`.
+    pub name: String,
+    /// Absolute path of the `.wasm` file; watched.
+    pub source: PathBuf,
+    /// Given to `describe` and `init` as JSON text.
+    pub config: Value,
+    /// What a failing call becomes.
+    pub on_error: OnError,
+    /// Limits of its own.
+    pub limits: PolicyLimits,
+}
+
+/// What the request gets where a policy failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    /// The built-in of the same kind (a rewriter passes the answer on unchanged).
+    BuiltIn,
+    /// The version before, else the built-in.
+    Previous,
+    /// 503 (a rewriter: 502).
+    Refuse,
+}
+
+/// What a policy may use. Every bound has its reason in `docs/security.md`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyLimits {
+    /// CPU time of one decision.
+    pub deadline: Duration,
+    /// CPU time of `describe`, `init`, `restore` and `members-changed`, off the request's path.
+    pub init_deadline: Duration,
+    /// Linear memory of one instance, bytes.
+    pub memory: usize,
+    /// Size of the `.wasm` file, bytes.
+    pub module_size: usize,
+    /// CPU time of compiling it.
+    pub compile_time: Duration,
+    /// Memory of compiling it, bytes.
+    pub compile_memory: usize,
+    /// Log bytes a second and instance; more are dropped and counted.
+    pub log_bytes: u32,
+    /// Failures within `failure_window` that quarantine it.
+    pub failures: u32,
+    /// See `failures`.
+    pub failure_window: Duration,
+    /// How long a quarantine lasts before a probation.
+    pub quarantine: Duration,
+}
