@@ -1,0 +1,298 @@
+//! Header fields in one arena.
+//!
+//! A head's field lines live in one byte buffer, in order, with their case as
+//! sent; a line is four numbers. Adding a field appends to the buffer, so a
+//! request costs no allocation a field, and a connection reuses both vectors.
+
+use std::ops::Range;
+
+/// Field lines in the order they were sent or added. Names compare without case.
+#[derive(Debug, Default, Clone)]
+pub struct Fields {
+    arena: Vec<u8>,
+    lines: Vec<Slot>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    name: (u32, u32),
+    value: (u32, u32),
+}
+
+/// One field line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// As sent.
+    pub name: &'a str,
+    /// Without blanks around it.
+    pub value: &'a [u8],
+}
+
+impl Fields {
+    /// None, without allocating.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets all lines and keeps the memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.lines.clear();
+    }
+
+    /// Number of lines.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are no lines.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// All lines in order.
+    pub fn iter(&self) -> impl Iterator<Item = Line<'_>> {
+        self.lines.iter().map(|slot| self.line(slot))
+    }
+
+    /// The first value of `name`.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.all(name).next()
+    }
+
+    /// Every value of `name`, in order.
+    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.lines
+            .iter()
+            .filter(move |slot| self.is_named(slot, name))
+            .map(|slot| self.bytes(slot.value))
+    }
+
+    /// The value of `name` where there is exactly one line of it, as text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.get(name)?).ok()
+    }
+
+    /// Whether any line has `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.lines.iter().any(|slot| self.is_named(slot, name))
+    }
+
+    /// Whether a list-valued field has `token`, compared without case.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.tokens(name)
+            .any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// The comma-separated elements of every line of `name`, trimmed, empty ones left out.
+    pub fn tokens<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.all(name)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .map(|token| token.trim_ascii())
+            .filter(|token| !token.is_empty())
+    }
+
+    /// Adds a line at the end. The caller has checked name and value.
+    pub fn push(&mut self, name: &str, value: &[u8]) {
+        let name = self.keep(name.as_bytes());
+        let value = self.keep(value);
+        self.lines.push(Slot { name, value });
+    }
+
+    /// Adds a line made by `write` at the end.
+    pub fn push_with(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        let name = self.keep(name.as_bytes());
+        let start = self.arena.len();
+        write(&mut self.arena);
+        self.lines.push(Slot {
+            name,
+            value: (start as u32, self.arena.len() as u32),
+        });
+    }
+
+    /// Leaves exactly one line of `name`: the first keeps its place, or it is added.
+    pub fn set(&mut self, name: &str, value: &[u8]) {
+        match self.lines.iter().position(|slot| self.is_named(slot, name)) {
+            None => self.push(name, value),
+            Some(first) => {
+                self.lines[first].value = self.keep(value);
+                let kept = self.lines[first].value;
+                self.retain_slots(|fields, slot| {
+                    slot.value == kept || !fields.is_named(slot, name)
+                });
+            }
+        }
+    }
+
+    /// Removes every line of `name`.
+    pub fn remove(&mut self, name: &str) {
+        self.retain_slots(|fields, slot| !fields.is_named(slot, name));
+    }
+
+    /// Keeps the lines for which `keep` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(Line<'_>) -> bool) {
+        self.retain_slots(|fields, slot| keep(fields.line(slot)));
+    }
+
+    /// Where the lines of `name` stand, for [`Fields::replace_at`] and [`Fields::remove_at`].
+    pub fn positions(&self, name: &str) -> Vec<usize> {
+        (0..self.lines.len())
+            .filter(|&at| self.is_named(&self.lines[at], name))
+            .collect()
+    }
+
+    /// Gives the line at `position` another value.
+    pub fn replace_at(&mut self, position: usize, value: &[u8]) {
+        self.lines[position].value = self.keep(value);
+    }
+
+    /// Removes the lines at these positions.
+    pub fn remove_at(&mut self, positions: &[usize]) {
+        let mut at = 0;
+        self.lines.retain(|_| {
+            at += 1;
+            !positions.contains(&(at - 1))
+        });
+    }
+
+    /// Takes over one parsed line whose bytes lie in `head` at the given ranges.
+    pub(super) fn adopt(&mut self, base: usize, name: Range<usize>, value: Range<usize>) {
+        let at = |range: Range<usize>| ((base + range.start) as u32, (base + range.end) as u32);
+        self.lines.push(Slot {
+            name: at(name),
+            value: at(value),
+        });
+    }
+
+    /// Copies a whole head into the arena and says where it begins there.
+    pub(super) fn adopt_head(&mut self, head: &[u8]) -> usize {
+        let base = self.arena.len();
+        self.arena.extend_from_slice(head);
+        base
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> (u32, u32) {
+        let start = self.arena.len() as u32;
+        self.arena.extend_from_slice(bytes);
+        (start, self.arena.len() as u32)
+    }
+
+    fn bytes(&self, at: (u32, u32)) -> &[u8] {
+        &self.arena[at.0 as usize..at.1 as usize]
+    }
+
+    fn line(&self, slot: &Slot) -> Line<'_> {
+        // A name is a token or a literal of ours, so it is ASCII; an empty name could only follow a bug here.
+        Line {
+            name: std::str::from_utf8(self.bytes(slot.name)).unwrap_or_default(),
+            value: self.bytes(slot.value),
+        }
+    }
+
+    fn is_named(&self, slot: &Slot, name: &str) -> bool {
+        (slot.name.1 - slot.name.0) as usize == name.len()
+            && self.bytes(slot.name).eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    fn retain_slots(&mut self, mut keep: impl FnMut(&Fields, &Slot) -> bool) {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.retain(|slot| keep(self, slot));
+        self.lines = lines;
+    }
+}
+
+/// RFC 9110 5.6.2.
+pub fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&byte| TOKEN[byte as usize])
+}
+
+/// Whether `value` may stand in a field: no controls but tab (RFC 9110 5.5).
+pub fn is_legal_value(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
+}
+
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric()
+            || matches!(
+                b,
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
+            );
+        byte += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(lines: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::new();
+        lines
+            .iter()
+            .for_each(|(name, value)| fields.push(name, value.as_bytes()));
+        fields
+    }
+
+    fn dump(fields: &Fields) -> String {
+        fields
+            .iter()
+            .map(|l| format!("{}={};", l.name, String::from_utf8_lossy(l.value)))
+            .collect()
+    }
+
+    #[test]
+    fn names_compare_without_case_and_keep_their_own() {
+        let fields = fields(&[("Set-Cookie", "a"), ("set-cookie", "b"), ("X", "c")]);
+        assert_eq!(fields.all("SET-COOKIE").collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(dump(&fields), "Set-Cookie=a;set-cookie=b;X=c;");
+    }
+
+    #[test]
+    fn set_leaves_one_line_in_the_first_ones_place() {
+        let mut fields = fields(&[("A", "1"), ("B", "2"), ("a", "3")]);
+        fields.set("a", b"9");
+        assert_eq!(dump(&fields), "A=9;B=2;");
+        fields.set("c", b"4");
+        assert_eq!(dump(&fields), "A=9;B=2;c=4;");
+        fields.remove("A");
+        assert_eq!(dump(&fields), "B=2;c=4;");
+    }
+
+    #[test]
+    fn lines_are_replaced_and_removed_by_position() {
+        let mut fields = fields(&[("s", "1"), ("x", "2"), ("s", "3"), ("s", "4")]);
+        let at = fields.positions("s");
+        assert_eq!(at, [0, 2, 3]);
+        fields.replace_at(at[1], b"three");
+        fields.remove_at(&[at[0], at[2]]);
+        assert_eq!(dump(&fields), "x=2;s=three;");
+    }
+
+    #[test]
+    fn tokens_are_split_trimmed_and_compared_without_case() {
+        let fields = fields(&[("Connection", "close , X-A"), ("connection", ",Upgrade")]);
+        assert!(fields.has_token("connection", "upgrade"));
+        assert_eq!(fields.tokens("connection").count(), 3);
+        assert!(!fields.has_token("connection", "x"));
+    }
+}
