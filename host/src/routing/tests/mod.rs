@@ -1,0 +1,4 @@
+//! What the parts of routing do together.
+
+mod paths;
+mod refused;
