@@ -2,5 +2,6 @@
 
 pub mod decision;
 pub mod policy;
+pub mod response;
 pub mod routing;
 pub mod snapshot;
