@@ -3,4 +3,6 @@
 pub mod decision;
 pub mod http1;
 pub mod policy;
+pub mod response;
+pub mod routing;
 pub mod snapshot;

@@ -1,0 +1,27 @@
+//! Where a request leads: authority, canonical path, vhost, route, access.
+//!
+//! Pure logic over the snapshot: no I/O, no clock. Everything a client wrote is
+//! read exactly once here, into [`Authority`] and [`CanonicalPath`]; routes, access
+//! rules, file names and the path that is sent on all come from that one reading,
+//! and what could be read in two ways is refused. [`Table`] is compiled when a
+//! generation is linked and answers without walking all vhosts or routes.
+
+mod authority;
+mod decode;
+mod error;
+mod hosts;
+mod parse;
+mod path;
+mod redirect;
+mod routes;
+mod table;
+
+pub use authority::Authority;
+pub use error::{TableError, TargetError};
+pub use hosts::HostMatch;
+pub use path::CanonicalPath;
+pub use redirect::redirect_location;
+pub use table::{Found, Table, Target};
+
+#[cfg(test)]
+mod tests;
