@@ -2,6 +2,7 @@
 
 pub mod decision;
 pub mod http1;
+pub mod members;
 pub mod policy;
 pub mod response;
 pub mod routing;

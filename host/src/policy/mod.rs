@@ -1,6 +1,25 @@
 //! Policies as the gateway sees them: a trait that `wasm` implements, and what the
 //! host does around every call (placement, fallback, quarantine, history).
+//!
+//! A [`Binding`] is a policy in service. A [`Selector`] asks the bindings of one
+//! balancer who serves a request, and checks what they say. Rewriters and session
+//! cookies are asked of their bindings one by one.
 
+mod background;
+mod binding;
+mod columns;
 mod instance;
+mod observer;
+mod pin;
+mod rewriter;
+mod selector;
+mod slot;
+mod standing;
+mod tried;
+mod trigger;
 
+pub use background::{Background, BackgroundThread, Job};
+pub use binding::{Binding, BindingParts, BindingStatus, LastError};
 pub use instance::{Digest, Environment, Exports, Fault, Instance, Loader, Module, Refusal};
+pub use selector::{Attempt, Chosen, Decider, Refused, Selector, Session};
+pub use standing::StandingWord;

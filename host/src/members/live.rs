@@ -1,0 +1,68 @@
+//! All pools, by balancer.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex},
+};
+
+use super::{Clock, Pool, signal::locked};
+use crate::snapshot::Balancer;
+
+/// Live state of all balancers. Made once, outlives every reload.
+#[derive(Debug)]
+pub struct Live {
+    clock: Clock,
+    workers: usize,
+    pools: Mutex<BTreeMap<String, Arc<Pool>>>,
+}
+
+impl Live {
+    /// No pools yet. `workers` = threads that serve requests.
+    pub fn new(clock: Clock, workers: usize) -> Self {
+        Self {
+            clock,
+            workers: workers.max(1),
+            pools: Mutex::default(),
+        }
+    }
+
+    /// Reads the time that all live state is kept in.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The pool of that name, made with this configuration if there was none. An existing one
+    /// is not changed: a reload that fails later must leave everything as it was.
+    pub fn prepare(&self, balancer: &Arc<Balancer>) -> Arc<Pool> {
+        let mut pools = locked(&self.pools);
+        let make = || Arc::new(Pool::new(balancer, self.clock, self.workers));
+        let pool = pools.entry(balancer.name.clone()).or_insert_with(make);
+        Arc::clone(pool)
+    }
+
+    /// Adopts a new configuration in every pool and forgets pools that are not in it. Requests
+    /// under way keep what they hold.
+    pub fn publish<'a>(&self, balancers: impl IntoIterator<Item = &'a Arc<Balancer>>) {
+        let mut kept = HashSet::new();
+        for balancer in balancers {
+            self.prepare(balancer).adopt(Arc::clone(balancer));
+            kept.insert(balancer.name.as_str());
+        }
+        let mut gone = Vec::new();
+        locked(&self.pools).retain(|name, pool| {
+            let keep = kept.contains(name.as_str());
+            if !keep {
+                gone.push(Arc::clone(pool));
+            }
+            keep
+        });
+        for pool in gone {
+            pool.close_idle();
+        }
+    }
+
+    /// All pools, by name.
+    pub fn pools(&self) -> Vec<Arc<Pool>> {
+        locked(&self.pools).values().cloned().collect()
+    }
+}

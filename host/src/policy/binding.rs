@@ -1,0 +1,454 @@
+//! A policy in service: its instances, who gets them, and what happens when they fail.
+//!
+//! Under `exclusive` all workers share one instance and take turns; under
+//! `replicated` each has its own. A fault empties the slot it happened in, and a
+//! background job fills it again; meanwhile callers get [`Unanswered`] and turn to
+//! their fallback. What the fallback is, `selector` and `rewriter` know.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use tracing::{error, info, warn};
+
+use super::{
+    Background, Digest, Environment, Exports, Fault, Instance, Module, Refusal, StandingWord,
+    slot::{Slot, Turn},
+    standing::{Consequence, Standing},
+    trigger::Triggers,
+};
+use crate::{
+    decision::{Concurrency, Context, Descriptor, Hook},
+    members::{Clock, Follower, Pool, PoolMembers, locked},
+    snapshot::OnError,
+};
+
+/// What a binding is made of.
+#[derive(Clone)]
+pub struct BindingParts {
+    /// The policy's name.
+    pub policy: Arc<str>,
+    /// Its code.
+    pub module: Arc<dyn Module>,
+    /// JSON text.
+    pub config: Arc<str>,
+    /// `tenant/route-or-pool`.
+    pub binding: String,
+    /// For its instances.
+    pub environment: Environment,
+    /// What a failing call becomes.
+    pub on_error: OnError,
+    /// Whose members it is told of; balancers need one.
+    pub pool: Option<Arc<Pool>>,
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// Reads time.
+    pub clock: Clock,
+    /// Rebuilds instances.
+    pub background: Arc<dyn Background>,
+}
+
+/// A policy, a configuration and (for balancers) a pool, in service.
+pub struct Binding {
+    me: Weak<Self>,
+    parts: BindingParts,
+    digest: Digest,
+    descriptor: Descriptor,
+    exports: Exports,
+    pub(super) triggers: HookTriggers,
+    pub(super) slots: Box<[Slot]>,
+    /// `Standing::word` is not `Quarantined`; readable without its lock.
+    open: AtomicBool,
+    standing: Mutex<Standing>,
+    faults: AtomicU64,
+    overruled: AtomicU64,
+    last_error: Mutex<Option<LastError>>,
+    previous: ArcSwapOption<Self>,
+    pub(super) outcomes: super::observer::Outcomes,
+}
+
+/// The triggers of each hook.
+pub(super) struct HookTriggers {
+    pub locate: Triggers,
+    pub bind: Triggers,
+    pub on_request: Triggers,
+    pub on_response: Triggers,
+}
+
+/// A policy gave no answer; the fallback has to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// The call failed.
+    Faulted,
+    /// An earlier one did, and the instance is not replaced yet or in quarantine.
+    OutOfService,
+}
+
+/// The latest thing that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+    /// For the operator.
+    pub what: String,
+}
+
+/// What `switchyard status` tells of a binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindingStatus {
+    /// The policy's name.
+    pub policy: Arc<str>,
+    /// Of its file.
+    pub digest: Digest,
+    /// `tenant/route-or-pool`.
+    pub binding: String,
+    /// How its instances are placed.
+    pub placement: Concurrency,
+    /// Instances there should be.
+    pub instances: usize,
+    /// In service, in quarantine or on probation.
+    pub standing: StandingWord,
+    /// Calls so far.
+    pub calls: u64,
+    /// Calls and rebuilds that failed.
+    pub faults: u64,
+    /// Verdicts the host did not follow: out of range, unusable or already tried.
+    pub overruled: u64,
+    /// The latest fault.
+    pub last_error: Option<LastError>,
+    /// Time in calls, estimated from samples.
+    pub call_time: Duration,
+}
+
+impl Binding {
+    /// Makes every instance (describe, init). Slow: off the workers. [`Self::enter_service`] comes next.
+    pub fn prepare(parts: BindingParts) -> Result<Arc<Self>, Refusal> {
+        let descriptor = parts.module.describe(&parts.config, &parts.environment)?;
+        let replicas = match descriptor.concurrency {
+            Concurrency::Exclusive => 1,
+            Concurrency::Replicated => parts.workers.max(1),
+        };
+        let slots: Result<Vec<_>, _> = (0..replicas)
+            .map(|replica| instance(&parts, replica, replicas).map(Slot::new))
+            .collect();
+        let slots = slots?.into_boxed_slice();
+        let of = |hook| Triggers::of(hook, &descriptor.triggers);
+        let triggers = HookTriggers {
+            locate: of(Hook::Locate),
+            bind: of(Hook::Bind),
+            on_request: of(Hook::OnRequest),
+            on_response: of(Hook::OnResponse),
+        };
+        Ok(Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            digest: parts.module.digest(),
+            exports: parts.module.exports(),
+            triggers,
+            descriptor,
+            slots,
+            open: AtomicBool::new(true),
+            standing: Mutex::new(Standing::new()),
+            faults: AtomicU64::new(0),
+            overruled: AtomicU64::new(0),
+            last_error: Mutex::default(),
+            previous: ArcSwapOption::empty(),
+            outcomes: super::observer::Outcomes::default(),
+            parts,
+        }))
+    }
+
+    /// Takes the predecessor's state over where both can (save, restore), tells every instance the
+    /// members, and starts its ticks. The predecessor stays warm as [`Self::previous`]; its own is
+    /// let go. Off the workers.
+    pub fn enter_service(&self, predecessor: Option<&Arc<Self>>) -> Result<(), Refusal> {
+        let states = predecessor.map(|p| (p.digest, p.save()));
+        for slot in &self.slots {
+            let mut seat = slot.enter_blocking();
+            let Some(mut turn) = seat.turn() else {
+                continue;
+            };
+            if let Some((digest, states)) = &states
+                && self.exports.handoff
+                && !states.is_empty()
+            {
+                let restored = turn.instance.restore(digest, states);
+                if let Err(why) = restored.map_err(refused("restore"))? {
+                    info!(policy = %self.parts.policy, why, "Policy starts cold");
+                }
+            }
+            if let Some(members) = self.members() {
+                turn.know(&members).map_err(refused("members-changed"))?;
+            }
+        }
+        if let Some(predecessor) = predecessor {
+            predecessor.previous.store(None);
+            self.previous.store(Some(Arc::clone(predecessor)));
+        }
+        if self.exports.membership
+            && let Some(pool) = &self.parts.pool
+        {
+            let me: Weak<dyn Follower> = self.me.clone();
+            pool.follow(me);
+        }
+        self.start_ticks();
+        Ok(())
+    }
+
+    fn save(&self) -> Vec<Vec<u8>> {
+        if !self.exports.handoff || !self.is_open() {
+            return Vec::new();
+        }
+        let mut states = Vec::with_capacity(self.slots.len());
+        for (index, slot) in self.slots.iter().enumerate() {
+            let mut seat = slot.enter_blocking();
+            let Some(turn) = seat.turn() else {
+                continue;
+            };
+            match turn.instance.save() {
+                Ok(state) => states.push(state),
+                Err(fault) => {
+                    seat.instance = None;
+                    drop(seat);
+                    self.faulted(index, "save", &fault);
+                }
+            }
+        }
+        states
+    }
+
+    /// The policy's name.
+    pub fn policy(&self) -> &Arc<str> {
+        &self.parts.policy
+    }
+
+    /// Of its file.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What it asked for.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// What it can do.
+    pub fn exports(&self) -> Exports {
+        self.exports
+    }
+
+    /// What a failing call becomes.
+    pub fn on_error(&self) -> OnError {
+        self.parts.on_error
+    }
+
+    /// The version before, while it is kept warm.
+    pub fn previous(&self) -> Option<Arc<Self>> {
+        self.previous.load_full()
+    }
+
+    /// For `switchyard status`.
+    pub fn status(&self) -> BindingStatus {
+        BindingStatus {
+            policy: Arc::clone(&self.parts.policy),
+            digest: self.digest,
+            binding: self.parts.binding.clone(),
+            placement: self.descriptor.concurrency,
+            instances: self.slots.len(),
+            standing: locked(&self.standing).word(self.parts.clock.now()),
+            calls: self.slots.iter().map(Slot::calls).sum(),
+            faults: self.faults.load(Ordering::Relaxed),
+            overruled: self.overruled.load(Ordering::Relaxed),
+            last_error: locked(&self.last_error).clone(),
+            call_time: self.slots.iter().map(Slot::time).sum(),
+        }
+    }
+
+    /// Gives the caller a turn at the worker's instance. A fault empties the slot.
+    pub(super) async fn call<T>(
+        &self,
+        worker: usize,
+        during: &'static str,
+        ask: impl FnOnce(&mut Turn<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Unanswered> {
+        if !self.is_open() {
+            return Err(Unanswered::OutOfService);
+        }
+        let index = worker % self.slots.len();
+        let slot = &self.slots[index];
+        let mut seat = slot.enter().await;
+        let mut turn = seat.turn().ok_or(Unanswered::OutOfService)?;
+        match slot.timed(|| ask(&mut turn)) {
+            Ok(value) => Ok(value),
+            Err(fault) => {
+                let ended = seat.instance.take();
+                drop(seat);
+                drop(ended);
+                self.faulted(index, during, &fault);
+                Err(Unanswered::Faulted)
+            }
+        }
+    }
+
+    /// Its pool's members, if it wants to know them.
+    fn members(&self) -> Option<Arc<PoolMembers>> {
+        let pool = self.parts.pool.as_ref()?;
+        self.exports.membership.then(|| pool.current())
+    }
+
+    /// Tells the instance its pool's members, unless it knows them.
+    pub(super) fn inform(&self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match &self.parts.pool {
+            Some(pool) if self.exports.membership && *turn.revision < pool.revision() => turn.know(&pool.current()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a verdict that the host did not follow.
+    pub(super) fn overrule(&self) {
+        self.overruled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.parts.clock
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Notes a fault whose instance has been taken out of its slot already.
+    pub(super) fn faulted(&self, slot: usize, during: &'static str, fault: &Fault) {
+        self.failed(slot, format!("{during}: {fault}"));
+    }
+
+    fn failed(&self, slot: usize, what: String) {
+        self.faults.fetch_add(1, Ordering::Relaxed);
+        let consequence = {
+            let mut standing = locked(&self.standing);
+            let consequence = standing.fault(self.parts.clock.now(), &self.parts.environment.limits);
+            if matches!(consequence, Consequence::Quarantine(_)) {
+                self.open.store(false, Ordering::Release);
+            }
+            consequence
+        };
+        let (policy, digest, binding) = (&self.parts.policy, self.digest, &self.parts.binding);
+        match consequence {
+            Consequence::Nothing => warn!(%policy, ?digest, binding, cause = what, "Policy failed"),
+            Consequence::Rebuild(delay) => {
+                warn!(%policy, ?digest, binding, cause = what, ?delay, "Policy failed; using fallback");
+                self.later(delay, move |binding| binding.rebuild(slot));
+            }
+            Consequence::Quarantine(lasts) => {
+                error!(%policy, ?digest, binding, cause = what, ?lasts, "Policy keeps failing; quarantined");
+                self.later(lasts, Self::release);
+            }
+        }
+        *locked(&self.last_error) = Some(LastError {
+            at_ms: Clock::wall_ms(),
+            what,
+        });
+    }
+
+    /// Runs `job` in the background, unless the binding is gone by then.
+    pub(super) fn later(&self, delay: Duration, job: impl FnOnce(&Self) + Send + 'static) {
+        let me = Weak::clone(&self.me);
+        let job = move || {
+            if let Some(binding) = me.upgrade() {
+                job(&binding);
+            }
+        };
+        self.parts.background.after(delay, Box::new(job));
+    }
+
+    /// An instance beside those in service, for one body.
+    pub(super) fn extra_instance(&self) -> Result<Box<dyn Instance>, Refusal> {
+        instance(&self.parts, 0, self.slots.len())
+    }
+
+    fn release(&self) {
+        locked(&self.standing).released(self.parts.clock.now(), &self.parts.environment.limits);
+        self.open.store(true, Ordering::Release);
+        info!(policy = %self.parts.policy, binding = self.parts.binding, "Policy is on probation");
+        for slot in 0..self.slots.len() {
+            self.rebuild(slot);
+        }
+    }
+
+    fn rebuild(&self, slot: usize) {
+        if !self.is_open() || self.slots[slot].enter_blocking().instance.is_some() {
+            return;
+        }
+        match self.rebuilt(slot) {
+            Ok((instance, revision)) => {
+                let mut seat = self.slots[slot].enter_blocking();
+                seat.instance = Some(instance);
+                seat.revision = revision;
+                drop(seat);
+                info!(policy = %self.parts.policy, binding = self.parts.binding, "Policy is back in service");
+            }
+            Err(refusal) => self.failed(slot, format!("rebuild: {refusal}")),
+        }
+    }
+
+    fn rebuilt(&self, slot: usize) -> Result<(Box<dyn Instance>, u64), Refusal> {
+        let mut instance = instance(&self.parts, slot, self.slots.len())?;
+        let mut revision = 0;
+        if let Some(members) = self.members() {
+            let mut turn = Turn {
+                instance: instance.as_mut(),
+                revision: &mut revision,
+            };
+            turn.know(&members).map_err(refused("members-changed"))?;
+        }
+        Ok((instance, revision))
+    }
+}
+
+impl Follower for Binding {
+    fn members_changed(&self, members: &Arc<PoolMembers>) {
+        for (index, slot) in self.slots.iter().enumerate() {
+            // Whoever is in there, or comes next, is told before its own call.
+            let Some(mut seat) = slot.try_enter() else {
+                continue;
+            };
+            let told = seat.turn().map_or(Ok(()), |mut turn| turn.know(members));
+            if let Err(fault) = told {
+                seat.instance = None;
+                drop(seat);
+                self.faulted(index, "members-changed", &fault);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Binding")
+            .field("policy", &self.parts.policy)
+            .field("digest", &self.digest)
+            .field("binding", &self.parts.binding)
+            .finish_non_exhaustive()
+    }
+}
+
+fn refused(during: &'static str) -> impl Fn(Fault) -> Refusal {
+    move |fault| Refusal::Faulted { during, fault }
+}
+
+fn instance(parts: &BindingParts, replica: usize, replicas: usize) -> Result<Box<dyn Instance>, Refusal> {
+    let context = Context {
+        binding: parts.binding.clone(),
+        replica: replica as u32,
+        replicas: replicas as u32,
+    };
+    let mut environment = parts.environment.clone();
+    // Replicas must not make the same random choices.
+    environment.seed = environment.seed.wrapping_add(replica as u64);
+    parts.module.instantiate(&parts.config, &context, &environment)
+}

@@ -1,0 +1,366 @@
+//! Who serves a request.
+//!
+//! In order: the session's pin; the one trial that a blocked member is due; the
+//! chain of policies; the built-in policy; a plain rotation of the host's own. What
+//! a policy says is checked against the facts it was asked with, and the chosen
+//! member counts as busy before the next caller gets its turn.
+
+use std::{fmt, sync::Arc};
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Binding, Digest,
+    binding::Unanswered,
+    columns::Columns,
+    pin::{self, Pinned},
+    tried::TriedView,
+};
+use crate::{
+    decision::{Call, Hold, RequestView, Verdict},
+    members::{Clock, Facts, InFlight, Pool},
+    snapshot::{MemberId, OnError},
+};
+
+/// Chooses members of one pool.
+#[derive(Debug)]
+pub struct Selector {
+    /// Whose members.
+    pub pool: Arc<Pool>,
+    /// Asked in order; each may abstain.
+    pub chain: Vec<Arc<Binding>>,
+    /// Finds and makes sessions.
+    pub affinity: Option<Arc<Binding>>,
+    /// The built-in `byrequests`, asked where the chain has no answer.
+    pub last_resort: Option<Arc<Binding>>,
+}
+
+/// A member, chosen and already counted as busy.
+#[derive(Debug)]
+pub struct Chosen {
+    /// Holds members, index, settings and live state.
+    pub in_flight: InFlight,
+    /// Who chose it.
+    pub decided_by: Decider,
+    /// Chosen for its session.
+    pub pinned: bool,
+    /// The session could not be kept where it was.
+    pub moved: bool,
+}
+
+/// Who chose a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decider {
+    /// A policy.
+    Policy {
+        /// Its name.
+        name: Arc<str>,
+        /// The version that decided.
+        digest: Digest,
+    },
+    /// The session's pin.
+    Pin,
+    /// The host, for a blocked member's trial.
+    Trial,
+    /// The host, for want of an answer from any policy.
+    Rotation,
+}
+
+impl Decider {
+    /// For logs.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Policy { name, .. } => name,
+            Self::Pin => "pin",
+            Self::Trial => "trial",
+            Self::Rotation => "rotation",
+        }
+    }
+
+    /// The version that decided; `None` where the host did.
+    pub fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Policy { digest, .. } => Some(*digest),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Decider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why nobody serves, or why an exchange may not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No member is usable.
+    #[error("no member is usable")]
+    NobodyUsable,
+    /// The session may not leave its member, which is not usable.
+    #[error("the session's member is not usable and the session may not move")]
+    StickyUnusable,
+    /// A policy said so.
+    #[error("a policy sheds load")]
+    Shed,
+    /// A policy failed, and `on_error = "refuse"`.
+    #[error("a policy failed and its failures refuse requests")]
+    PolicyRefused,
+}
+
+/// What affinity made of a request: computed once, used by every attempt.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    hold: Option<Hold>,
+    refused: bool,
+}
+
+impl Session {
+    /// A session with this claim, if any; what `explain` and tests start from.
+    pub fn new(hold: Option<Hold>) -> Self {
+        Self {
+            hold,
+            refused: false,
+        }
+    }
+
+    /// The session's claim, for logs.
+    pub fn hold(&self) -> Option<&Hold> {
+        self.hold.as_ref()
+    }
+}
+
+/// One attempt of a request to find a member.
+#[derive(Debug)]
+pub struct Attempt<'a, R> {
+    /// Index of the calling worker.
+    pub worker: usize,
+    /// Its own `tried` is not asked: policies see the indices of `tried` below.
+    pub request: &'a R,
+    /// 0, then 1, 2 … for retries.
+    pub number: u32,
+    /// Members already tried for this request.
+    pub tried: &'a [MemberId],
+    /// Fit to be a blocked member's trial: idempotent and without a body.
+    pub trial_ok: bool,
+}
+
+impl<R> Clone for Attempt<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Attempt<'_, R> {}
+
+/// What one policy said.
+enum Answer {
+    Member(InFlight),
+    Abstained,
+    Shed,
+}
+
+impl Selector {
+    /// Asks affinity whose session this is.
+    pub async fn locate<R: RequestView>(&self, worker: usize, request: &R) -> Session {
+        let Some(affinity) = &self.affinity else {
+            return Session::default();
+        };
+        match affinity.locate(worker, request).await {
+            Ok(hold) => Session::new(hold),
+            Err(_) => Session {
+                hold: None,
+                refused: true,
+            },
+        }
+    }
+
+    /// Chooses a member and begins the request there. Where nobody is usable it waits for as long
+    /// as the balancer allows.
+    pub async fn select<R: RequestView>(&self, attempt: Attempt<'_, R>, session: &Session) -> Result<Chosen, Refused> {
+        if session.refused {
+            return Err(Refused::PolicyRefused);
+        }
+        match self.once(attempt, session).await {
+            Err(Refused::NobodyUsable) => self.wait(attempt, session).await,
+            decided => decided,
+        }
+    }
+
+    async fn wait<R: RequestView>(&self, attempt: Attempt<'_, R>, session: &Session) -> Result<Chosen, Refused> {
+        let wait = self.pool.current().balancer.wait;
+        let deadline = Instant::now() + wait;
+        while Instant::now() < deadline {
+            // Made before looking, so that no change in between is missed.
+            let changed = self.pool.changed();
+            match self.once(attempt, session).await {
+                Err(Refused::NobodyUsable) => {}
+                decided => return decided,
+            }
+            let boundary = self.pool.facts(self.pool.clock().now()).boundary();
+            let until = boundary.map_or(deadline, |at| self.pool.clock().instant(at).min(deadline));
+            // Elapsed or changed: look again either way.
+            let _ = timeout_at(until, changed).await;
+        }
+        self.once(attempt, session).await
+    }
+
+    async fn once<R: RequestView>(&self, attempt: Attempt<'_, R>, session: &Session) -> Result<Chosen, Refused> {
+        let mut moved = false;
+        if let Some(hold) = &session.hold {
+            match self.follow(attempt, hold) {
+                Pinned::To { in_flight, moved } => return Ok(chosen(in_flight, Decider::Pin, true, moved)),
+                Pinned::Nowhere { carried } if carried && hold.strict => return Err(Refused::StickyUnusable),
+                Pinned::Nowhere { .. } => moved = true,
+            }
+        }
+        if let Some(in_flight) = self.trial(attempt) {
+            return Ok(chosen(in_flight, Decider::Trial, false, moved));
+        }
+        for binding in &self.chain {
+            match self.ask(binding, attempt).await {
+                Ok((Answer::Member(in_flight), by)) => return Ok(chosen(in_flight, by, false, moved)),
+                Ok((Answer::Shed, _)) => return Err(Refused::Shed),
+                Ok((Answer::Abstained, _)) => {}
+                Err(Fallback::BuiltIn) => break,
+                Err(Fallback::Refuse) => return Err(Refused::PolicyRefused),
+            }
+        }
+        // Not a second time where it was the last of the chain already.
+        if let Some(last) = &self.last_resort
+            && !self.chain.iter().any(|b| Arc::ptr_eq(b, last))
+            && let Ok(Answer::Member(in_flight)) = self.pick(last, attempt).await
+        {
+            return Ok(chosen(in_flight, decider(last), false, moved));
+        }
+        let rotated = self.rotate(attempt).ok_or(Refused::NobodyUsable)?;
+        Ok(chosen(rotated, Decider::Rotation, false, moved))
+    }
+
+    fn follow<R>(&self, attempt: Attempt<'_, R>, hold: &Hold) -> Pinned {
+        let now = self.pool.clock().now();
+        let facts = self.facts(attempt);
+        pin::follow(facts.get(), &hold.pin, attempt.tried, now)
+    }
+
+    /// A blocked member's trial, where one is due and this request is fit for it or has no choice.
+    fn trial<R>(&self, attempt: Attempt<'_, R>) -> Option<InFlight> {
+        let facts = self.facts(attempt);
+        let facts = facts.get();
+        if facts.trials.is_empty() || !(attempt.trial_ok || facts.usable_count == 0) {
+            return None;
+        }
+        let mut due = facts.trials.iter();
+        due.find_map(|index| InFlight::begin_trial(&facts.members, *index))
+    }
+
+    /// Asks one policy, and where it fails the version before it, if the operator wants that.
+    async fn ask<R: RequestView>(
+        &self,
+        binding: &Arc<Binding>,
+        attempt: Attempt<'_, R>,
+    ) -> Result<(Answer, Decider), Fallback> {
+        if let Ok(answer) = self.pick(binding, attempt).await {
+            return Ok((answer, decider(binding)));
+        }
+        match binding.on_error() {
+            OnError::Refuse => Err(Fallback::Refuse),
+            OnError::BuiltIn => Err(Fallback::BuiltIn),
+            OnError::Previous => {
+                let previous = binding.previous().ok_or(Fallback::BuiltIn)?;
+                let answer = self.pick(&previous, attempt).await;
+                let answer = answer.map_err(|_| Fallback::BuiltIn)?;
+                Ok((answer, decider(&previous)))
+            }
+        }
+    }
+
+    async fn pick<R: RequestView>(&self, binding: &Binding, attempt: Attempt<'_, R>) -> Result<Answer, Unanswered> {
+        let pick = binding.call(attempt.worker, "pick", |turn| {
+            // Read within the turn: nobody else's choice comes between this and our own.
+            let facts = self.facts(attempt);
+            let facts = facts.get();
+            if facts.usable_count == 0 {
+                return Ok(Answer::Abstained);
+            }
+            turn.know(&facts.members)?;
+            let now_us = self.pool.clock().now();
+            let request = TriedView::new(attempt.request, attempt.tried, &facts.members);
+            let columns = Columns::new(&self.pool, facts, now_us);
+            let call = Call {
+                request: Some(&request),
+                response: None,
+                pool: Some(&columns),
+                now_us,
+                wall_ms: Clock::wall_ms(),
+            };
+            Ok(match turn.instance.pick(&call, attempt.number, facts.state)? {
+                Verdict::Member(index) if facts.is_usable(index) => Answer::Member(facts.begin(index)),
+                Verdict::Member(_) => {
+                    binding.overrule();
+                    Answer::Abstained
+                }
+                Verdict::Abstain => Answer::Abstained,
+                Verdict::Shed => Answer::Shed,
+            })
+        });
+        pick.await
+    }
+
+    fn rotate<R>(&self, attempt: Attempt<'_, R>) -> Option<InFlight> {
+        let facts = self.facts(attempt);
+        let facts = facts.get();
+        let count = u64::from(facts.usable_count);
+        let turn = self.pool.rotate().checked_rem(count)? as usize;
+        let mut usable = (0..facts.usable.len() as u32).filter(|index| facts.is_usable(*index));
+        usable.nth(turn).map(|index| facts.begin(index))
+    }
+
+    /// Those of all requests, or for a retry those without the members it has tried.
+    fn facts<R>(&self, attempt: Attempt<'_, R>) -> Seen {
+        let now = self.pool.clock().now();
+        if attempt.tried.is_empty() {
+            Seen::Shared(self.pool.facts(now))
+        } else {
+            Seen::Own(Box::new(self.pool.facts_without(attempt.tried, now)))
+        }
+    }
+}
+
+/// Who answers where a policy of the chain failed.
+enum Fallback {
+    BuiltIn,
+    Refuse,
+}
+
+/// Facts, shared with all requests or made for one.
+enum Seen {
+    Shared(arc_swap::Guard<Arc<Facts>>),
+    Own(Box<Facts>),
+}
+
+impl Seen {
+    fn get(&self) -> &Facts {
+        match self {
+            Self::Shared(facts) => facts,
+            Self::Own(facts) => facts,
+        }
+    }
+}
+
+fn chosen(in_flight: InFlight, decided_by: Decider, pinned: bool, moved: bool) -> Chosen {
+    Chosen {
+        in_flight,
+        decided_by,
+        pinned,
+        moved,
+    }
+}
+
+fn decider(binding: &Binding) -> Decider {
+    Decider::Policy {
+        name: Arc::clone(binding.policy()),
+        digest: binding.digest(),
+    }
+}
