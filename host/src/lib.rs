@@ -3,3 +3,4 @@
 pub mod decision;
 pub mod policy;
 pub mod snapshot;
+pub mod wasm;

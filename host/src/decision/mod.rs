@@ -8,7 +8,7 @@ mod plan;
 mod view;
 
 pub use plan::{
-    BodyPlan, Concurrency, Context, Descriptor, Edit, Failure, Hold, Hook, LinkPlan, Member, Outcome, Pin, Problem,
-    RequestPlan, ResponsePlan, Substitution, Trigger, Verdict,
+    BodyPlan, Concurrency, Context, Descriptor, Edit, Failure, Hold, Hook, LinkPlan, Member,
+    Outcome, Pin, Problem, RequestPlan, ResponsePlan, Substitution, Trigger, Verdict,
 };
 pub use view::{Call, PoolView, RequestView, ResponseView};

@@ -5,7 +5,10 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    decision::{Call, Context, Descriptor, Edit, Hold, Member, Outcome, Problem, RequestPlan, ResponsePlan, Verdict},
+    decision::{
+        Call, Context, Descriptor, Edit, Hold, Member, Outcome, Problem, RequestPlan, ResponsePlan,
+        Verdict,
+    },
     snapshot::PolicyLimits,
 };
 
@@ -112,7 +115,12 @@ pub struct Environment {
 /// Turns bytes into a module. Slow; never called on a worker thread.
 pub trait Loader: Send + Sync {
     /// Checks, compiles (or takes from the cache) and probes a `.wasm` file.
-    fn load(&self, name: &str, wasm: &[u8], limits: &PolicyLimits) -> Result<Arc<dyn Module>, Refusal>;
+    fn load(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        limits: &PolicyLimits,
+    ) -> Result<Arc<dyn Module>, Refusal>;
 }
 
 /// A compiled policy: code without state, shared by all its instances.
@@ -155,7 +163,11 @@ pub trait Instance: Send {
     /// State for the next version.
     fn save(&mut self) -> Result<Vec<u8>, Fault>;
     /// State of the version before; `Ok(Err(why))` = it starts cold.
-    fn restore(&mut self, previous: &Digest, states: &[Vec<u8>]) -> Result<Result<(), String>, Fault>;
+    fn restore(
+        &mut self,
+        previous: &Digest,
+        states: &[Vec<u8>],
+    ) -> Result<Result<(), String>, Fault>;
     /// A body stream opened with `seed`, in an instance of its own.
     fn open_body(&mut self, seed: &[u8]) -> Result<(), Fault>;
     /// One chunk through the open body stream.

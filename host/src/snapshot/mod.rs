@@ -11,10 +11,13 @@ mod policy;
 mod vhost;
 
 pub use balancer::{Balancer, HealthCheck, Member, MemberId, Scheme, Status, StatusRange};
-pub use http::{AccessFormat, AccessLog, Admin, AdminBind, ErrorLog, HttpLimits, Level, Listener, Log};
+pub use http::{
+    AccessFormat, AccessLog, Admin, AdminBind, ErrorLog, HttpLimits, Level, Listener, Log,
+};
 pub use policy::{OnError, PolicyLimits, PolicyRef, PolicySource};
 pub use vhost::{
-    Access, Action, ErrorPage, HostPattern, PathPattern, Proxy, Redirect, Route, RouteOrder, StaticFiles, Vhost,
+    Access, Action, ErrorPage, HostPattern, PathPattern, Proxy, Redirect, Route, RouteOrder,
+    StaticFiles, Vhost,
 };
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
