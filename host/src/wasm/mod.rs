@@ -7,9 +7,12 @@
 //! a fault means for the request, is `policy`'s business.
 
 mod bindings;
+mod cache;
 mod check;
 mod clock;
 mod compile;
+pub mod compile_child;
+mod compiler;
 mod component;
 mod convert;
 mod engine;
@@ -18,6 +21,7 @@ mod guests;
 mod host;
 mod instance;
 mod loader;
+mod memfd;
 mod services;
 mod state;
 #[cfg(test)]
@@ -25,6 +29,8 @@ mod tests;
 mod ticker;
 mod views;
 
+pub use cache::CacheError;
 pub use clock::{monotonic_us, wall_ms};
-pub use loader::{Compiler, SetupError, WasmLoader, WasmOptions};
+pub use compiler::Compiler;
+pub use loader::{SetupError, WasmLoader, WasmOptions};
 pub use services::{Histogram, Sample, SampleValue};

@@ -1,15 +1,15 @@
-//! The compilation itself, in whichever process.
+//! From WebAssembly to machine code, in whichever process.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wasmtime::Engine;
 use wit_component::ComponentEncoder;
 
-use crate::wasm::check::{Format, format};
+use super::check::{Format, format};
 
 /// Why there is no code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in crate::wasm) enum CompileError {
+pub(super) enum CompileError {
     /// The file's fault: not WebAssembly, broken, or with features that are off.
     #[error("{0}")]
     Invalid(String),
@@ -19,7 +19,7 @@ pub(in crate::wasm) enum CompileError {
 }
 
 /// Makes a component of a core module where needed, checks it and compiles it.
-pub(in crate::wasm) fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+pub(super) fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
     let format = format(wasm).map_err(CompileError::Invalid)?;
     // Both libraries are meant to return errors for any input; a panic in one
     // must still be an answer.
