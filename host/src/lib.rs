@@ -7,3 +7,4 @@ pub mod policy;
 pub mod response;
 pub mod routing;
 pub mod snapshot;
+pub mod wasm;

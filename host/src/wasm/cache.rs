@@ -1,0 +1,264 @@
+//! Compiled code kept on disk.
+//!
+//! What lies here is run as machine code, so the directory must be the host's
+//! alone (its owner, mode 0700) and every file carries the SHA-256 of its code.
+//! That hash is against truncation and bad disks; against people there is the
+//! mode. A file is named after the policy's digest and the engine, written once
+//! under another name and then renamed: what is there is whole or is found out.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::SystemTime,
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::compile_child::LARGEST;
+use crate::policy::Digest;
+
+/// Of every file, with the format's version.
+const MAGIC: &[u8; 8] = b"SWYCODE1";
+
+/// Files kept; the oldest go first. A soak with twenty modules fits ten times.
+const FILES: usize = 256;
+
+/// Why a directory is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// It cannot be made or looked at.
+    #[error("cache directory {path}: {source}")]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Others could put code there.
+    #[error(
+        "cache directory {path} {why}: compiled code is run as it is, so use a directory of the host's own (mode 0700)"
+    )]
+    Unsafe {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// A directory that was found safe.
+#[derive(Debug)]
+pub(super) struct Cache {
+    dir: PathBuf,
+    engine: u64,
+    written: AtomicU64,
+}
+
+impl Cache {
+    /// Makes the directory if it is missing, and checks whose it is.
+    pub(super) fn open(dir: &Path, engine: u64) -> Result<Self, CacheError> {
+        let io = |source| CacheError::Io {
+            path: dir.into(),
+            source,
+        };
+        let refuse = |why: String| {
+            Err(CacheError::Unsafe {
+                path: dir.into(),
+                why,
+            })
+        };
+        match DirBuilder::new().mode(0o700).create(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
+            _ => {}
+        }
+        let found = fs::symlink_metadata(dir).map_err(io)?;
+        // SAFETY: no pointers.
+        let us = unsafe { libc::geteuid() };
+        if !found.is_dir() {
+            return refuse("is not a directory".into());
+        }
+        if found.uid() != us {
+            return refuse(format!("belongs to user {}, not to {us}", found.uid()));
+        }
+        if found.mode() & 0o077 != 0 {
+            return refuse(format!(
+                "is open to others (mode {:04o})",
+                found.mode() & 0o7777
+            ));
+        }
+        Ok(Self {
+            dir: dir.into(),
+            engine,
+            written: AtomicU64::new(0),
+        })
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        self.dir.join(format!("{digest}-{:016x}.code", self.engine))
+    }
+
+    /// The code, if it is there and whole.
+    pub(super) fn get(&self, digest: Digest) -> Option<Vec<u8>> {
+        let path = self.path(digest);
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(&path)
+            .ok()?;
+        let code = whole(&file);
+        if code.is_none() {
+            tracing::warn!(path = %path.display(), "Compiled code in the cache is damaged; compiling again");
+        }
+        code
+    }
+
+    /// Keeps the code; a cache that cannot be written is no error.
+    pub(super) fn put(&self, digest: Digest, code: &[u8]) {
+        if let Err(error) = self.write(digest, code) {
+            tracing::warn!(directory = %self.dir.display(), %error, "Compiled code cannot be kept; it is compiled again at the next start");
+        }
+        // What cannot be listed or removed now may be next time.
+        let _ = self.prune();
+    }
+
+    fn write(&self, digest: Digest, code: &[u8]) -> io::Result<()> {
+        let number = self.written.fetch_add(1, Relaxed);
+        let temporary = self
+            .dir
+            .join(format!("{}-{number}.tmp", std::process::id()));
+        let mut open = OpenOptions::new();
+        open.write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW);
+        let mut file = open.open(&temporary)?;
+        let written = [MAGIC.as_slice(), &Sha256::digest(code), code]
+            .iter()
+            .try_for_each(|part| file.write_all(part));
+        let renamed = written.and_then(|()| fs::rename(&temporary, self.path(digest)));
+        if renamed.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        renamed
+    }
+
+    /// Removes the oldest files over the limit, and what a crash left half written.
+    fn prune(&self) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let modified = entry
+                .metadata()?
+                .modified()
+                .unwrap_or(SystemTime::UNIX_EPOCH);
+            files.push((modified, entry.path()));
+        }
+        files.sort();
+        let surplus = files.len().saturating_sub(FILES);
+        files
+            .iter()
+            .take(surplus)
+            .try_for_each(|(_, path)| fs::remove_file(path))
+    }
+}
+
+/// The code of a file that is what was written.
+fn whole(file: &File) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    file.take(LARGEST).read_to_end(&mut content).ok()?;
+    let (hash, code) = content.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
+    (Sha256::digest(code).as_slice() == hash).then(|| code.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::wasm::tests::Directory;
+
+    const DIGEST: Digest = Digest([3; 32]);
+
+    #[test]
+    fn what_is_put_is_found_by_the_same_engine_only() {
+        let dir = Directory::new();
+        let cache = Cache::open(&dir.join("cache"), 1).unwrap();
+        assert_eq!(cache.get(DIGEST), None);
+        cache.put(DIGEST, b"code");
+        assert_eq!(cache.get(DIGEST).unwrap(), b"code");
+        assert_eq!(
+            Cache::open(&dir.join("cache"), 2).unwrap().get(DIGEST),
+            None
+        );
+        assert_eq!(
+            fs::metadata(dir.join("cache")).unwrap().mode() & 0o777,
+            0o700
+        );
+    }
+
+    #[test]
+    fn damage_is_found_out() {
+        let dir = Directory::new();
+        let cache = Cache::open(&dir.join("cache"), 1).unwrap();
+        cache.put(DIGEST, b"some code");
+        let path = cache.path(DIGEST);
+        let good = fs::read(&path).unwrap();
+        for length in 0..good.len() {
+            fs::write(&path, &good[..length]).unwrap();
+            assert_eq!(cache.get(DIGEST), None, "cut to {length}");
+        }
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&path, &bad).unwrap();
+            assert_eq!(cache.get(DIGEST), None, "bit of byte {at}");
+        }
+        cache.put(DIGEST, b"some code");
+        assert_eq!(cache.get(DIGEST).unwrap(), b"some code");
+    }
+
+    #[test]
+    fn a_directory_that_others_can_reach_is_refused() {
+        let dir = Directory::new();
+        let path = dir.join("cache");
+        fs::create_dir(&path).unwrap();
+        for mode in [0o750, 0o707, 0o701] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(
+                matches!(Cache::open(&path, 1), Err(CacheError::Unsafe { .. })),
+                "{mode:o}"
+            );
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        Cache::open(&path, 1).unwrap();
+        let link = dir.join("link");
+        symlink(&path, &link).unwrap();
+        assert!(matches!(
+            Cache::open(&link, 1),
+            Err(CacheError::Unsafe { .. })
+        ));
+        assert!(matches!(
+            Cache::open(&dir.join("no/such"), 1),
+            Err(CacheError::Io { .. })
+        ));
+    }
+
+    #[test]
+    fn the_cache_does_not_grow_without_end() {
+        let dir = Directory::new();
+        let cache = Cache::open(&dir.join("cache"), 1).unwrap();
+        for number in 0..=u8::MAX {
+            cache.put(Digest([number; 32]), b"");
+        }
+        cache.put(Digest([77; 32]), b"");
+        let mut other = [0; 32];
+        other[31] = 1;
+        cache.put(Digest(other), b"new");
+        assert_eq!(fs::read_dir(dir.join("cache")).unwrap().count(), FILES);
+        assert_eq!(cache.get(Digest(other)).unwrap(), b"new");
+    }
+}

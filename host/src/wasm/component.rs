@@ -1,0 +1,145 @@
+//! A compiled policy: checked against the contract, ready to be instantiated.
+
+use std::{fmt, sync::Arc};
+
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::{
+    check,
+    engine::PolicyEngine,
+    fault::classify,
+    guests::Probed,
+    instance::WasmInstance,
+    services::{Binding, Services},
+    state::State,
+};
+use crate::{
+    decision::{Context, Descriptor},
+    policy::{Digest, Environment, Exports, Instance, Module, Refusal},
+    snapshot::PolicyLimits,
+};
+
+/// Code of one policy, shared by all its instances.
+pub(super) struct WasmModule {
+    engine: PolicyEngine,
+    services: Arc<Services>,
+    pre: InstancePre<State>,
+    probed: Probed,
+    digest: Digest,
+    size: usize,
+}
+
+impl fmt::Debug for WasmModule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasmModule")
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WasmModule {
+    /// Links and probes, and tries one instance, since only that shows whether
+    /// the functions' types are the contract's.
+    pub(super) fn new(
+        engine: PolicyEngine,
+        services: Arc<Services>,
+        linker: &Linker<State>,
+        component: &Component,
+        (digest, size): (Digest, usize),
+        limits: &PolicyLimits,
+    ) -> Result<Self, Refusal> {
+        check::contract(&engine.engine, component)?;
+        let pre = linker
+            .instantiate_pre(component)
+            .map_err(|error| check::mismatch(&error))?;
+        let probed = Probed::new(component, &pre).map_err(|error| check::mismatch(&error))?;
+        let module = Self {
+            engine,
+            services,
+            pre,
+            probed,
+            digest,
+            size,
+        };
+        let environment = Environment {
+            tenant: "".into(),
+            policy: "".into(),
+            limits: limits.clone(),
+            seed: 0,
+        };
+        // A binding of its own: what a start function counts or stores is nobody's.
+        let binding = Services::default().bind(&environment, digest, None);
+        module.start(&environment, binding, 0)?;
+        Ok(module)
+    }
+
+    fn start(
+        &self,
+        environment: &Environment,
+        binding: Arc<Binding>,
+        replica: u32,
+    ) -> Result<WasmInstance, Refusal> {
+        let mut instance = WasmInstance::empty(&self.engine, environment, binding, replica);
+        let mut typed = true;
+        let started = instance.start(|store| {
+            let instance = self.pre.instantiate(&mut *store)?;
+            self.probed
+                .load(store, &instance)
+                .inspect_err(|_| typed = false)
+        });
+        match started {
+            Ok(()) => Ok(instance),
+            Err(error) if !typed => Err(check::mismatch(&error)),
+            Err(error) => Err(Refusal::Faulted {
+                during: "instantiation",
+                fault: classify(&error),
+            }),
+        }
+    }
+}
+
+impl Module for WasmModule {
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn exports(&self) -> Exports {
+        self.probed.exports()
+    }
+
+    fn describe(&self, config: &str, environment: &Environment) -> Result<Descriptor, Refusal> {
+        let binding = self.services.bind(environment, self.digest, None);
+        let mut instance = self.start(environment, binding, 0)?;
+        let answer = instance.describe(config);
+        answer
+            .map_err(|fault| Refusal::Faulted {
+                during: "describe",
+                fault,
+            })?
+            .map_err(Refusal::Config)
+    }
+
+    fn instantiate(
+        &self,
+        config: &str,
+        context: &Context,
+        environment: &Environment,
+    ) -> Result<Box<dyn Instance>, Refusal> {
+        let binding = self
+            .services
+            .bind(environment, self.digest, Some(&context.binding));
+        let mut instance = self.start(environment, binding, context.replica)?;
+        let answer = instance.init(config, context);
+        answer
+            .map_err(|fault| Refusal::Faulted {
+                during: "init",
+                fault,
+            })?
+            .map_err(Refusal::Config)?;
+        Ok(Box::new(instance))
+    }
+}

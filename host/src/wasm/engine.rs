@@ -1,0 +1,147 @@
+//! The one wasmtime engine: what a policy may be made of, and what memory waits for it.
+//!
+//! The compile child builds the same engine without the pool. Whether both agree
+//! on the code they exchange is checked by [`compatibility`].
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+use super::ticker::Ticker;
+
+/// Policies that may be alive at once. Five to a hundred are usual: balancers
+/// times versions, rewriters times workers, and one for each body being
+/// transformed. A slot that was never used costs address space only (4 GiB of
+/// 128 TiB each), so there is no reason to be sparing.
+const INSTANCES: u32 = 1024;
+
+/// Core instances, memories and tables a component may consist of. wit-component
+/// makes three core instances (the policy, a shim, a fix-up) with one memory and
+/// two tables; other toolchains add an adapter or two.
+const CORE_INSTANCES: u32 = 8;
+const TABLES: u32 = 4;
+
+/// The ceiling of one memory. What a policy really gets is its own limit, held by
+/// `state::Limiter`; this must merely not stand in its way.
+const MAX_MEMORY: usize = 1 << 30;
+
+/// Bytes of a freed slot that stay resident: zeroing them is cheaper than
+/// faulting them in again, and 64 KiB is what a small policy touches.
+const KEEP_RESIDENT: usize = 64 << 10;
+
+/// Freed slots that keep their copy-on-write image: those of a reload, not of a night's peak.
+const WARM_SLOTS: u32 = 16;
+
+/// Guest stack. Runs on a worker thread's own stack of at least 2 MiB.
+const STACK: usize = 256 << 10;
+
+/// The engine and the thread that makes its deadlines pass.
+#[derive(Debug, Clone)]
+pub(super) struct PolicyEngine {
+    pub(super) engine: Engine,
+    pub(super) ticker: Arc<Ticker>,
+    /// Names the code this engine can run; part of a cache file's name.
+    pub(super) compatibility: u64,
+}
+
+impl PolicyEngine {
+    /// The gateway's engine.
+    pub(super) fn new() -> wasmtime::Result<Self> {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(INSTANCES)
+            .total_core_instances(3 * INSTANCES)
+            .total_memories(INSTANCES)
+            .total_tables(2 * INSTANCES)
+            .max_core_instances_per_component(CORE_INSTANCES)
+            .max_memories_per_component(1)
+            .max_tables_per_component(TABLES)
+            .max_memory_size(MAX_MEMORY)
+            .table_elements(super::state::TABLE_ELEMENTS)
+            .linear_memory_keep_resident(KEEP_RESIDENT)
+            .table_keep_resident(4 << 10)
+            .max_unused_warm_slots(WARM_SLOTS);
+        let mut config = config();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let engine = Engine::new(&config)?;
+        let ticker = Ticker::start(&engine)?;
+        let compatibility = compatibility(&engine);
+        Ok(Self {
+            engine,
+            ticker,
+            compatibility,
+        })
+    }
+}
+
+/// An engine that can only compile: without the pool's address space, which the
+/// child's memory limit would not allow.
+pub(super) fn compiler() -> wasmtime::Result<Engine> {
+    Engine::new(&config())
+}
+
+/// Equal for two engines that can run each other's code.
+pub(super) fn compatibility(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        // A third of the cost a call (131 against 433 ns). Also rules out async
+        // components, which no policy may be: nothing blocks.
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        // Four gibibytes and a guard spare every bounds check.
+        .memory_reservation(4 << 30)
+        .memory_guard_size(32 << 20)
+        .memory_init_cow(true)
+        .max_wasm_stack(STACK)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        // The same bits on every machine, or a recorded call would not replay.
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        // What no policy needs is attack surface and compile time only.
+        .wasm_memory64(false)
+        .wasm_multi_memory(false);
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compiler_and_gateway_agree_on_code() {
+        let gateway = PolicyEngine::new().unwrap();
+        assert_eq!(compatibility(&compiler().unwrap()), gateway.compatibility);
+    }
+
+    #[test]
+    fn features_without_use_are_off() {
+        let engine = compiler().unwrap();
+        let modules = [
+            ("memory64", "(module (memory i64 1))"),
+            ("multi-memory", "(module (memory 1) (memory 1))"),
+            ("threads", "(module (memory 1 1 shared))"),
+            ("gc", "(module (type (struct (field i32))))"),
+            (
+                "relaxed-simd",
+                "(module (func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1))))",
+            ),
+        ];
+        for (name, text) in modules {
+            let wasm = wat::parse_str(text).unwrap();
+            assert!(
+                engine.precompile_module(&wasm).is_err(),
+                "{name} is accepted"
+            );
+        }
+    }
+}

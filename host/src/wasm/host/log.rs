@@ -1,0 +1,148 @@
+//! `log`: a policy's lines in the host's log, escaped, cut and rationed.
+
+use std::{fmt::Write, sync::Arc, time::Instant};
+
+use wasmtime::{
+    AsContext, StoreContextMut,
+    component::{ComponentType, Lift, LinkerInstance, WasmStr},
+};
+
+use crate::{
+    policy::Environment,
+    wasm::state::{Bucket, State},
+};
+
+/// Bytes of one message; a longer one ends in an ellipsis.
+const MESSAGE: usize = 2048;
+
+/// `log.level`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "made from the guest's number by wasmtime")]
+enum Level {
+    #[component(name = "trace")]
+    Trace,
+    #[component(name = "debug")]
+    Debug,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "warn")]
+    Warn,
+    #[component(name = "error")]
+    Error,
+}
+
+/// One instance's way into the log.
+pub(in crate::wasm) struct Journal {
+    tenant: Arc<str>,
+    policy: Arc<str>,
+    bucket: Bucket,
+    dropped: u64,
+}
+
+impl Journal {
+    /// With a full second's ration.
+    pub(in crate::wasm) fn new(environment: &Environment) -> Self {
+        let Environment {
+            tenant,
+            policy,
+            limits,
+            ..
+        } = environment;
+        Self {
+            tenant: tenant.clone(),
+            policy: policy.clone(),
+            bucket: Bucket::new(limits.log_bytes),
+            dropped: 0,
+        }
+    }
+
+    /// Lines dropped since the last one that was written.
+    #[cfg(test)]
+    pub(in crate::wasm) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn write(&mut self, level: Level, message: &str, now: Instant) {
+        if !self.bucket.take(message.len(), now) {
+            self.dropped += 1;
+            return;
+        }
+        let (tenant, policy, dropped) = (
+            &*self.tenant,
+            &*self.policy,
+            std::mem::take(&mut self.dropped),
+        );
+        if dropped > 0 {
+            tracing::warn!(target: "switchyard::policy", tenant, policy, dropped, "Policy logged more than it may; lines were dropped");
+        }
+        match level {
+            Level::Trace => {
+                tracing::trace!(target: "switchyard::policy", tenant, policy, "{message}")
+            }
+            Level::Debug => {
+                tracing::debug!(target: "switchyard::policy", tenant, policy, "{message}")
+            }
+            Level::Info => {
+                tracing::info!(target: "switchyard::policy", tenant, policy, "{message}")
+            }
+            Level::Warn => {
+                tracing::warn!(target: "switchyard::policy", tenant, policy, "{message}")
+            }
+            Level::Error => {
+                tracing::error!(target: "switchyard::policy", tenant, policy, "{message}")
+            }
+        }
+    }
+}
+
+/// `log`
+pub(super) fn link(log: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    log.func_wrap(
+        "log",
+        |mut cx: StoreContextMut<'_, State>, (level, message): (Level, WasmStr)| {
+            cx.data().meter.call()?;
+            cx.data().meter.line()?;
+            let message = legible(&message.to_str(cx.as_context())?);
+            cx.data_mut().journal.write(level, &message, Instant::now());
+            Ok(())
+        },
+    )
+}
+
+/// Cut to size, with nothing in it that a terminal or a log reader would obey.
+fn legible(message: &str) -> String {
+    let cut = &message[..message.floor_char_boundary(MESSAGE)];
+    let mut out = String::with_capacity(cut.len());
+    for letter in cut.chars() {
+        // Bidirectional controls reorder what an operator reads.
+        let hides = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if letter.is_control() || hides {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "{}", letter.escape_default());
+        } else {
+            out.push(letter);
+        }
+    }
+    if cut.len() < message.len() {
+        out.push('…');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_cut_and_escaped() {
+        assert_eq!(
+            legible("a\nb\u{1b}[31m\u{202e}"),
+            "a\\nb\\u{1b}[31m\\u{202e}"
+        );
+        let long = legible(&"é".repeat(MESSAGE));
+        assert!(long.len() <= MESSAGE + '…'.len_utf8() && long.ends_with('…'));
+        assert_eq!(legible("grüße"), "grüße");
+    }
+}

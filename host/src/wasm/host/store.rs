@@ -1,0 +1,49 @@
+//! `store`: the tenant's key-value store.
+
+use std::time::Instant;
+
+use wasmtime::{
+    AsContext, StoreContextMut,
+    component::{LinkerInstance, WasmList, WasmStr},
+};
+
+use crate::wasm::state::State;
+
+type Cx<'a> = StoreContextMut<'a, State>;
+
+/// `store`
+pub(super) fn link(store: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    store.func_wrap("get", |cx: Cx<'_>, (key,): (WasmStr,)| {
+        let state = cx.data();
+        state.meter.call()?;
+        let key = key.to_str(cx.as_context())?;
+        let copy = |value: &[u8]| -> wasmtime::Result<_> {
+            state.meter.bytes(value.len())?;
+            Ok(state.scratch.bytes.fill(|out| out.extend_from_slice(value)))
+        };
+        let value = state.binding.store.get(&key, Instant::now(), copy);
+        Ok((value.transpose()?,))
+    })?;
+    store.func_wrap(
+        "put",
+        |cx: Cx<'_>, (key, value, ttl_ms): (WasmStr, WasmList<u8>, u32)| {
+            let state = cx.data();
+            state.meter.call()?;
+            state.meter.bytes(value.len())?;
+            let key = key.to_str(cx.as_context())?;
+            state.binding.store.put(
+                &key,
+                value.as_le_slice(cx.as_context()),
+                ttl_ms,
+                Instant::now(),
+            );
+            Ok(())
+        },
+    )?;
+    store.func_wrap("delete", |cx: Cx<'_>, (key,): (WasmStr,)| {
+        let state = cx.data();
+        state.meter.call()?;
+        state.binding.store.delete(&key.to_str(cx.as_context())?);
+        Ok(())
+    })
+}

@@ -1,0 +1,36 @@
+//! Policies as WebAssembly components.
+//!
+//! The one module that knows wasmtime. It implements the traits of
+//! [`policy`](crate::policy): a [`WasmLoader`] turns a `.wasm` file into a module
+//! (checked, compiled in a child process, kept in the cache), a module makes
+//! instances, and an instance answers calls. Which instance is called, and what
+//! a fault means for the request, is `policy`'s business.
+
+mod bindings;
+mod cache;
+mod check;
+mod clock;
+mod compile;
+pub mod compile_child;
+mod compiler;
+mod component;
+mod convert;
+mod engine;
+mod fault;
+mod guests;
+mod host;
+mod instance;
+mod loader;
+mod memfd;
+mod services;
+mod state;
+#[cfg(test)]
+mod tests;
+mod ticker;
+mod views;
+
+pub use cache::CacheError;
+pub use clock::{monotonic_us, wall_ms};
+pub use compiler::Compiler;
+pub use loader::{SetupError, WasmLoader, WasmOptions};
+pub use services::{Histogram, Sample, SampleValue};

@@ -1,0 +1,82 @@
+//! 64-bit cells shared by the replicas of one binding, kept over reloads.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicI64},
+};
+
+/// Arrays a binding may have. One or two are usual.
+const NAMES: usize = 64;
+/// Cells a binding may have in all: 512 KiB, a few for each of thousands of members.
+const CELLS: usize = 64 << 10;
+/// Bytes of an array's name.
+const NAME: usize = 256;
+
+/// One array.
+pub(in crate::wasm) type Cells = Arc<[AtomicI64]>;
+
+/// All arrays of a binding, by name.
+#[derive(Debug, Default)]
+pub(in crate::wasm) struct SharedCells(Mutex<HashMap<String, Cells>>);
+
+impl SharedCells {
+    /// Opens or creates; the error is for the guest's author.
+    pub(in crate::wasm) fn open(&self, name: &str, length: u32) -> Result<Cells, String> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut arrays = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cells) = arrays.get(name) {
+            if cells.len() == length {
+                return Ok(cells.clone());
+            }
+            return Err(format!("has {} cells, not {length}", cells.len()));
+        }
+        let used: usize = arrays.values().map(|cells| cells.len()).sum();
+        if name.len() > NAME {
+            return Err(format!("the name is longer than {NAME} bytes"));
+        }
+        if arrays.len() >= NAMES {
+            return Err(format!("a binding may have {NAMES} arrays"));
+        }
+        if length > CELLS - used {
+            return Err(format!(
+                "a binding may have {CELLS} cells, {used} are in use"
+            ));
+        }
+        let cells: Cells = (0..length).map(|_| AtomicI64::new(0)).collect();
+        arrays.insert(name.to_owned(), cells.clone());
+        Ok(cells)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::*;
+
+    #[test]
+    fn one_name_is_one_array_of_one_length() {
+        let shared = SharedCells::default();
+        shared.open("tickets", 2).unwrap()[1].store(7, Relaxed);
+        assert_eq!(shared.open("tickets", 2).unwrap()[1].load(Relaxed), 7);
+        assert!(shared.open("tickets", 3).is_err());
+    }
+
+    #[test]
+    fn quotas_hold() {
+        let shared = SharedCells::default();
+        assert!(shared.open("all", u32::MAX).is_err());
+        shared.open("all", 64 << 10).unwrap();
+        assert!(shared.open("more", 1).is_err());
+        let names = SharedCells::default();
+        for i in 0..NAMES {
+            names.open(&i.to_string(), 1).unwrap();
+        }
+        assert!(names.open("one more", 1).is_err());
+        assert!(
+            SharedCells::default()
+                .open(&"n".repeat(NAME + 1), 1)
+                .is_err()
+        );
+    }
+}

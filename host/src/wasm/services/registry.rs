@@ -1,0 +1,130 @@
+//! Finds the shared things of one instance.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{Group, Sample, SampleValue, SharedCells, TenantStore};
+use crate::policy::{Digest, Environment};
+
+/// Entries that nobody uses are kept for the next version or the next start,
+/// up to this many; beyond it they are let go.
+const UNUSED: usize = 256;
+
+/// All that instances share, for every tenant.
+#[derive(Debug, Default)]
+pub(in crate::wasm) struct Services {
+    cells: Shelf<(Arc<str>, Arc<str>, String), SharedCells>,
+    stores: Shelf<Arc<str>, TenantStore>,
+    groups: Shelf<(Arc<str>, Arc<str>, Digest), Group>,
+}
+
+/// What one instance was given.
+#[derive(Debug)]
+pub(in crate::wasm) struct Binding {
+    /// `None` in `describe`, which has no binding yet.
+    pub(in crate::wasm) cells: Option<Arc<SharedCells>>,
+    pub(in crate::wasm) store: Arc<TenantStore>,
+    pub(in crate::wasm) metrics: Arc<Group>,
+}
+
+impl Services {
+    /// For an instance of `binding` (`None`: while describing).
+    pub(in crate::wasm) fn bind(
+        &self,
+        environment: &Environment,
+        digest: Digest,
+        binding: Option<&str>,
+    ) -> Arc<Binding> {
+        let Environment { tenant, policy, .. } = environment;
+        // Two balancers with one policy are two bindings: their cells must not meet.
+        let cells = binding.map(|binding| {
+            self.cells.take(
+                (tenant.clone(), policy.clone(), binding.to_owned()),
+                SharedCells::default,
+            )
+        });
+        let group = || Group::new(tenant.clone(), policy.clone(), digest);
+        Arc::new(Binding {
+            cells,
+            store: self.stores.take(tenant.clone(), TenantStore::default),
+            metrics: self
+                .groups
+                .take((tenant.clone(), policy.clone(), digest), group),
+        })
+    }
+
+    /// Every series of every policy, and the host's own of the tenants' stores.
+    pub(in crate::wasm) fn collect(&self) -> Vec<Sample> {
+        let mut out = Vec::new();
+        self.groups.each(|_, group| group.collect(&mut out));
+        self.stores.each(|tenant, store| {
+            let dropped = store.dropped();
+            if dropped > 0 {
+                out.push(Sample {
+                    tenant: tenant.clone(),
+                    policy: "".into(),
+                    digest: Digest([0; 32]),
+                    name: "switchyard_store_writes_dropped".into(),
+                    labels: Vec::new(),
+                    value: SampleValue::Counter(dropped),
+                });
+            }
+        });
+        out
+    }
+}
+
+/// Shared things by key.
+#[derive(Debug)]
+struct Shelf<K, V>(Mutex<HashMap<K, Arc<V>>>);
+
+impl<K, V> Default for Shelf<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Hash + Eq, V> Shelf<K, V> {
+    fn take(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains_key(&key) {
+            let unused = all
+                .values()
+                .filter(|value| Arc::strong_count(value) == 1)
+                .count();
+            if unused >= UNUSED {
+                all.retain(|_, value| Arc::strong_count(value) > 1);
+            }
+        }
+        all.entry(key).or_insert_with(|| Arc::new(make())).clone()
+    }
+
+    fn each(&self, mut read: impl FnMut(&K, &V)) {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().for_each(|(key, value)| read(key, value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn things_survive_their_user_and_unused_ones_are_bounded() {
+        let shelf = Shelf::<u32, u32>::default();
+        let kept = shelf.take(0, || 7);
+        shelf.take(1, || 8);
+        assert_eq!(*shelf.take(1, || 9), 8, "forgotten");
+        for key in 2..10_000 {
+            shelf.take(key, || 0);
+        }
+        assert!(shelf.0.lock().unwrap().len() <= UNUSED + 1);
+        assert!(
+            Arc::ptr_eq(&kept, &shelf.take(0, || 1)),
+            "dropped while in use"
+        );
+    }
+}

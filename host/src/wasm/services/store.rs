@@ -1,0 +1,177 @@
+//! A tenant's key-value store: in this process, bounded, with times to live.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// Keys a tenant may have.
+const KEYS: usize = 10_000;
+/// Bytes of all its keys and values.
+const BYTES: usize = 8 << 20;
+/// Bytes of one key.
+const KEY: usize = 512;
+/// Bytes of one value.
+const VALUE: usize = 64 << 10;
+
+/// One tenant's.
+#[derive(Debug, Default)]
+pub(in crate::wasm) struct TenantStore {
+    map: Mutex<Map>,
+    dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Map {
+    entries: HashMap<String, Entry>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    value: Vec<u8>,
+    until: Option<Instant>,
+}
+
+impl Entry {
+    fn is_live(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+impl Map {
+    fn remove(&mut self, key: &str) {
+        if let Some(old) = self.entries.remove(key) {
+            self.bytes -= key.len() + old.value.len();
+        }
+    }
+
+    fn has_room(&self, key: &str, value: &[u8]) -> bool {
+        let old = self
+            .entries
+            .get(key)
+            .map(|entry| key.len() + entry.value.len());
+        let keys = self.entries.len() + usize::from(old.is_none());
+        let bytes = self.bytes - old.unwrap_or(0) + key.len() + value.len();
+        keys <= KEYS && bytes <= BYTES
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let bytes = &mut self.bytes;
+        self.entries.retain(|key, entry| {
+            let live = entry.is_live(now);
+            if !live {
+                *bytes -= key.len() + entry.value.len();
+            }
+            live
+        });
+    }
+}
+
+impl TenantStore {
+    /// Calls `read` with the value while it is live.
+    pub(in crate::wasm) fn get<R>(
+        &self,
+        key: &str,
+        now: Instant,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
+        let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        map.entries
+            .get(key)
+            .filter(|entry| entry.is_live(now))
+            .map(|entry| read(&entry.value))
+    }
+
+    /// Replaces a value; over a quota it is dropped and counted, since the contract has no answer.
+    /// `ttl_ms` 0 keeps it for good.
+    pub(in crate::wasm) fn put(&self, key: &str, value: &[u8], ttl_ms: u32, now: Instant) {
+        let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        if key.len() > KEY || value.len() > VALUE {
+            self.dropped.fetch_add(1, Relaxed);
+            return;
+        }
+        if !map.has_room(key, value) {
+            map.expire(now);
+            if !map.has_room(key, value) {
+                self.dropped.fetch_add(1, Relaxed);
+                return;
+            }
+        }
+        map.remove(key);
+        let until = (ttl_ms > 0).then(|| now + Duration::from_millis(ttl_ms.into()));
+        map.entries.insert(
+            key.to_owned(),
+            Entry {
+                value: value.to_vec(),
+                until,
+            },
+        );
+        map.bytes += key.len() + value.len();
+    }
+
+    /// Forgets a value.
+    pub(in crate::wasm) fn delete(&self, key: &str) {
+        self.map
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
+    }
+
+    /// Writes dropped over a quota.
+    pub(in crate::wasm) fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(store: &TenantStore, key: &str, now: Instant) -> Option<Vec<u8>> {
+        store.get(key, now, <[u8]>::to_vec)
+    }
+
+    #[test]
+    fn values_live_as_long_as_they_may() {
+        let (store, now) = (TenantStore::default(), Instant::now());
+        store.put("a", b"1", 0, now);
+        store.put("b", b"2", 10, now);
+        let later = now + Duration::from_millis(10);
+        assert_eq!(read(&store, "b", now).as_deref(), Some(&b"2"[..]));
+        assert_eq!(read(&store, "b", later), None);
+        assert_eq!(read(&store, "a", later).as_deref(), Some(&b"1"[..]));
+        store.delete("a");
+        assert_eq!(read(&store, "a", later), None);
+    }
+
+    #[test]
+    fn quotas_drop_and_count() {
+        let (store, now) = (TenantStore::default(), Instant::now());
+        store.put(&"k".repeat(KEY + 1), b"", 0, now);
+        store.put("k", &vec![0; VALUE + 1], 0, now);
+        assert_eq!(store.dropped(), 2);
+        for i in 0..KEYS {
+            store.put(&i.to_string(), b"", u32::from(i == 5), now);
+        }
+        store.put("over", b"", 0, now);
+        assert_eq!((store.dropped(), read(&store, "over", now)), (3, None));
+        // Once an entry has expired there is room again.
+        store.put("over", b"", 0, now + Duration::from_secs(1));
+        assert_eq!(store.dropped(), 3);
+    }
+
+    #[test]
+    fn bytes_are_returned_when_values_go() {
+        let (store, now) = (TenantStore::default(), Instant::now());
+        for _ in 0..1000 {
+            store.put("same", &vec![0; VALUE], 0, now);
+        }
+        store.delete("same");
+        assert_eq!((store.dropped(), store.map.lock().unwrap().bytes), (0, 0));
+    }
+}
