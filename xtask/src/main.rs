@@ -1,7 +1,11 @@
 //! The project's own commands: `cargo xtask --help` lists them.
 
 mod cli;
+mod gateway;
 mod guests;
+mod http;
+mod load;
+mod stamp;
 mod steps;
 mod test;
 mod tomcat;
