@@ -1,5 +1,6 @@
 //! Switchyard, a reverse proxy and load balancer whose decisions are WebAssembly policies.
 
+pub mod builtin;
 pub mod decision;
 pub mod http1;
 pub mod members;

@@ -1,3 +1,32 @@
-//! The project's own commands.
+//! The project's own commands: `cargo xtask --help` lists them.
 
-fn main() {}
+mod cli;
+mod gateway;
+mod guests;
+mod http;
+mod load;
+mod stamp;
+mod steps;
+mod test;
+mod tomcat;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Test(options) => test::run(&options),
+        Command::Guests(options) => guests::run(&options),
+        Command::Tomcat(options) => tomcat::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\n{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

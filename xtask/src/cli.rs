@@ -1,0 +1,39 @@
+//! What can be asked for.
+
+use clap::{Parser, Subcommand};
+
+use crate::{guests, test, tomcat};
+
+/// Switchyard's own commands.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// Which one.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One command each.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Everything that must hold: format, lints, guests, unit, property, end-to-end and doc tests
+    Test(test::Options),
+    /// Build the built-in policies and the SDK's examples to components
+    Guests(guests::Options),
+    /// Measure the gateway before a real Tomcat cluster, beside Apache httpd's results
+    Tomcat(tomcat::Options),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,14 @@
+//! Load for measurements: a member that costs little and a client that costs little.
+//!
+//! One thread and one poll loop each, so that what they take from the processor is the
+//! same for every gateway measured.
+
+mod generator;
+mod head;
+mod origin;
+mod process;
+
+pub use generator::{Plan, Tally, run};
+pub use head::field;
+pub use origin::Origin;
+pub use process::{Usage, cores, pin, resident};

@@ -1,0 +1,171 @@
+//! What processes use: processor time, memory; and where they run.
+
+use std::{collections::BTreeMap, fs, io, mem, time::Duration};
+
+/// Processor time of a process and all its descendants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// In user mode.
+    pub user: Duration,
+    /// In the kernel.
+    pub system: Duration,
+}
+
+impl Usage {
+    /// Up to now, of `root` and whoever it started and still runs.
+    pub fn of(root: u32) -> io::Result<Self> {
+        let stats = all()?;
+        let mut used = Self::default();
+        let mut open = vec![root];
+        while let Some(pid) = open.pop() {
+            let Some(stat) = stats.get(&pid) else {
+                continue;
+            };
+            used.user += ticks(stat.user);
+            used.system += ticks(stat.system);
+            open.extend(
+                stats
+                    .iter()
+                    .filter(|(_, other)| other.parent == pid)
+                    .map(|(pid, _)| *pid),
+            );
+        }
+        Ok(used)
+    }
+
+    /// What was used since.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+        }
+    }
+
+    /// User and system.
+    pub fn total(self) -> Duration {
+        self.user + self.system
+    }
+}
+
+/// Resident memory of a process, in bytes.
+pub fn resident(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| {
+        line.trim()
+            .trim_end_matches("kB")
+            .trim()
+            .parse::<u64>()
+            .ok()
+    });
+    kilobytes
+        .map(|kilobytes| kilobytes * 1024)
+        .ok_or_else(|| io::Error::other("the process has no memory: it ended"))
+}
+
+/// Cores that this process may use.
+pub fn cores() -> io::Result<Vec<usize>> {
+    // SAFETY: a set of zero bits is a valid, empty set, and the kernel fills at most its size.
+    unsafe {
+        let mut set: libc::cpu_set_t = mem::zeroed();
+        if libc::sched_getaffinity(0, mem::size_of_val(&set), &raw mut set) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok((0..libc::CPU_SETSIZE.cast_unsigned() as usize)
+            .filter(|core| libc::CPU_ISSET(*core, &set))
+            .collect())
+    }
+}
+
+/// Keeps the calling thread, and whoever it starts from now on, on one core.
+pub fn pin(core: usize) -> io::Result<()> {
+    // SAFETY: as above; the core comes from `cores`, so it lies within the set.
+    unsafe {
+        let mut set: libc::cpu_set_t = mem::zeroed();
+        libc::CPU_SET(core, &mut set);
+        match libc::sched_setaffinity(0, mem::size_of_val(&set), &raw const set) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+struct Stat {
+    parent: u32,
+    user: u64,
+    system: u64,
+}
+
+fn all() -> io::Result<BTreeMap<u32, Stat>> {
+    let mut stats = BTreeMap::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // A process may end between the listing and the look.
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+            continue;
+        };
+        if let Some(stat) = parse(&text) {
+            stats.insert(pid, stat);
+        }
+    }
+    Ok(stats)
+}
+
+/// proc(5): the name stands in parentheses and may hold any byte, so fields are counted after the last of them.
+fn parse(text: &str) -> Option<Stat> {
+    let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |field: usize| fields.get(field)?.parse::<u64>().ok();
+    Some(Stat {
+        parent: u32::try_from(number(1)?).ok()?,
+        user: number(11)?,
+        system: number(12)?,
+    })
+}
+
+fn ticks(count: u64) -> Duration {
+    // SAFETY: asks for a constant of the system.
+    let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Duration::from_secs_f64(count as f64 / a_second.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_parentheses_do_not_shift_fields() {
+        let stat = parse("17 (a) b (c)) S 4 17 17 0 -1 4194304 1 0 0 0 250 31 9 8 20 0 1 0 5 0 0")
+            .unwrap();
+        assert_eq!((stat.parent, stat.user, stat.system), (4, 250, 31));
+        assert!(parse("17 (a").is_none());
+    }
+
+    #[test]
+    fn our_own_use_rises_with_work() {
+        let own = std::process::id();
+        let before = Usage::of(own).unwrap();
+        let mut sum = 0u64;
+        while Usage::of(own).unwrap().since(before).total() < Duration::from_millis(20) {
+            sum = (0..1_000_000u64).fold(sum, |sum, value| {
+                std::hint::black_box(sum.wrapping_mul(31) ^ value)
+            });
+        }
+        assert!(resident(own).unwrap() > 100 * 1024);
+    }
+
+    #[test]
+    fn there_is_a_core_to_run_on() {
+        let all = cores().unwrap();
+        assert!(!all.is_empty());
+        let first = all[0];
+        std::thread::spawn(move || {
+            pin(first).unwrap();
+            assert_eq!(cores().unwrap(), [first]);
+        })
+        .join()
+        .unwrap();
+    }
+}

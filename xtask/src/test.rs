@@ -1,0 +1,120 @@
+//! `cargo xtask test`: everything that must hold before a change is taken.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{guests, steps::Steps, workspace};
+
+/// How much of it.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Leave out lints, doc tests and the end-to-end suite
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Runs the steps, the quickest to fail first and the test runner last, so that its own
+/// summary stands right above ours.
+pub fn run(options: &Options) -> Result<()> {
+    let nextest = has_nextest();
+    let mut steps = Steps::new(if options.quick { 4 } else { 6 });
+    let out = workspace::target()?.join("policies");
+
+    steps.command(
+        "Format",
+        &mut workspace::cargo(&["fmt", "--all", "--check"]),
+    )?;
+    steps.step(
+        "Guests: the built-in policies and the SDK's examples",
+        || {
+            let toolchain = guests::find()?;
+            let built = guests::components(&toolchain, &out)?;
+            println!("{} components in {}", built.len(), out.display());
+            Ok(())
+        },
+    )?;
+    if !options.quick {
+        let lints = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        steps.command("Lints", &mut workspace::cargo(&lints))?;
+    }
+    steps.command("Build", &mut workspace::cargo(&["build", "--workspace"]))?;
+    if !options.quick {
+        steps.command(
+            "Doc tests",
+            &mut workspace::cargo(&["test", "--workspace", "--doc"]),
+        )?;
+    }
+    let title = if options.quick {
+        "Unit and property tests"
+    } else {
+        "Unit, property and end-to-end tests"
+    };
+    steps.command(title, &mut runner(nextest, options.quick))?;
+
+    println!("{}", steps.summary());
+    if !nextest {
+        println!(
+            "(with cargo's own test runner; cargo-nextest is quicker and is used where it is installed)"
+        );
+    }
+    Ok(())
+}
+
+fn runner(nextest: bool, quick: bool) -> Command {
+    let mut arguments = if nextest {
+        vec!["nextest", "run", "--workspace"]
+    } else {
+        vec!["test", "--workspace", "--lib", "--bins", "--tests"]
+    };
+    if quick {
+        arguments.extend(["--exclude", "switchyard-tests"]);
+    }
+    workspace::cargo(&arguments)
+}
+
+fn has_nextest() -> bool {
+    let mut asked = workspace::cargo(&["nextest", "--version"]);
+    asked
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(command: &Command) -> Vec<&str> {
+        command
+            .get_args()
+            .filter_map(|word| word.to_str())
+            .collect()
+    }
+
+    #[test]
+    fn cargos_own_runner_serves_where_nextest_is_missing() {
+        assert_eq!(
+            words(&runner(false, false)),
+            ["test", "--workspace", "--lib", "--bins", "--tests"]
+        );
+        assert_eq!(
+            words(&runner(true, false)),
+            ["nextest", "run", "--workspace"]
+        );
+    }
+
+    #[test]
+    fn quick_leaves_out_the_end_to_end_suite() {
+        assert!(words(&runner(true, true)).ends_with(&["--exclude", "switchyard-tests"]));
+    }
+}
