@@ -1,6 +1,8 @@
 //! Switchyard, a reverse proxy and load balancer whose decisions are WebAssembly policies.
 
 pub mod builtin;
+pub mod cli;
+pub mod config;
 pub mod decision;
 pub mod http1;
 pub mod members;

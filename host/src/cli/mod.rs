@@ -1,0 +1,7 @@
+//! The commands.
+
+mod check;
+mod schema;
+
+pub use check::check;
+pub use schema::schema;

@@ -1,0 +1,168 @@
+//! Stickiness, and the configuration of the built-in `jsessionid`.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        read::{Either, Node, Place},
+        source::{BalancerTable, RouteCookieTable},
+    },
+    context::{Context, or},
+    policy,
+};
+use crate::snapshot::PolicyRef;
+
+/// Which policy ties sessions to members; `None` where the file asks for none.
+pub fn affinity(table: &BalancerTable, context: &mut Context<'_>) -> Option<PolicyRef> {
+    match &table.affinity {
+        None if table.stickysession.is_none() && table.route_cookie.is_none() => {
+            for (key, place) in settings(table) {
+                let message = format!("{key} has no effect without stickysession");
+                context
+                    .out
+                    .warn(place, message, "add stickysession, or remove it");
+            }
+            None
+        }
+        None => Some(jsessionid(table, context)),
+        Some(node) if node.value == "jsessionid" => Some(jsessionid(table, context)),
+        Some(node) => {
+            if let Some(named) = policy::named(node, context) {
+                for (key, place) in settings(table) {
+                    let message = format!(
+                        "{key} is a setting of jsessionid, but affinity = {:?}",
+                        node.value
+                    );
+                    context.out.error(
+                        place,
+                        message,
+                        "put it into the policy's config, or remove one of the two",
+                    );
+                }
+                return Some(named);
+            }
+            policy::not_a_policy(node, &["jsessionid"], context);
+            None
+        }
+    }
+}
+
+/// The keys that only `jsessionid` understands, as far as they were written.
+fn settings(table: &BalancerTable) -> impl Iterator<Item = (&'static str, &Place)> {
+    [
+        (
+            "stickysession",
+            table.stickysession.as_ref().map(|n| &n.place),
+        ),
+        (
+            "stickysessionsep",
+            table.stickysessionsep.as_ref().map(|n| &n.place),
+        ),
+        ("failover", table.failover.as_ref().map(|n| &n.place)),
+        (
+            "route_cookie",
+            table.route_cookie.as_ref().map(|n| &n.place),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(key, place)| Some((key, place?)))
+}
+
+fn jsessionid(table: &BalancerTable, context: &mut Context<'_>) -> PolicyRef {
+    let route_cookie = table
+        .route_cookie
+        .as_ref()
+        .map(|node| route_cookie(node, context));
+    let (cookie, parameter) = match (&table.stickysession, &route_cookie) {
+        (Some(node), _) => names(node, context),
+        // httpd's idiom stickysession=ROUTEID: the gateway's own cookie is all there is.
+        (None, Some((name, _))) => (name.clone(), name.clone()),
+        (None, None) => ("JSESSIONID".to_owned(), "jsessionid".to_owned()),
+    };
+    let config = json!({
+        "cookie": cookie,
+        "parameter": parameter,
+        "separator": table.stickysessionsep.as_ref().map_or_else(|| ".".to_owned(), |n| separator(n, context)),
+        "failover": or(&table.failover, true),
+        "route_cookie": route_cookie.map_or(Value::Null, |(name, path)| json!({ "name": name, "path": path })),
+        "semicolon_delimits": true,
+    });
+    PolicyRef::BuiltIn {
+        name: "jsessionid",
+        config,
+    }
+}
+
+/// `NAME` for both, or `COOKIE|parameter`.
+fn names(node: &Node<String>, context: &mut Context<'_>) -> (String, String) {
+    let (cookie, parameter) = node
+        .value
+        .split_once('|')
+        .unwrap_or((&node.value, &node.value));
+    if !is_token(cookie) || !is_token(parameter) {
+        let message = format!("{:?} is not a session's name", node.value);
+        context.out.error(
+            &node.place,
+            message,
+            "write NAME, or COOKIE|parameter, such as \"JSESSIONID|jsessionid\"",
+        );
+    }
+    (cookie.to_owned(), parameter.to_owned())
+}
+
+/// The characters of a token (RFC 9110, 5.6.2), of which cookie names are made.
+fn is_token(name: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`~".contains(&b);
+    !name.is_empty() && name.bytes().all(legal)
+}
+
+fn separator(node: &Node<String>, context: &mut Context<'_>) -> String {
+    if node.value.eq_ignore_ascii_case("off") {
+        return String::new();
+    }
+    let legal = |c: char| c.is_ascii_graphic() && !";,=\"\\".contains(c);
+    let mut chars = node.value.chars();
+    if !matches!((chars.next(), chars.next()), (Some(c), None) if legal(c)) {
+        let message = format!("{:?} is not a separator", node.value);
+        context.out.error(
+            &node.place,
+            message,
+            "write one character such as \".\" or \"!\", or \"off\"",
+        );
+    }
+    node.value.clone()
+}
+
+fn route_cookie(
+    node: &Node<Either<String, RouteCookieTable>>,
+    context: &mut Context<'_>,
+) -> (String, String) {
+    let (name, path) = match &node.value {
+        Either::Left(name) => (name.clone(), "/".to_owned()),
+        Either::Right(table) => (
+            table
+                .name
+                .as_ref()
+                .map_or_else(|| "ROUTEID".to_owned(), |n| n.value.clone()),
+            table
+                .path
+                .as_ref()
+                .map_or_else(|| "/".to_owned(), |n| n.value.clone()),
+        ),
+    };
+    if !is_token(&name) {
+        context.out.error(
+            &node.place,
+            format!("{name:?} is not a cookie's name"),
+            "use letters, digits, - and _",
+        );
+    }
+    if !path.starts_with('/') || path.contains([';', ',']) || path.chars().any(char::is_control) {
+        context.out.error(
+            &node.place,
+            format!("{path:?} is not a cookie's path"),
+            "start it with /, without ; and ,",
+        );
+    }
+    (name, path)
+}

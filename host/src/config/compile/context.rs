@@ -1,0 +1,155 @@
+//! What all compile steps share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::super::{
+    read::{Either, Node, Place, Problems, nearest},
+    source::OneOrMany,
+    units::{Size, Time},
+};
+use crate::snapshot::{Balancer, Log, OnError, PolicyLimits};
+
+/// What all compile steps share: where relative paths start, which names exist, what was used.
+pub struct Context<'o> {
+    /// Every finding.
+    pub out: &'o mut Problems,
+    /// Folder of the main file; relative paths start here.
+    pub base: PathBuf,
+    /// Files that were read besides the main one.
+    pub files: Vec<PathBuf>,
+    /// Defined balancers, lower case, whether or not they compiled.
+    pub balancer_names: Vec<String>,
+    /// Defined policies.
+    pub policy_names: Vec<String>,
+    /// Balancers some route names.
+    pub used_balancers: BTreeSet<String>,
+    /// Policies something names.
+    pub used_policies: BTreeSet<String>,
+    /// Balancers of routes with `proxy = "http://…"`.
+    pub anonymous: BTreeMap<String, Arc<Balancer>>,
+    /// What vhosts' own logs fall back to.
+    pub log: Log,
+    /// What policies' own limits fall back to.
+    pub policy_limits: PolicyLimits,
+    /// What policies' own `on_error` falls back to.
+    pub on_error: OnError,
+}
+
+impl Context<'_> {
+    /// An absolute path for one written in the file.
+    pub fn path(&mut self, node: &Node<String>) -> PathBuf {
+        if node.value.is_empty() || node.value.contains('\0') {
+            self.out.error(
+                &node.place,
+                "not a path",
+                "write the path of a file or folder",
+            );
+        }
+        self.base.join(&node.value)
+    }
+
+    /// A duration above zero.
+    pub fn positive_time(&mut self, node: &Option<Node<Time>>, default: Duration) -> Duration {
+        let Some(node) = node else { return default };
+        if node.value.0.is_zero() {
+            self.out.error(
+                &node.place,
+                "must be above zero",
+                "leave it out for the default, or write a longer time",
+            );
+        }
+        node.value.0
+    }
+
+    /// A number of at least 1.
+    pub fn positive(&mut self, node: &Option<Node<u32>>, default: u32) -> u32 {
+        let Some(node) = node else { return default };
+        if node.value == 0 {
+            self.out.error(
+                &node.place,
+                "must be above zero",
+                "leave it out for the default, or write 1 or more",
+            );
+        }
+        node.value
+    }
+
+    /// A size within bounds, in bytes.
+    pub fn size_within(
+        &mut self,
+        node: &Option<Node<Size>>,
+        default: u64,
+        least: u64,
+        most: u64,
+    ) -> u64 {
+        let Some(node) = node else { return default };
+        let bytes = node.value.0;
+        if !(least..=most).contains(&bytes) {
+            let remedy = format!("use {} to {}", readable(least), readable(most));
+            self.out.error(
+                &node.place,
+                format!("{} is out of range", readable(bytes)),
+                remedy,
+            );
+        }
+        bytes
+    }
+}
+
+/// A size as an operator would write it.
+fn readable(bytes: u64) -> String {
+    match bytes {
+        b if b > 0 && b.is_multiple_of(1 << 30) => format!("{}GiB", b >> 30),
+        b if b > 0 && b.is_multiple_of(1 << 20) => format!("{}MiB", b >> 20),
+        b if b > 0 && b.is_multiple_of(1 << 10) => format!("{}KiB", b >> 10),
+        b => format!("{b} bytes"),
+    }
+}
+
+/// The value that was written, or what stands for it.
+pub fn or<T: Copy>(node: &Option<Node<T>>, default: T) -> T {
+    node.as_ref().map_or(default, |n| n.value)
+}
+
+/// The duration that was written, or what stands for it; zero means something.
+pub fn time(node: &Option<Node<Time>>, default: Duration) -> Duration {
+    node.as_ref().map_or(default, |n| n.value.0)
+}
+
+/// The elements of a key that takes one value or an array of them.
+pub fn each<T: Clone>(node: &Node<OneOrMany<T>>) -> Vec<Node<T>> {
+    match &node.value {
+        Either::Left(list) => list.clone(),
+        Either::Right(one) => vec![Node {
+            value: one.clone(),
+            place: node.place.clone(),
+        }],
+    }
+}
+
+/// The file's own folder, absolute.
+pub fn folder_of(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.parent().map(Path::to_owned).unwrap_or(absolute)
+}
+
+/// Notes a name that nothing defines.
+pub fn unknown_name(
+    out: &mut Problems,
+    place: &Place,
+    what: &str,
+    name: &str,
+    known: &[String],
+    define: &str,
+) {
+    let remedy = match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`? Otherwise {define}"),
+        None => define.to_owned(),
+    };
+    out.error(place, format!("there is no {what} `{name}`"), remedy);
+}

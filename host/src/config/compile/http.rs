@@ -1,0 +1,271 @@
+//! Listeners, admin, logs and limits.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{
+    super::{
+        read::{Either, Node, Place, suggest},
+        source::{
+            AccessTable, AdminTable, Config, ErrorLogTable, LevelWord, LimitsTable, LogTable,
+        },
+    },
+    context::{Context, or},
+};
+use crate::snapshot::{
+    AccessFormat, AccessLog, Admin, AdminBind, ErrorLog, HttpLimits, Level, Listener, Log,
+};
+
+/// 127.0.0.1: who may ask for the status has a login on this machine.
+const ADMIN: &str = "127.0.0.1:9191";
+
+/// The sockets to accept on, each with the place of its address.
+pub fn listeners(config: &Config, context: &mut Context<'_>) -> Vec<(Listener, Place)> {
+    let mut list: Vec<(Listener, Place)> = Vec::new();
+    let tables = config.listener.iter().flat_map(|n| &n.value);
+    for Node {
+        value: table,
+        place,
+    } in tables
+    {
+        let Some(bind) = &table.bind else {
+            if !context.out.mentions(&place.child("bind", 0..0).key) {
+                context
+                    .out
+                    .missing(place, "bind", "write bind = \"0.0.0.0:8080\"");
+            }
+            continue;
+        };
+        let Some(address) = address(bind, &bind.value, context) else {
+            continue;
+        };
+        if address.port() != 0 && list.iter().any(|(other, _)| other.bind == address) {
+            context.out.error(
+                &bind.place,
+                format!("{address} is bound twice"),
+                "remove one of the two listeners",
+            );
+        }
+        let proxy_protocol = or(&table.proxy_protocol, false);
+        if proxy_protocol
+            && config
+                .trusted_proxies
+                .as_ref()
+                .is_none_or(|n| n.value.is_empty())
+        {
+            let place = table.proxy_protocol.as_ref().map_or(place, |n| &n.place);
+            let message = "nobody's PROXY protocol header is believed: trusted_proxies is empty";
+            context.out.warn(
+                place,
+                message,
+                "list the balancers in front in trusted_proxies",
+            );
+        }
+        list.push((
+            Listener {
+                bind: address,
+                proxy_protocol,
+            },
+            bind.place.clone(),
+        ));
+    }
+    if list.is_empty() && !context.out.mentions("listener") {
+        context.out.missing(
+            &Place::default(),
+            "listener",
+            "add [[listener]] with bind = \"0.0.0.0:8080\"",
+        );
+    }
+    list
+}
+
+fn address(node: &Node<String>, text: &str, context: &mut Context<'_>) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let port = text.rsplit(':').next().filter(|p| p.parse::<u16>().is_ok());
+    let remedy = match port {
+        Some(port) if !text.contains('[') => {
+            format!(
+                "write \"0.0.0.0:{port}\", \"[::]:{port}\" or \"127.0.0.1:{port}\"; names are not looked up here"
+            )
+        }
+        _ => "write an address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"".to_owned(),
+    };
+    context.out.error(
+        &node.place,
+        format!("{text:?} is not an address with a port"),
+        remedy,
+    );
+    None
+}
+
+/// Where `switchyard status` asks; none unless the file has `[admin]`.
+pub fn admin(config: &Config, context: &mut Context<'_>) -> Option<Admin> {
+    let node = config.admin.as_ref()?;
+    let AdminTable { listen, hosts, .. } = &node.value;
+    let bind = match listen {
+        Some(listen) => match listen.value.strip_prefix("unix:") {
+            Some(path) => {
+                let path = context.path(&Node {
+                    value: path.to_owned(),
+                    place: listen.place.clone(),
+                });
+                AdminBind::Unix(path)
+            }
+            None => AdminBind::Tcp(address(listen, &listen.value, context)?),
+        },
+        None => AdminBind::Tcp(ADMIN.parse().expect("a constant address")),
+    };
+    if let (AdminBind::Tcp(address), Some(listen)) = (&bind, listen)
+        && !address.ip().is_loopback()
+    {
+        let message =
+            "the status endpoint has no password and answers whoever reaches this address";
+        context.out.warn(
+            &listen.place,
+            message,
+            "use 127.0.0.1 or unix:/path, unless a firewall guards it",
+        );
+    }
+    Some(Admin {
+        bind,
+        hosts: hosts
+            .iter()
+            .flat_map(|n| &n.value)
+            .map(|n| n.value.to_ascii_lowercase())
+            .collect(),
+    })
+}
+
+/// What is logged where the file says nothing.
+pub fn default_log() -> Log {
+    Log {
+        error: ErrorLog {
+            path: None,
+            level: Level::Info,
+        },
+        access: None,
+    }
+}
+
+/// Logs of the process or of a vhost; what is left out is as in `context.log`.
+pub fn log(node: Option<&Node<LogTable>>, context: &mut Context<'_>) -> Log {
+    let Some(Node {
+        value: LogTable { error, access, .. },
+        ..
+    }) = node
+    else {
+        return context.log.clone();
+    };
+    let fallback = context.log.clone();
+    let error = error
+        .as_ref()
+        .map_or(fallback.error.clone(), |node| match &node.value {
+            Either::Left(path) => {
+                let path = context.path(&Node {
+                    value: path.clone(),
+                    place: node.place.clone(),
+                });
+                ErrorLog {
+                    path: Some(path),
+                    level: fallback.error.level,
+                }
+            }
+            Either::Right(ErrorLogTable { path, level, .. }) => ErrorLog {
+                path: path
+                    .as_ref()
+                    .map(|n| context.path(n))
+                    .or(fallback.error.path),
+                level: level
+                    .as_ref()
+                    .map_or(fallback.error.level, |n| level_of(n.value)),
+            },
+        });
+    let access = match access {
+        None => fallback.access,
+        Some(Node {
+            value: Either::Left(false),
+            ..
+        }) => None,
+        Some(Node {
+            value: Either::Left(true),
+            ..
+        }) => Some(AccessLog {
+            path: None,
+            format: AccessFormat::Combined,
+        }),
+        Some(Node {
+            value: Either::Right(Either::Left(path)),
+            place,
+        }) => {
+            let path = context.path(&Node {
+                value: path.clone(),
+                place: place.clone(),
+            });
+            Some(AccessLog {
+                path: Some(path),
+                format: AccessFormat::Combined,
+            })
+        }
+        Some(Node {
+            value: Either::Right(Either::Right(AccessTable { path, format, .. })),
+            ..
+        }) => Some(AccessLog {
+            path: path.as_ref().map(|n| context.path(n)),
+            format: format
+                .as_ref()
+                .map_or(AccessFormat::Combined, |n| access_format(n, context)),
+        }),
+    };
+    Log { error, access }
+}
+
+fn level_of(word: LevelWord) -> Level {
+    match word {
+        LevelWord::Trace => Level::Trace,
+        LevelWord::Debug => Level::Debug,
+        LevelWord::Info => Level::Info,
+        LevelWord::Warn => Level::Warn,
+        LevelWord::Error => Level::Error,
+    }
+}
+
+fn access_format(node: &Node<String>, context: &mut Context<'_>) -> AccessFormat {
+    match node.value.as_str() {
+        "common" => AccessFormat::Common,
+        "combined" => AccessFormat::Combined,
+        "json" => AccessFormat::Json,
+        text => {
+            if !text.contains('%') {
+                let remedy = suggest(text, &["common", "combined", "json"]);
+                let remedy =
+                    format!("{remedy} A format string has % letters, such as \"%h %>s %D\"");
+                context
+                    .out
+                    .error(&node.place, format!("{text:?} is not a format"), remedy);
+            }
+            if text.contains(['\n', '\r']) {
+                context
+                    .out
+                    .error(&node.place, "a log line has no line breaks", "remove them");
+            }
+            AccessFormat::Custom(text.to_owned())
+        }
+    }
+}
+
+/// Bounds on clients. Reasons for the defaults stand in `docs/configuration.md`.
+pub fn limits(table: &LimitsTable, context: &mut Context<'_>) -> HttpLimits {
+    const SECOND: Duration = Duration::from_secs(1);
+    HttpLimits {
+        head_size: context.size_within(&table.head_size, 32 << 10, 1 << 10, 1 << 20) as usize,
+        field_count: context.positive(&table.field_count, 100) as usize,
+        body_size: table.body_size.as_ref().map_or(1 << 30, |n| n.value.0),
+        head_timeout: context.positive_time(&table.head_timeout, 20 * SECOND),
+        body_timeout: context.positive_time(&table.body_timeout, 20 * SECOND),
+        idle_timeout: context.positive_time(&table.idle_timeout, 60 * SECOND),
+        write_timeout: context.positive_time(&table.write_timeout, 60 * SECOND),
+        requests_per_connection: or(&table.requests_per_connection, 0),
+        connections: context.positive(&table.connections, 10_000) as usize,
+    }
+}

@@ -1,0 +1,20 @@
+//! From the file as written to a `Snapshot`: defaults, meanings, references.
+//!
+//! Every function here goes on after a mistake, so that all of them are reported;
+//! what it returns then is thrown away with the rest.
+
+mod affinity;
+mod balancer;
+mod context;
+mod hosts;
+mod http;
+mod member;
+mod pages;
+mod policy;
+mod reverse;
+mod route;
+mod semantic;
+mod snapshot;
+mod vhost;
+
+pub(super) use snapshot::compile;

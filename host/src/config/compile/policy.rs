@@ -1,0 +1,238 @@
+//! Policies: their sources, their bounds, and what names them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::json;
+
+use super::{
+    super::{
+        read::{Named, Node, Place, Problems, suggest},
+        source::{OnErrorWord, PolicyLimitsTable, PolicyTable},
+    },
+    context::{Context, time, unknown_name},
+};
+use crate::snapshot::{OnError, PolicyLimits, PolicyRef, PolicySource};
+
+/// A balancer's method among the built-in policies.
+pub const METHODS: [&str; 3] = ["byrequests", "bytraffic", "bybusyness"];
+
+/// A built-in method, which takes no configuration.
+pub fn method(name: &'static str) -> PolicyRef {
+    PolicyRef::BuiltIn {
+        name,
+        config: json!({}),
+    }
+}
+
+/// The policy behind `policy:NAME`, or a note that there is none; `None` where the text says something else.
+pub fn named(node: &Node<String>, context: &mut Context<'_>) -> Option<PolicyRef> {
+    let name = node.value.strip_prefix("policy:")?.trim();
+    if !context.policy_names.iter().any(|known| known == name) {
+        let define = format!("define it with [policy.{name}] and its source");
+        unknown_name(
+            context.out,
+            &node.place,
+            "policy",
+            name,
+            &context.policy_names,
+            &define,
+        );
+    }
+    context.used_policies.insert(name.to_owned());
+    Some(PolicyRef::Named(name.to_owned()))
+}
+
+/// Notes a text that is neither one of `built_in` nor `policy:NAME`.
+pub fn not_a_policy(node: &Node<String>, built_in: &[&str], context: &mut Context<'_>) {
+    let text = &node.value;
+    let remedy = if context.policy_names.contains(text) {
+        format!("write \"policy:{text}\"")
+    } else if built_in.is_empty() {
+        "write \"policy:NAME\"".to_owned()
+    } else {
+        format!(
+            "{} A policy of your own is written \"policy:NAME\"",
+            suggest(text, built_in)
+        )
+    };
+    context.out.error(
+        &node.place,
+        format!("{text:?} names no policy that fits here"),
+        remedy,
+    );
+}
+
+/// Bounds and `on_error` for policies without their own. Reasons stand in `docs/configuration.md`.
+pub fn defaults(
+    node: Option<&Node<PolicyLimitsTable>>,
+    out: &mut Problems,
+) -> (PolicyLimits, OnError) {
+    let built_in = PolicyLimits {
+        deadline: Duration::from_millis(5),
+        init_deadline: Duration::from_secs(1),
+        memory: 32 << 20,
+        module_size: 32 << 20,
+        compile_time: Duration::from_secs(5),
+        compile_memory: 512 << 20,
+        log_bytes: 64 << 10,
+        failures: 5,
+        failure_window: Duration::from_secs(60),
+        quarantine: Duration::from_secs(30),
+    };
+    let on_error = node
+        .and_then(|n| n.value.on_error.as_ref())
+        .map_or(OnError::BuiltIn, |n| on_error_of(n.value));
+    (limits(node, built_in, out), on_error)
+}
+
+fn limits(
+    node: Option<&Node<PolicyLimitsTable>>,
+    fallback: PolicyLimits,
+    out: &mut Problems,
+) -> PolicyLimits {
+    let Some(Node { value: table, .. }) = node else {
+        return fallback;
+    };
+    let mut positive = |place: Option<&Place>, zero: bool| {
+        if let Some(place) = place.filter(|_| zero) {
+            out.error(place, "must be above zero", "leave it out for the default");
+        }
+    };
+    let times = [
+        &table.deadline,
+        &table.init_deadline,
+        &table.compile_time,
+        &table.failure_window,
+        &table.quarantine,
+    ];
+    for node in times.into_iter().flatten() {
+        positive(Some(&node.place), node.value.0.is_zero());
+    }
+    positive(
+        table.failures.as_ref().map(|n| &n.place),
+        table.failures.as_ref().is_some_and(|n| n.value == 0),
+    );
+    let mut size =
+        |node: &Option<Node<super::super::units::Size>>, default: u64, least: u64, most: u64| {
+            let Some(node) = node else { return default };
+            if !(least..=most).contains(&node.value.0) {
+                out.error(
+                    &node.place,
+                    "out of range",
+                    format!("use {least} to {most} bytes"),
+                );
+            }
+            node.value.0
+        };
+    PolicyLimits {
+        deadline: time(&table.deadline, fallback.deadline),
+        init_deadline: time(&table.init_deadline, fallback.init_deadline),
+        // From one page of wasm to all that 32 bits address.
+        memory: size(&table.memory, fallback.memory as u64, 64 << 10, 4 << 30) as usize,
+        module_size: size(
+            &table.module_size,
+            fallback.module_size as u64,
+            1 << 10,
+            1 << 30,
+        ) as usize,
+        compile_time: time(&table.compile_time, fallback.compile_time),
+        // Below 64 MiB not even the built-in ones compile.
+        compile_memory: size(
+            &table.compile_memory,
+            fallback.compile_memory as u64,
+            64 << 20,
+            64 << 30,
+        ) as usize,
+        log_bytes: size(&table.log_bytes, fallback.log_bytes.into(), 0, 1 << 30) as u32,
+        failures: table
+            .failures
+            .as_ref()
+            .map_or(fallback.failures, |n| n.value),
+        failure_window: time(&table.failure_window, fallback.failure_window),
+        quarantine: time(&table.quarantine, fallback.quarantine),
+    }
+}
+
+fn on_error_of(word: OnErrorWord) -> OnError {
+    match word {
+        OnErrorWord::BuiltIn => OnError::BuiltIn,
+        OnErrorWord::Previous => OnError::Previous,
+        OnErrorWord::Refuse => OnError::Refuse,
+    }
+}
+
+/// The operator's own policies.
+pub fn sources(
+    tables: &Named<PolicyTable>,
+    context: &mut Context<'_>,
+) -> BTreeMap<String, PolicySource> {
+    let mut sources = BTreeMap::new();
+    for (
+        name,
+        Node {
+            value: table,
+            place,
+        },
+    ) in &tables.0
+    {
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        {
+            context.out.error(
+                place,
+                format!("{name:?} is not a policy's name"),
+                "use letters, digits, -, _ and .",
+            );
+        }
+        let Some(source) = &table.source else {
+            if !context.out.mentions(&place.child("source", 0..0).key) {
+                context
+                    .out
+                    .missing(place, "source", "write source = \"policies/NAME.wasm\"");
+            }
+            continue;
+        };
+        let path = context.path(source);
+        if !path.is_file() {
+            let message = format!("{} is not there", path.display());
+            context.out.warn(
+                &source.place,
+                message,
+                "build the policy or correct the path; `run` needs the file",
+            );
+        }
+        let policy = PolicySource {
+            name: name.clone(),
+            source: path,
+            config: table
+                .config
+                .as_ref()
+                .map_or_else(|| json!({}), |n| n.value.clone()),
+            on_error: table
+                .on_error
+                .as_ref()
+                .map_or(context.on_error, |n| on_error_of(n.value)),
+            limits: limits(
+                table.limits.as_ref(),
+                context.policy_limits.clone(),
+                context.out,
+            ),
+        };
+        if let Some(node) = table
+            .limits
+            .as_ref()
+            .and_then(|n| n.value.on_error.as_ref())
+        {
+            let remedy = format!("write it as policy.{name}.on_error");
+            context.out.error(
+                &node.place,
+                "on_error belongs to the policy, not to its limits",
+                remedy,
+            );
+        }
+        sources.insert(name.clone(), policy);
+    }
+    sources
+}

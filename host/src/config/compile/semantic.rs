@@ -1,0 +1,83 @@
+//! What is legal and hardly meant: routes that never serve, things that nobody uses.
+
+use super::{
+    super::{read::Place, source::Config},
+    context::Context,
+};
+use crate::snapshot::{Action, PathPattern, Route, RouteOrder};
+
+/// Routes that an earlier one keeps from ever serving.
+pub fn shadowed(routes: &[(Route, &Place)], order: RouteOrder, context: &mut Context<'_>) {
+    for (index, (route, place)) in routes.iter().enumerate() {
+        let hides =
+            |(other, _): &&(Route, &Place)| ends(other) && hides(&other.path, &route.path, order);
+        if let Some((other, _)) = routes[..index].iter().find(hides) {
+            let message = format!(
+                "never serves: {:?} before it takes all its requests",
+                other.name
+            );
+            let remedy = match order {
+                RouteOrder::File => "move it up, or set order = \"longest\"",
+                RouteOrder::Longest => "remove one of the two",
+            };
+            context.out.warn(place, message, remedy);
+        } else if order == RouteOrder::Longest && matches!(route.path, PathPattern::Regex(_)) {
+            let root = |(other, _): &&(Route, &Place)| ends(other) && takes_all(&other.path);
+            if let Some((other, _)) = routes.iter().find(root) {
+                let message = format!(
+                    "never serves: regexes come after all paths, and {:?} takes every one",
+                    other.name
+                );
+                context.out.warn(
+                    place,
+                    message,
+                    "set order = \"file\" and move it up, or use a path",
+                );
+            }
+        }
+    }
+}
+
+/// Whether a request that it matches goes no further. Access rules alone let it pass.
+fn ends(route: &Route) -> bool {
+    route.access.deny || !matches!(route.action, Action::Continue)
+}
+
+fn takes_all(path: &PathPattern) -> bool {
+    matches!(path, PathPattern::Prefix(prefix) if prefix == "/")
+}
+
+fn hides(earlier: &PathPattern, later: &PathPattern, order: RouteOrder) -> bool {
+    match (earlier, later) {
+        (PathPattern::Prefix(earlier), PathPattern::Prefix(later)) if order == RouteOrder::File => {
+            let below = later.strip_prefix(earlier.as_str());
+            earlier == "/" || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+        (PathPattern::Prefix(_), PathPattern::Regex(_)) if order == RouteOrder::File => {
+            takes_all(earlier)
+        }
+        _ => earlier == later,
+    }
+}
+
+/// Balancers and policies that nothing names.
+pub fn unused(config: &Config, context: &mut Context<'_>) {
+    for (name, node) in config.balancer.iter().flat_map(|n| &n.value.0) {
+        if !context.used_balancers.contains(&name.to_ascii_lowercase()) {
+            let remedy = format!("write balancer = \"{name}\" in a route, or remove it");
+            context
+                .out
+                .warn(&node.place, "no route uses this balancer", remedy);
+        }
+    }
+    for (name, node) in config.policy.iter().flat_map(|n| &n.value.0) {
+        if !context.used_policies.contains(name) {
+            let remedy = format!(
+                "name it as \"policy:{name}\" in lbmethod, affinity or rewrite, or remove it"
+            );
+            context
+                .out
+                .warn(&node.place, "nothing uses this policy", remedy);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What is wrong with a configuration, where, and what to do about it.
+
+use std::{fmt, ops::Range, path::PathBuf};
+
+use codespan_reporting::{
+    diagnostic::{Diagnostic as Labelled, Label},
+    files::SimpleFile,
+    term::{self, termcolor},
+};
+
+/// Whether the configuration can be used all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It cannot.
+    Error,
+    /// It can, but does something that was hardly meant.
+    Warning,
+}
+
+/// One finding. `Display` gives the one-line form `file:line:column: key: message; remedy`,
+/// with `warning:` before the key of a warning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// The file as the operator named it.
+    pub file: PathBuf,
+    /// From 1; 0 where the whole file is meant.
+    pub line: usize,
+    /// From 1, in characters; 0 where the whole file is meant.
+    pub column: usize,
+    /// Path of the key, such as `balancer.app.members[1].url`; empty for the whole file.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+    /// Bytes of the file, for the picture.
+    pub(super) span: Range<usize>,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if self.line > 0 {
+            write!(f, "{}:{}:", self.line, self.column)?;
+        }
+        if self.severity == Severity::Warning {
+            f.write_str(" warning:")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, " {}:", self.key)?;
+        }
+        write!(f, " {}; {}", self.message, self.remedy)
+    }
+}
+
+/// Why a configuration was not taken: every problem of it, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// At least one error; warnings too.
+    pub problems: Vec<Diagnostic>,
+    pub(super) text: String,
+}
+
+impl Report {
+    /// The problems with the lines they are about, coloured for a terminal if asked to.
+    pub fn render(&self, colour: bool) -> String {
+        render(&self.problems, &self.text, colour)
+    }
+
+    /// One line a problem, for logs and editors.
+    pub fn lines(&self) -> String {
+        lines(&self.problems)
+    }
+
+    /// How many of the problems forbid using the configuration.
+    pub fn errors(&self) -> usize {
+        self.problems
+            .iter()
+            .filter(|p| p.severity == Severity::Error)
+            .count()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// The one-line form of each problem.
+pub(super) fn lines(problems: &[Diagnostic]) -> String {
+    problems
+        .iter()
+        .map(|problem| format!("{problem}\n"))
+        .collect()
+}
+
+/// Draws each problem with the line of `text` that it is about.
+pub(super) fn render(problems: &[Diagnostic], text: &str, colour: bool) -> String {
+    if colour {
+        draw(
+            problems,
+            text,
+            termcolor::Ansi::new(Vec::new()),
+            termcolor::Ansi::into_inner,
+        )
+    } else {
+        draw(
+            problems,
+            text,
+            termcolor::NoColor::new(Vec::new()),
+            termcolor::NoColor::into_inner,
+        )
+    }
+}
+
+fn draw<W: termcolor::WriteColor>(
+    problems: &[Diagnostic],
+    text: &str,
+    mut writer: W,
+    into_bytes: impl FnOnce(W) -> Vec<u8>,
+) -> String {
+    let config = term::Config::default();
+    for problem in problems {
+        let file = SimpleFile::new(problem.file.display().to_string(), text);
+        let labelled = match problem.severity {
+            Severity::Error => Labelled::error(),
+            Severity::Warning => Labelled::warning(),
+        };
+        let labelled = match problem.key.as_str() {
+            "" if problem.line == 0 => labelled.with_message(problem.file.display()),
+            "" => labelled.with_message("not TOML"),
+            key => labelled.with_message(key),
+        };
+        let labelled = if problem.line == 0 {
+            labelled.with_note(&problem.message)
+        } else {
+            labelled
+                .with_label(Label::primary((), problem.span.clone()).with_message(&problem.message))
+        };
+        let labelled = labelled.with_note(&problem.remedy);
+        // Writing to memory fails only for a span outside the text; the plain line says as much.
+        if term::emit_to_write_style(&mut writer, &config, &file, &labelled).is_err() {
+            let _ = writeln!(writer, "{problem}");
+        }
+    }
+    String::from_utf8_lossy(&into_bytes(writer)).into_owned()
+}

@@ -1,0 +1,19 @@
+//! The operator's file: TOML -> diagnostics -> `Snapshot`.
+//!
+//! `read` walks the parsed document into the types of `source`, value by value, so
+//! that every mistake is found in one run; `compile` gives them meaning: defaults,
+//! references, what cannot be together. Nothing is taken unless all of it is right,
+//! and whoever holds a `Snapshot` need not check anything again.
+
+mod compile;
+mod diagnostic;
+mod load;
+mod read;
+mod schema;
+mod source;
+mod table;
+mod units;
+
+pub use diagnostic::{Diagnostic, Report, Severity};
+pub use load::{Loaded, load, parse};
+pub use schema::schema;

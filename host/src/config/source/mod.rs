@@ -1,0 +1,23 @@
+//! The file as the operator writes it: one struct a table, one field a key.
+//!
+//! These types know names, types and help texts, from which reading, the JSON
+//! schema and did-you-mean follow. What values mean together, and what stands for
+//! a key that is left out, is decided in `compile`.
+
+mod balancer;
+mod gateway;
+mod vhost;
+
+pub use balancer::{
+    BalancerTable, HealthTable, MemberTable, PolicyTable, RouteCookieTable, StatusWord,
+};
+pub use gateway::{
+    AccessTable, AdminTable, Config, ErrorLogTable, LevelWord, LimitsTable, LogTable, OnErrorWord,
+    PolicyLimitsTable,
+};
+pub use vhost::{FilesTable, OrderWord, RedirectTable, ReverseTable, RouteTable, VhostTable};
+
+use super::read::{Either, Node};
+
+/// One value, or an array of them.
+pub type OneOrMany<T> = Either<Vec<Node<T>>, T>;
