@@ -2,4 +2,5 @@
 
 pub mod decision;
 pub mod policy;
+pub mod response;
 pub mod snapshot;
