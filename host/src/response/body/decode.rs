@@ -101,6 +101,11 @@ impl Decoder {
         }
     }
 
+    /// Whether there was any input.
+    pub(super) fn has_started(&self) -> bool {
+        self.started
+    }
+
     /// Whether a deflate body has zlib's container; `true` for all else.
     pub(super) fn is_zlib(&self) -> bool {
         if let Format::Deflate(deflate) = &self.format {

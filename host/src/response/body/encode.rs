@@ -18,7 +18,7 @@ const BROTLI_WINDOW_BITS: u32 = 18;
 /// RFC 1952 section 2.3: no name, no time, unknown system.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
-/// Does one content coding; it begins with the first byte written, so that an empty body stays empty.
+/// Does one content coding.
 pub(super) struct Encoder {
     coding: Coding,
     format: Option<Format>,
@@ -84,23 +84,33 @@ impl Encoder {
     }
 
     /// Ends the coding; call until `true`.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>, room: usize) -> Result<bool, BodyError> {
-        if self.format.is_some() && !self.finished {
-            self.finished =
-                room > TRAILER && self.run(Operation::Finish, &[], out, room - TRAILER)?.1;
-            if let (
-                true,
-                Some(Format::Deflate {
-                    gzip: Some(crc), ..
-                }),
-            ) = (self.finished, &self.format)
-            {
-                out.extend_from_slice(&crc.sum().to_le_bytes());
-                out.extend_from_slice(&crc.amount().to_le_bytes());
-            }
-            return Ok(self.finished);
+    pub(super) fn finish(
+        &mut self,
+        zlib: bool,
+        out: &mut Vec<u8>,
+        room: usize,
+    ) -> Result<bool, BodyError> {
+        if self.finished {
+            return Ok(true);
         }
-        Ok(true)
+        let Some(room) = self.begin(zlib, out, room) else {
+            return Ok(false);
+        };
+        let Some(room) = room.checked_sub(TRAILER) else {
+            return Ok(false);
+        };
+        self.finished = self.run(Operation::Finish, &[], out, room)?.1;
+        if let (
+            true,
+            Some(Format::Deflate {
+                gzip: Some(crc), ..
+            }),
+        ) = (self.finished, &self.format)
+        {
+            out.extend_from_slice(&crc.sum().to_le_bytes());
+            out.extend_from_slice(&crc.amount().to_le_bytes());
+        }
+        Ok(self.finished)
     }
 
     /// The room left after the container's header, `None` when it does not suffice.

@@ -115,7 +115,12 @@ impl BodyRewriter {
             self.ending = Ending::Scanned;
         }
         let written = self.ending == Ending::Done || self.pump(&[], &mut 0, out, full)?;
-        if written && self.encoder.finish(out, full - out.len())? {
+        let room = full - out.len();
+        // A stream without content stays one; only a body without bytes stays without.
+        if written
+            && (!self.decoder.has_started()
+                || self.encoder.finish(self.decoder.is_zlib(), out, room)?)
+        {
             self.ending = Ending::Done;
         }
         Ok(self.ending == Ending::Done)

@@ -17,6 +17,10 @@ use super::{refresh, srcset};
 /// 64 KiB of text between `<noscript>` and its end: beyond it, that text keeps its links.
 const NOSCRIPT_LIMIT: usize = 64 * 1024;
 
+/// 1 MiB of an attribute's value: of a longer one only its beginning is looked at if it is a URL (`data:` most
+/// likely), and nothing if it is a list, a style or a document.
+const VALUE_LIMIT: usize = 1024 * 1024;
+
 /// Documents in documents (`srcdoc`, `noscript`), the outer one included.
 const MAX_DEPTH: u8 = 3;
 
@@ -230,7 +234,10 @@ impl Finder {
     }
 
     fn attribute(&mut self, grammar: Grammar, raw: &[u8], at: usize) {
-        let text = Text::from_attribute(raw);
+        if raw.len() > VALUE_LIMIT && grammar != Grammar::Url {
+            return;
+        }
+        let text = Text::from_attribute(&raw[..raw.len().min(VALUE_LIMIT)]);
         let value = text.bytes.as_ref();
         match grammar {
             Grammar::Url => {

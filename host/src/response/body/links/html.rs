@@ -49,7 +49,7 @@ impl HtmlBody {
         // Every byte is a character of its own in this encoding, so that texts and
         // values give back the document's bytes; see `bytes_of`.
         let encoding = AsciiCompatibleEncoding::new(X_USER_DEFINED)
-            .unwrap_or_else(AsciiCompatibleEncoding::utf_8);
+            .expect("the encoding standard gives x-user-defined the ASCII characters");
         let mut settings = Settings::new_send()
             .with_encoding(encoding)
             .with_strict(false)

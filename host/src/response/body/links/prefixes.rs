@@ -130,7 +130,7 @@ impl Links {
                 if prefix.from == b"/" && behind == Some(b'/') {
                     return None;
                 }
-                let keep = usize::from(!prefix.to_ends_in_slash && !prefix.from.ends_with(b"://"));
+                let keep = usize::from(!prefix.to_ends_in_slash && !prefix.from.ends_with(b"//"));
                 return Some(Match {
                     len: len - keep,
                     to: &prefix.to,
@@ -275,6 +275,8 @@ pub(super) mod tests {
             ("/", "/shop/", "//cdn/x", "//cdn/x"),
             ("/", "/shop", "/x", "/shop/x"),
             ("http://m", "/", "http://m/x", "/x"),
+            ("http://", "https:", "http://m/x", "https:m/x"),
+            ("//", "https://", "//m/x", "https://m/x"),
             ("http://m", "/", "http://m?x", "/?x"),
             ("http://m/", "http://g", "http://m/x", "http://g/x"),
         ];

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use flate2::Compression;
 use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -249,6 +250,36 @@ fn a_small_piece_that_unpacks_to_much_comes_out_whole() {
     let packed = compress("gzip", &vec![b'x'; 4 << 20]);
     let out = run(rewriter("gzip"), &packed, usize::MAX).unwrap();
     assert_eq!(decompress("gzip", &out).len(), 4 << 20);
+}
+
+#[test]
+fn streams_without_content_stay_streams() {
+    for (coding, form) in CODINGS {
+        let packed = compress(form, b"");
+        let out = run(rewriter(coding), &packed, 1).unwrap();
+        assert_eq!(out.is_empty(), packed.is_empty(), "{form}");
+        assert_eq!(run(rewriter(coding), &out, 1), Ok(out.clone()), "{form}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn damaged_streams_neither_panic_nor_exceed_their_bounds(
+        coding in 1..CODINGS.len(),
+        damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..6),
+        chunk in 1usize..3000,
+    ) {
+        let (coding, form) = CODINGS[coding];
+        let mut packed = compress(form, &page().as_bytes()[..20_000]);
+        for (index, byte) in damage {
+            let index = index.index(packed.len());
+            packed[index] = byte;
+        }
+        // The bound is asserted at every call.
+        let result = run(rewriter(coding), &packed, chunk);
+        let expected = matches!(result, Ok(_) | Err(BodyError::Corrupt { .. } | BodyError::Truncated { .. }));
+        prop_assert!(expected);
+    }
 }
 
 #[test]

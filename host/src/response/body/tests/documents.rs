@@ -106,6 +106,34 @@ fn long_attributes_pass_and_endless_ones_are_refused() {
 }
 
 #[test]
+fn long_attributes_in_small_pieces_take_linear_time() {
+    // Parsing the tag anew at every piece would take minutes.
+    let input = format!(
+        "<img src=\"data:{}\"><a href=\"/test\">",
+        "A".repeat(1 << 20)
+    );
+    let out = run(
+        plan(&link_plan(RULES, true), &html_facts())
+            .unwrap()
+            .unwrap(),
+        input.as_bytes(),
+        20,
+    )
+    .unwrap();
+    assert_eq!(out, input.replace("/test", "/shop").as_bytes());
+}
+
+#[test]
+fn attributes_of_a_thousand_references_are_mapped() {
+    let input = format!(
+        "<a href='&#47;test/{}' style='a:url(&#47;test/{})'>",
+        "&amp;".repeat(9999),
+        "&amp;".repeat(9999)
+    );
+    assert_eq!(rewrite(true, &input), input.replace("&#47;test", "/shop"));
+}
+
+#[test]
 fn deep_documents_are_bounded() {
     let mut rewriter = plan(&link_plan(RULES, true), &html_facts())
         .unwrap()
