@@ -3,3 +3,4 @@
 //! Decisions were made before (`decision`); here they are carried out, natively.
 
 pub mod files;
+pub mod body;
