@@ -1,38 +1,59 @@
 //! Writing heads and chunks: always the same plain form.
 
-use super::{Fields, Framing, Version};
+use super::{Fields, Framing};
 
 /// Follows the data of a chunk.
 pub const CHUNK_END: &[u8] = b"\r\n";
 
-/// Appends a request's head. `fields` holds neither length nor connection fields: those
-/// are written here, from `framing` and `close`.
-pub fn request_head(
-    out: &mut Vec<u8>,
-    method: &str,
-    target: &str,
-    fields: &Fields,
-    framing: Framing,
-) {
-    out.extend_from_slice(method.as_bytes());
+/// What a request's head says besides its fields.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLine<'a> {
+    /// A token.
+    pub method: &'a str,
+    /// Origin form.
+    pub target: &'a str,
+    /// Value of `Host`, the first field that is sent.
+    pub host: &'a str,
+    /// How the body ends.
+    pub framing: Framing,
+    /// Ask for a 100 before the body.
+    pub expect_continue: bool,
+    /// Protocols to switch to.
+    pub upgrade: Option<&'a str>,
+}
+
+/// Appends a request's head. `fields` holds neither Host, length nor connection fields: those
+/// are written here.
+pub fn request_head(out: &mut Vec<u8>, request: RequestLine<'_>, fields: &Fields) {
+    out.extend_from_slice(request.method.as_bytes());
     out.push(b' ');
-    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(request.target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
+    line(out, "Host", request.host.as_bytes());
     write_fields(out, fields);
-    write_framing(out, framing);
+    write_framing(out, request.framing);
+    if request.expect_continue {
+        line(out, "Expect", b"100-continue");
+    }
+    if let Some(upgrade) = request.upgrade {
+        line(out, "Upgrade", upgrade.as_bytes());
+        line(out, "Connection", b"Upgrade");
+    }
     out.extend_from_slice(b"\r\n");
 }
 
 /// Appends an answer's head, likewise; `connection` is the value of that field, if any.
+///
+/// The status line says 1.1 to 1.0 clients too (RFC 9110 2.5): it names what we speak, the
+/// framing is what they can read.
 pub fn response_head(
     out: &mut Vec<u8>,
-    version: Version,
     status: u16,
     fields: &Fields,
     framing: Framing,
     connection: Option<&str>,
 ) {
-    status_line(out, version, status);
+    status_line(out, status);
     write_fields(out, fields);
     write_framing(out, framing);
     if let Some(connection) = connection {
@@ -43,7 +64,7 @@ pub fn response_head(
 
 /// Appends an interim answer.
 pub fn interim(out: &mut Vec<u8>, status: u16, fields: &Fields) {
-    status_line(out, Version::Http11, status);
+    status_line(out, status);
     write_fields(out, fields);
     out.extend_from_slice(b"\r\n");
 }
@@ -63,9 +84,7 @@ pub fn end_chunks(out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n\r\n");
 }
 
-fn status_line(out: &mut Vec<u8>, version: Version, status: u16) {
-    // The status line says 1.1 to 1.0 clients too (RFC 9110 2.5): it names what we speak, the framing is what they can read.
-    let _ = version;
+fn status_line(out: &mut Vec<u8>, status: u16) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(&[
         b'0' + (status / 100) as u8,
@@ -132,16 +151,23 @@ mod tests {
     #[test]
     fn heads_are_written_in_one_plain_form() {
         let mut fields = Fields::new();
-        fields.push("Host", b"h");
-        let request = text(|out| request_head(out, "GET", "/a", &fields, Framing::Length(10)));
+        fields.push("A", b"b");
+        let line = RequestLine {
+            method: "GET",
+            target: "/a",
+            host: "m:1",
+            framing: Framing::Length(10),
+            expect_continue: true,
+            upgrade: None,
+        };
+        let request = text(|out| request_head(out, line, &fields));
         assert_eq!(
             request,
-            "GET /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"
+            "GET /a HTTP/1.1\r\nHost: m:1\r\nA: b\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n"
         );
         let response = text(|out| {
             response_head(
                 out,
-                Version::Http11,
                 404,
                 &fields,
                 Framing::Chunked,
@@ -150,7 +176,7 @@ mod tests {
         });
         assert_eq!(
             response,
-            "HTTP/1.1 404 Not Found\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+            "HTTP/1.1 404 Not Found\r\nA: b\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
         );
     }
 

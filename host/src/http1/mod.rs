@@ -2,20 +2,22 @@
 //!
 //! Whatever comes in is read strictly (RFC 9110 and 9112, with every leniency
 //! they allow a recipient switched off) or refused; whatever goes out is written
-//! anew from the parsed parts, so it can be read in one way only. Nothing here
-//! does I/O: callers own sockets and buffers.
+//! anew from the parsed parts, so it can be read in one way only. Sockets and
+//! buffers belong to the callers; [`Inlet`] only reads from them.
 
 mod body;
 mod encode;
 mod error;
 mod fields;
+mod inlet;
 mod request;
 mod response;
 mod scan;
 
 pub use body::{Decoded, Decoder};
-pub use encode::{CHUNK_END, chunk_head, end_chunks, interim, request_head, response_head};
+pub use encode::{CHUNK_END, chunk_head, end_chunks, interim, request_head, response_head, RequestLine};
 pub use error::Malformed;
+pub use inlet::{Inlet, ReadError};
 pub use fields::{Fields, Line, is_legal_value, is_token};
 pub use request::{RequestHead, Target};
 pub use response::ResponseHead;

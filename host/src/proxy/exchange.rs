@@ -1,0 +1,203 @@
+//! The request as policies see it.
+
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    decision::{RequestView, ResponseView},
+    http1::{Fields, Framing, Version},
+    routing::{Authority, CanonicalPath},
+};
+
+/// A checked request on its way to a member.
+#[derive(Debug)]
+pub struct Exchange {
+    /// As sent.
+    pub method: Method,
+    /// Of the client.
+    pub version: Version,
+    /// Of the request's body.
+    pub framing: Framing,
+    /// Without hop-by-hop fields, changed by plans.
+    pub fields: Fields,
+    /// `Host`, or of an absolute target.
+    pub original_authority: Authority,
+    /// `http`, or what a trusted proxy said.
+    pub original_scheme: &'static str,
+    /// The path the client sent, in its one reading.
+    pub original: CanonicalPath,
+    /// The path after plans; `None` = the original.
+    pub planned: Option<CanonicalPath>,
+    /// The host after plans; `None` = the original.
+    pub planned_authority: Option<Authority>,
+    /// Whoever is meant.
+    pub client: IpAddr,
+    /// Whoever connected.
+    pub peer: SocketAddr,
+    /// For attributes.
+    pub vhost: String,
+    /// For attributes.
+    pub route: String,
+}
+
+impl Exchange {
+    /// What routes to a member: the planned path, else the original.
+    pub fn path(&self) -> &CanonicalPath {
+        self.planned.as_ref().unwrap_or(&self.original)
+    }
+
+    /// Whether doing it twice is doing it once (RFC 9110 9.2.2).
+    pub fn is_idempotent(&self) -> bool {
+        self.method.is_idempotent()
+    }
+}
+
+impl RequestView for Exchange {
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn path(&self) -> &str {
+        Exchange::path(self).target()
+    }
+
+    fn scheme(&self) -> &str {
+        "http"
+    }
+
+    fn authority(&self) -> &str {
+        self.planned_authority
+            .as_ref()
+            .unwrap_or(&self.original_authority)
+            .as_str()
+    }
+
+    fn original_path(&self) -> &str {
+        self.original.target()
+    }
+
+    fn original_scheme(&self) -> &str {
+        self.original_scheme
+    }
+
+    fn original_authority(&self) -> &str {
+        self.original_authority.as_str()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.fields.get(name)
+    }
+
+    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.fields.all(name).for_each(each);
+    }
+
+    fn header_names(&self, each: &mut dyn FnMut(&str)) {
+        names(&self.fields, each);
+    }
+
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        cookies(&self.fields).find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
+    }
+
+    fn cookies(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        cookies(&self.fields)
+            .filter(|(found, _)| *found == name.as_bytes())
+            .for_each(|(_, value)| each(value));
+    }
+
+    fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        let query = Exchange::path(self).query()?;
+        url::form_urlencoded::parse(query.as_bytes()).find(|(found, _)| found == name).map(|(_, value)| value)
+    }
+
+    fn path_parameter(&self, name: &str) -> Option<&str> {
+        Exchange::path(self).parameter(name)
+    }
+
+    fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
+        Some(match name {
+            "client.address" => Cow::Owned(self.client.to_string()),
+            "peer.address" => Cow::Owned(self.peer.ip().to_string()),
+            "route.name" => Cow::Borrowed(&self.route),
+            "vhost.name" => Cow::Borrowed(&self.vhost),
+            "tenant" => Cow::Borrowed("default"),
+            "path.decoded" => percent_decode_str(Exchange::path(self).as_str()).decode_utf8_lossy(),
+            _ => return None,
+        })
+    }
+
+    fn tried(&self) -> &[u32] {
+        &[]
+    }
+}
+
+/// Name and value of every cookie, as RFC 6265 5.4 has clients send them.
+fn cookies(fields: &Fields) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fields.all("cookie").flat_map(|line| line.split(|&byte| byte == b';')).filter_map(|pair| {
+        let equals = memchr::memchr(b'=', pair)?;
+        Some((pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii()))
+    })
+}
+
+/// Every distinct name, lower case, in order of first appearance.
+fn names(fields: &Fields, each: &mut dyn FnMut(&str)) {
+    let mut seen: Vec<String> = Vec::with_capacity(fields.len());
+    for line in fields.iter() {
+        let name = line.name.to_ascii_lowercase();
+        if !seen.contains(&name) {
+            each(&name);
+            seen.push(name);
+        }
+    }
+}
+
+/// An answer as policies see it.
+#[derive(Debug)]
+pub struct Answered<'a> {
+    /// 200
+    pub status: u16,
+    /// Without hop-by-hop fields, changed by earlier plans.
+    pub fields: &'a Fields,
+    /// Who answered.
+    pub member_id: &'a str,
+    /// Its route.
+    pub member_route: &'a str,
+    /// The session could not stay where it was.
+    pub moved: bool,
+}
+
+impl ResponseView for Answered<'_> {
+    fn status(&self) -> u16 {
+        self.status
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.fields.get(name)
+    }
+
+    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.fields.all(name).for_each(each);
+    }
+
+    fn header_names(&self, each: &mut dyn FnMut(&str)) {
+        names(self.fields, each);
+    }
+
+    fn member_id(&self) -> &str {
+        self.member_id
+    }
+
+    fn member_route(&self) -> &str {
+        self.member_route
+    }
+
+    fn moved(&self) -> bool {
+        self.moved
+    }
+}

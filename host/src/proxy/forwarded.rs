@@ -1,0 +1,216 @@
+//! Fields that concern one connection, and fields that tell members of the client.
+
+use std::net::IpAddr;
+
+use crate::http1::{Fields, Version};
+
+/// Concern one connection only (RFC 9110 7.6.1), or are written anew by the codec.
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "content-length",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What a client claims of itself and only a trusted proxy may.
+const CLAIMS: &[&str] =
+    &["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-server", "x-forwarded-port"];
+
+/// Fields whose spelling with `_` some servers take for the real ones (CGI and its heirs).
+const ALIASED: &[&str] = &[
+    "connection",
+    "content-length",
+    "forwarded",
+    "host",
+    "transfer-encoding",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
+];
+
+/// Removes what concerns one connection only, what `Connection` names, and `also`.
+pub fn strip_hop_by_hop(fields: &mut Fields, also: &[&str]) {
+    // At most this many names are looked at; a head may hold thousands.
+    const NAMED: usize = 64;
+    let named: Vec<Vec<u8>> = fields.tokens("connection").take(NAMED).map(<[u8]>::to_vec).collect();
+    let is = |name: &str, list: &[&str]| list.iter().any(|other| name.eq_ignore_ascii_case(other));
+    fields.retain(|line| {
+        !(is(line.name, HOP_BY_HOP)
+            || is(line.name, also)
+            || named.iter().any(|token| token.eq_ignore_ascii_case(line.name.as_bytes())))
+    });
+}
+
+/// Who asks, through which host, and how the gateway calls itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// The address that connected.
+    pub peer: IpAddr,
+    /// Whether the peer is one of `trusted_proxies`.
+    pub trusted: bool,
+    /// Whoever is meant.
+    pub client: IpAddr,
+    /// As the client sent it.
+    pub host: &'a str,
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// The vhost's name.
+    pub server: &'a str,
+    /// Of the client's request.
+    pub version: Version,
+}
+
+/// Prepares a client's fields for a member.
+pub fn to_member(fields: &mut Fields, asker: &Asker<'_>, x_real_ip: bool, forwarded: bool, via: Option<&str>) {
+    strip_hop_by_hop(fields, &["expect", "host", "proxy", "proxy-authorization"]);
+    let is = |name: &str, list: &[&str]| list.iter().any(|other| name.eq_ignore_ascii_case(other));
+    fields.retain(|line| {
+        let claim = is(line.name, CLAIMS) && !asker.trusted;
+        let real_ip = x_real_ip && line.name.eq_ignore_ascii_case("x-real-ip");
+        let alias = line.name.contains('_') && is(&line.name.replace('_', "-"), ALIASED);
+        !(claim || real_ip || alias)
+    });
+    append(fields, "X-Forwarded-For", &asker.peer.to_string());
+    append(fields, "X-Forwarded-Host", asker.host);
+    append(fields, "X-Forwarded-Server", asker.server);
+    if !(asker.trusted && fields.contains("x-forwarded-proto")) {
+        fields.set("X-Forwarded-Proto", asker.scheme.as_bytes());
+    }
+    if x_real_ip {
+        fields.push("X-Real-IP", asker.client.to_string().as_bytes());
+    }
+    if forwarded {
+        append(fields, "Forwarded", &element(asker));
+    }
+    if let Some(via) = via {
+        append(fields, "Via", &via_element(asker.version, via));
+    }
+}
+
+/// Prepares a member's fields for the client.
+pub fn to_client(fields: &mut Fields, via: Option<&str>, version: Version) {
+    strip_hop_by_hop(fields, &["proxy-authenticate"]);
+    if let Some(via) = via {
+        append(fields, "Via", &via_element(version, via));
+    }
+}
+
+/// One element of `Forwarded` (RFC 7239 4); addresses of version 6 are quoted and in brackets.
+fn element(asker: &Asker<'_>) -> String {
+    let peer = match asker.peer {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("\"[{v6}]\""),
+    };
+    format!("for={peer};host=\"{}\";proto={}", asker.host.replace(['"', '\\'], ""), asker.scheme)
+}
+
+fn via_element(version: Version, name: &str) -> String {
+    match version {
+        Version::Http10 => format!("1.0 {name}"),
+        Version::Http11 => format!("1.1 {name}"),
+    }
+}
+
+/// Adds to a list-valued field: one line, the elements there were in front.
+fn append(fields: &mut Fields, name: &str, element: &str) {
+    let mut value: Vec<u8> = fields.all(name).collect::<Vec<_>>().join(&b", "[..]);
+    if !value.is_empty() {
+        value.extend_from_slice(b", ");
+    }
+    value.extend_from_slice(element.as_bytes());
+    fields.set(name, &value);
+}
+
+/// Whom a trusted proxy's `X-Forwarded-For` means: from the right, the first address that is not
+/// itself a trusted proxy's.
+pub fn client_of(fields: &Fields, peer: IpAddr, is_trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
+    if !is_trusted(peer) {
+        return peer;
+    }
+    let hops: Vec<&[u8]> = fields.tokens("x-forwarded-for").collect();
+    let mut client = peer;
+    for hop in hops.into_iter().rev() {
+        let Some(address) = std::str::from_utf8(hop).ok().and_then(parse_hop) else { break };
+        client = address;
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    client
+}
+
+/// An address, possibly in brackets or with a port.
+fn parse_hop(text: &str) -> Option<IpAddr> {
+    let text = text.trim_matches('"');
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(lines: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::new();
+        lines.iter().for_each(|(name, value)| fields.push(name, value.as_bytes()));
+        fields
+    }
+
+    fn asker(trusted: bool) -> Asker<'static> {
+        let peer = IpAddr::from([10, 0, 0, 9]);
+        let (host, scheme, server) = ("h:80", "http", "www");
+        Asker { peer, trusted, client: peer, host, scheme, server, version: Version::Http11 }
+    }
+
+    fn sent(lines: &[(&str, &str)], trusted: bool, name: &str) -> Option<String> {
+        let mut fields = fields(lines);
+        to_member(&mut fields, &asker(trusted), true, true, Some("sy"));
+        fields.text(name).map(str::to_owned)
+    }
+
+    #[test]
+    fn claims_of_untrusted_clients_are_replaced() {
+        let claimed = [("X-Forwarded-For", "6.6.6.6"), ("X-Real-IP", "6.6.6.6"), ("Forwarded", "for=6.6.6.6")];
+        assert_eq!(sent(&claimed, false, "x-forwarded-for").unwrap(), "10.0.0.9");
+        assert_eq!(sent(&claimed, false, "x-real-ip").unwrap(), "10.0.0.9");
+        assert_eq!(sent(&claimed, false, "forwarded").unwrap(), "for=10.0.0.9;host=\"h:80\";proto=http");
+        assert_eq!(sent(&claimed, true, "x-forwarded-for").unwrap(), "6.6.6.6, 10.0.0.9");
+    }
+
+    #[test]
+    fn clients_cannot_name_our_fields_away() {
+        let lines = [("Connection", "close, X-Forwarded-For, X-Real-IP, X-A"), ("X-A", "1"), ("Keep-Alive", "5")];
+        assert_eq!(sent(&lines, false, "x-forwarded-for").unwrap(), "10.0.0.9");
+        for gone in ["connection", "x-a", "keep-alive"] {
+            assert_eq!(sent(&lines, false, gone), None);
+        }
+    }
+
+    #[test]
+    fn spellings_with_underscores_are_dropped_where_they_could_be_taken_for_ours() {
+        assert_eq!(sent(&[("X_Forwarded_For", "6.6.6.6")], false, "x_forwarded_for"), None);
+        assert_eq!(sent(&[("Content_Length", "6")], false, "content_length"), None);
+        assert_eq!(sent(&[("my_field", "6")], false, "my_field").unwrap(), "6");
+    }
+
+    #[test]
+    fn the_client_is_the_last_hop_that_is_no_proxy() {
+        let trusted = |address: IpAddr| address.to_string().starts_with("10.");
+        let peer = IpAddr::from([10, 0, 0, 9]);
+        let of = |value: &str| client_of(&fields(&[("X-Forwarded-For", value)]), peer, trusted).to_string();
+        assert_eq!(of("6.6.6.6, 1.2.3.4, 10.0.0.1"), "1.2.3.4");
+        assert_eq!(of("6.6.6.6, junk, 10.0.0.1"), "10.0.0.1");
+        assert_eq!(of("[::1]:80"), "::1");
+        assert_eq!(client_of(&fields(&[("X-Forwarded-For", "1.1.1.1")]), [9, 9, 9, 9].into(), trusted).to_string(), "9.9.9.9");
+    }
+}

@@ -1,0 +1,149 @@
+//! Getting a connection to a member.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use bytes::BytesMut;
+use socket2::SockRef;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    decision::Failure,
+    members::{Full, IdleConnection, InFlight, Lease, Permit},
+};
+
+/// A connection to a member, in use by one request.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket.
+    pub stream: TcpStream,
+    /// What was read and not used.
+    pub buffer: BytesMut,
+    /// Opened for this request.
+    pub fresh: bool,
+    /// How long opening it took; zero for a kept one.
+    pub connect_time: Duration,
+    permit: Permit,
+    address: SocketAddr,
+    served: u64,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// All connections the member may have stayed busy.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// Its name has no address.
+    #[error("the member's name does not resolve")]
+    NoAddress,
+    /// It took longer than `connect_timeout`.
+    #[error("connecting took longer than {0:?}")]
+    TimedOut(Duration),
+    /// Refused, unreachable, or no file descriptor left.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl ConnectError {
+    /// What it says of the member; `None` where the member is not to blame.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Full(_) => None,
+            Self::TimedOut(_) => Some(Failure::ConnectTimeout),
+            Self::Io(error) if is_ours(error) => None,
+            Self::NoAddress | Self::Io(_) => Some(Failure::Refused),
+        }
+    }
+}
+
+/// Out of file descriptors, memory or ports: this process's trouble, no member's.
+fn is_ours(error: &io::Error) -> bool {
+    let ours = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| ours.contains(&code))
+}
+
+/// A kept connection that still lives, or a new one.
+pub async fn open(worker: usize, member: &InFlight) -> Result<Connection, ConnectError> {
+    let settings = member.settings();
+    loop {
+        match member.live().connections().acquire(worker, settings).await? {
+            Lease::Open(permit) => return connect(member, permit).await,
+            Lease::Kept(kept) => {
+                if is_quiet(&kept.stream) && kept.idle_since.elapsed() < settings.idle_timeout {
+                    return Ok(Connection::kept(kept));
+                }
+                // Closed by the member, stale, or it spoke unasked: no request may be trusted to it.
+            }
+        }
+    }
+}
+
+/// A new connection, though kept ones may exist.
+pub async fn connect(member: &InFlight, permit: Permit) -> Result<Connection, ConnectError> {
+    let settings = member.settings();
+    let started = Instant::now();
+    let deadline = started + settings.connect_timeout;
+    let mut error = ConnectError::NoAddress;
+    for &address in member.live().addresses().iter() {
+        match timeout_at(deadline, TcpStream::connect(address)).await {
+            Err(_) => return Err(ConnectError::TimedOut(settings.connect_timeout)),
+            Ok(Err(failed)) => error = failed.into(),
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                return Ok(Connection {
+                    stream,
+                    buffer: BytesMut::new(),
+                    fresh: true,
+                    connect_time: started.elapsed(),
+                    permit,
+                    address,
+                    served: 0,
+                });
+            }
+        }
+    }
+    Err(error)
+}
+
+/// Neither closed nor readable: what a member sends between requests belongs to none. Asks the
+/// kernel, since the runtime may not have heard of the close yet.
+fn is_quiet(stream: &TcpStream) -> bool {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    let looked = SockRef::from(stream).recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT);
+    matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+impl Connection {
+    fn kept(kept: IdleConnection) -> Self {
+        Self {
+            stream: kept.stream,
+            buffer: kept.buffer,
+            fresh: false,
+            connect_time: Duration::ZERO,
+            permit: kept.permit,
+            address: kept.address,
+            served: kept.served,
+        }
+    }
+
+    /// Keeps the connection for this worker's next request. The caller has seen that the exchange
+    /// ended cleanly: every byte of it read, nothing more in the buffer, neither side closing.
+    pub fn keep(self, worker: usize, member: &InFlight) {
+        debug_assert!(self.buffer.is_empty(), "surplus bytes taint a connection");
+        member.live().connections().put(
+            worker,
+            IdleConnection {
+                stream: self.stream,
+                // Kept buffers would add up; the allocator hands this one out again at once.
+                buffer: BytesMut::new(),
+                permit: self.permit,
+                idle_since: Instant::now(),
+                address: self.address,
+                served: self.served + 1,
+            },
+        );
+    }
+}
