@@ -342,3 +342,6 @@ fn within(mut error: Error, token: &str) -> Error {
     error.at = pointer;
     error
 }
+
+#[cfg(test)]
+mod tests;
