@@ -12,7 +12,7 @@
 //! Only candidates are paid: a member that is down keeps its account as it was, and
 //! neither catches up nor starts over when it returns.
 
-use crate::Member;
+use crate::{Member, json::decimal};
 
 /// First line of a saved state; another number is another format.
 const HEADER: &str = "accounts 1";
@@ -68,7 +68,7 @@ impl Accounts {
             }
         }
         let (index, ..) = best?;
-        self.balances[index] -= total;
+        *self.balances.get_mut(index)? -= total;
         Some(index)
     }
 
@@ -83,8 +83,8 @@ impl Accounts {
         let live = self.ids.iter().zip(&self.balances);
         let waiting = self.restored.iter().map(|(id, balance)| (id, balance));
         for (id, balance) in live.chain(waiting) {
-            text.push('\n');
-            text.push_str(&balance.to_string());
+            text.push_str(if *balance < 0 { "\n-" } else { "\n" });
+            text.push_str(&decimal(balance.unsigned_abs()));
             text.push(' ');
             text.push_str(id);
         }

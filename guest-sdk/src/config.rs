@@ -47,8 +47,9 @@ pub fn read<C: Config>(text: &str) -> Result<C, Vec<Problem>> {
     let value = match text.trim_ascii() {
         "" => Value::Object(Vec::new()),
         text => json::parse(text).map_err(|error| {
+            let offset = json::decimal(error.offset as u64);
             vec![Problem {
-                message: error.to_string(),
+                message: [error.reason, " at byte ", &offset].concat(),
                 at: error.at,
             }]
         })?,
@@ -117,9 +118,9 @@ impl<'a> Node<'a> {
                     Value::Number(digits) => digits,
                     other => other.kind(),
                 };
-                self.problem(format!(
-                    "a whole number from {least} to {most} is due, this is {found}"
-                ));
+                let (least, most) = (json::decimal(*least), json::decimal(*most));
+                let due = ["a whole number from ", &least, " to ", &most];
+                self.problem([&due.concat(), " is due, this is ", found].concat());
                 None
             }
         }
@@ -145,7 +146,7 @@ impl<'a> Node<'a> {
                 let (at, problems) = (self.at.clone(), self.problems);
                 Some(items.iter().enumerate().map(move |(i, value)| {
                     let mut at = at.clone();
-                    json::push_token(&mut at, &i.to_string());
+                    json::push_token(&mut at, &json::decimal(i as u64));
                     Node {
                         value,
                         at,
@@ -185,7 +186,7 @@ impl<'a> Node<'a> {
     }
 
     fn mistaken<T>(&self, due: &str) -> Option<T> {
-        self.problem(format!("{due} is due, this is {}", self.value.kind()));
+        self.problem([due, " is due, this is ", self.value.kind()].concat());
         None
     }
 }

@@ -103,6 +103,18 @@ pub fn push_token(pointer: &mut String, token: &str) {
     }
 }
 
+/// `number` in decimal digits. `to_string` would link Rust's formatting: 3 KB.
+pub fn decimal(mut number: u64) -> String {
+    let mut digits = Vec::with_capacity(20);
+    loop {
+        digits.push(char::from(b'0' + (number % 10) as u8));
+        number /= 10;
+        if number == 0 {
+            return digits.into_iter().rev().collect();
+        }
+    }
+}
+
 struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -115,6 +127,12 @@ impl<'a> Reader<'a> {
             offset: self.at,
             reason,
         }
+    }
+
+    /// The text from `start` to here. Indexing would link the formatting of strings,
+    /// for a panic that cannot happen: 4 KB.
+    fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
     }
 
     fn peek(&self) -> Option<u8> {
@@ -207,7 +225,7 @@ impl<'a> Reader<'a> {
         loop {
             let value = self
                 .value(depth + 1)
-                .map_err(|inner| within(inner, &items.len().to_string()))?;
+                .map_err(|inner| within(inner, &decimal(items.len() as u64)))?;
             items.push(value);
             self.skip_space();
             if self.take(b']') {
@@ -234,7 +252,7 @@ impl<'a> Reader<'a> {
             }
             self.digits()?;
         }
-        Ok(Value::Number(&self.text[start..self.at]))
+        Ok(Value::Number(self.since(start)))
     }
 
     fn digits(&mut self) -> Result<(), Error> {
@@ -256,7 +274,7 @@ impl<'a> Reader<'a> {
             match self.peek() {
                 None => return Err(self.error("the text ends within a string")),
                 Some(b'"') => {
-                    let rest = &self.text[start..self.at];
+                    let rest = self.since(start);
                     self.at += 1;
                     return Ok(match resolved {
                         None => Cow::Borrowed(rest),
@@ -268,7 +286,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(b'\\') => {
                     let text = resolved.get_or_insert_default();
-                    text.push_str(&self.text[start..self.at]);
+                    text.push_str(self.since(start));
                     self.at += 1;
                     let c = self.escape()?;
                     text.push(c);

@@ -1,5 +1,10 @@
 //! httpd's choices while requests are held, and what must hold of any.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped fails the test"
+)]
+
 use policy_bybusyness::ByBusyness;
 use proptest::prelude::*;
 use serde_json::Value;

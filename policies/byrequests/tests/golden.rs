@@ -1,5 +1,10 @@
 //! httpd's own schedules, request by request, and what must hold of any schedule.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped fails the test"
+)]
+
 use policy_byrequests::ByRequests;
 use proptest::prelude::*;
 use serde_json::Value;

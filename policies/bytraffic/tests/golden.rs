@@ -1,5 +1,10 @@
 //! httpd's choices under measured byte counts, and what must hold of any.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped fails the test"
+)]
+
 use policy_bytraffic::ByTraffic;
 use proptest::prelude::*;
 use serde_json::Value;

@@ -1,6 +1,11 @@
 //! What the vectors do not cover: several cookies, the route cookie, triggers, and a
 //! configuration that is wrong.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped fails the test"
+)]
+
 use policy_jsessionid::{JSessionId, Settings};
 use switchyard_policy::{
     Affinity, Concurrency, Edit, Hold, Hook, Membership, Trigger, config,

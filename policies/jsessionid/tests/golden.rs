@@ -3,6 +3,11 @@
 //! What is compared is the route that a request names; which member carries it, and
 //! what happens where that is down, is the gateway's part.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped fails the test"
+)]
+
 use policy_jsessionid::JSessionId;
 use serde_json::Value;
 use switchyard_policy::{

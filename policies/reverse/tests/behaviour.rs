@@ -1,6 +1,11 @@
 //! What the vectors do not cover: mappings from the pool itself, bodies, triggers, and
 //! a configuration that is wrong.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped fails the test"
+)]
+
 use policy_reverse::{Reverse, Settings};
 use switchyard_policy::{
     BodyPlan, Edit, Hook, Membership, ResponsePlan, Rewriter, Trigger, config,

@@ -3,6 +3,11 @@
 //! A group's directives become a front path, members and, where they map something
 //! beside the members, a `map`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what cannot be unwrapped fails the test"
+)]
+
 use policy_reverse::Reverse;
 use serde_json::{Value, json};
 use switchyard_policy::{
