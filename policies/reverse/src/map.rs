@@ -211,13 +211,7 @@ pub fn substitutions(settings: &Settings, places: &[Place]) -> Vec<Substitution>
         if place.base == settings.front {
             continue;
         }
-        if place.base.is_empty() {
-            // Other servers' scheme-relative URLs begin with `/` too: they stay.
-            rules.push("//", "//");
-            rules.push("/", &[&settings.front, "/"].concat());
-        } else {
-            rules.prefix(&place.base, &settings.front);
-        }
+        rules.prefix(&place.base, &settings.front);
     }
     rules.list
 }
@@ -231,7 +225,11 @@ impl Rules {
     /// `from` and everything below it. A root needs a rule of its own for what has a
     /// path, or `http://member/x` would become `//x`.
     fn prefix(&mut self, from: &str, to: &str) {
-        if to.is_empty() {
+        if from.is_empty() {
+            // Other servers' scheme-relative URLs begin with `/` too: they stay.
+            self.push("//", "//");
+            self.push("/", &[to, "/"].concat());
+        } else if to.is_empty() {
             self.push(&[from, "/"].concat(), "/");
             self.push(from, "/");
         } else {

@@ -131,8 +131,9 @@ fn mappings(node: Node<'_>) -> Vec<Mapping> {
 }
 
 fn mapping(from: &str, to: &str) -> Option<Mapping> {
+    let parts = url::split(from.as_bytes())?;
     let (from, to) = (from.trim_end_matches('/'), to.trim_end_matches('/'));
-    let (origin, base) = match url::split(from.as_bytes())? {
+    let (origin, base) = match parts {
         Reference::Path(_) => (None, from),
         Reference::Absolute {
             scheme,
@@ -140,7 +141,10 @@ fn mapping(from: &str, to: &str) -> Option<Mapping> {
             rest,
         } => {
             let origin = Origin::parse(scheme.unwrap_or(b"http"), authority)?;
-            (Some(origin), std::str::from_utf8(rest).ok()?)
+            (
+                Some(origin),
+                std::str::from_utf8(rest).ok()?.trim_end_matches('/'),
+            )
         }
     };
     let known = to.is_empty() || url::split(to.as_bytes()).is_some();

@@ -139,6 +139,10 @@ fn further_prefixes_are_mapped_first() {
         Some("https://cgi.example.com/a")
     );
     assert_eq!(location("http://old.example.com/xy"), None);
+    let mut all = start(r#"{"location": true, "map": [["/", "/a/"]]}"#, &[MEMBER]);
+    let mut location = |value: &str| one(&mut all, MEMBER, "location", value);
+    assert_eq!(location("/x").as_deref(), Some("/a/x"));
+    assert_eq!(location("//other/x"), None);
 }
 
 #[test]
