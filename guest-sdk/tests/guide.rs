@@ -3,7 +3,9 @@
 /// Fenced Rust blocks of a Markdown page, in order.
 fn rust_blocks(page: &str) -> Vec<&str> {
     let blocks = page.split("```rust\n").skip(1);
-    blocks.filter_map(|rest| rest.split("\n```").next()).collect()
+    blocks
+        .filter_map(|rest| rest.split("\n```").next())
+        .collect()
 }
 
 #[test]

@@ -88,10 +88,7 @@ impl Rewriter for Reverse {
 
 impl Membership for Reverse {
     fn members_changed(&mut self, _revision: u64, members: Vec<Member>) {
-        self.places = members
-            .iter()
-            .filter_map(|member| Place::parse(&member.id))
-            .collect();
+        self.places = map::places(&members);
         self.substitutions = map::substitutions(&self.settings, &self.places);
     }
 }

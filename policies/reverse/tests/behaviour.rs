@@ -108,6 +108,22 @@ fn a_path_is_mapped_by_the_base_of_the_member_that_sent_it() {
 }
 
 #[test]
+fn of_nested_bases_on_one_server_the_longer_counts() {
+    let members = ["http://a:80/app", "http://a:80/app/admin"];
+    let mut policy = start(
+        r#"{"front": "/x", "location": true, "html": true}"#,
+        &members,
+    );
+    let value = "http://a/app/admin/1";
+    let got = one(&mut policy, members[0], "location", value);
+    assert_eq!(got.as_deref(), Some("https://www.example.com/x/1"));
+    let (urls, _) = links(r#"{"front": "/x", "html": true}"#, &members, "text/html").unwrap();
+    let at = |from: &str| urls.iter().position(|(url, _)| url == from).unwrap();
+    assert!(at("http://a/app/admin") < at("http://a/app"));
+    assert!(at("/app/admin") < at("/app"));
+}
+
+#[test]
 fn the_root_works_on_either_side() {
     let mut to_root = start(r#"{"front": "/", "location": true}"#, &[MEMBER]);
     let mut location = |value: &str| one(&mut to_root, MEMBER, "location", value);
