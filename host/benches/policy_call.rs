@@ -33,14 +33,31 @@ fn limits() -> PolicyLimits {
 }
 
 fn start(name: &str, config: &str, members: usize) -> Box<dyn Instance> {
-    let loader = WasmLoader::new(WasmOptions { compiler: Compiler::InProcess, cache_dir: None }).expect("an engine");
+    let loader = WasmLoader::new(WasmOptions {
+        compiler: Compiler::InProcess,
+        cache_dir: None,
+    })
+    .expect("an engine");
     let wasm = builtin::find(name).expect("a built-in policy").wasm;
     let module = loader.load(name, wasm, &limits()).expect("it loads");
-    let context = Context { binding: "default/bench".into(), replica: 0, replicas: 1 };
-    let environment = Environment { tenant: "default".into(), policy: name.into(), limits: limits(), seed: 1 };
-    let mut instance = module.instantiate(config, &context, &environment).expect("it starts");
+    let context = Context {
+        binding: "default/bench".into(),
+        replica: 0,
+        replicas: 1,
+    };
+    let environment = Environment {
+        tenant: "default".into(),
+        policy: name.into(),
+        limits: limits(),
+        seed: 1,
+    };
+    let mut instance = module
+        .instantiate(config, &context, &environment)
+        .expect("it starts");
     if module.exports().membership {
-        instance.members_changed(1, &pool(members)).expect("members");
+        instance
+            .members_changed(1, &pool(members))
+            .expect("members");
     }
     instance
 }
@@ -63,7 +80,10 @@ struct Pool {
 
 impl Pool {
     fn of(members: usize) -> Self {
-        Self { usable: vec![1; members], weights: (0..members).map(|at| 100 * (at as u32 % 3 + 1)).collect() }
+        Self {
+            usable: vec![1; members],
+            weights: (0..members).map(|at| 100 * (at as u32 % 3 + 1)).collect(),
+        }
     }
 
     fn zeroes<T: Clone + Default>(&self, out: &mut Vec<T>) {
@@ -182,30 +202,50 @@ impl ResponseView for Redirect {
     }
 }
 
-const NOTHING: Call<'static> = Call { request: None, response: None, pool: None, now_us: 1, wall_ms: 1 };
+const NOTHING: Call<'static> = Call {
+    request: None,
+    response: None,
+    pool: None,
+    now_us: 1,
+    wall_ms: 1,
+};
 
 fn pick(c: &mut Criterion) {
     for members in [3, 10, 100] {
         let mut instance = start("byrequests", "null", members);
         let (request, pool) = (Request(None), Pool::of(members));
-        let call = Call { request: Some(&request), pool: Some(&pool), ..NOTHING };
+        let call = Call {
+            request: Some(&request),
+            pool: Some(&pool),
+            ..NOTHING
+        };
         c.bench_function(&format!("byrequests pick of {members}"), |b| {
             b.iter(|| instance.pick(black_box(&call), 0, 1).expect("a verdict"));
         });
     }
     let mut instance = start("bybusyness", "null", 10);
     let (request, pool) = (Request(None), Pool::of(10));
-    let call = Call { request: Some(&request), pool: Some(&pool), ..NOTHING };
+    let call = Call {
+        request: Some(&request),
+        pool: Some(&pool),
+        ..NOTHING
+    };
     c.bench_function("bybusyness pick of 10", |b| {
         b.iter(|| instance.pick(black_box(&call), 0, 1).expect("a verdict"));
     });
 }
 
 fn locate(c: &mut Criterion) {
-    let mut instance = start("jsessionid", r#"{"sticky": "JSESSIONID|jsessionid"}"#, 3);
-    for (name, cookie) in [("with a cookie", Some("0123456789ABCDEF.worker1")), ("without", None)] {
+    let mut instance = start("jsessionid", r#"{"cookie": "JSESSIONID"}"#, 3);
+    for (name, cookie) in [
+        ("with a cookie", Some("0123456789ABCDEF.worker1")),
+        ("without", None),
+    ] {
         let request = Request(cookie);
-        let call = Call { request: Some(&request), ..NOTHING };
+        let call = Call {
+            request: Some(&request),
+            ..NOTHING
+        };
         c.bench_function(&format!("jsessionid locate {name}"), |b| {
             b.iter(|| instance.locate(black_box(&call)).expect("an answer"));
         });
@@ -213,10 +253,13 @@ fn locate(c: &mut Criterion) {
 }
 
 fn rewrite(c: &mut Criterion) {
-    let config = r#"{"maps": [{"to": "/Test", "from": "http://10.0.0.1:8080/Test"}]}"#;
-    let mut instance = start("reverse", config, 3);
+    let mut instance = start("reverse", r#"{"front": "/Test", "location": true}"#, 3);
     let request = Request(None);
-    let call = Call { request: Some(&request), response: Some(&Redirect), ..NOTHING };
+    let call = Call {
+        request: Some(&request),
+        response: Some(&Redirect),
+        ..NOTHING
+    };
     c.bench_function("reverse on-response, one Location", |b| {
         b.iter(|| instance.on_response(black_box(&call)).expect("a plan"));
     });
