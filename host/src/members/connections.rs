@@ -219,7 +219,8 @@ impl<C: Kept> Connections<C> {
 
     /// Keeps a connection for this worker's next request.
     pub fn put(&self, worker: usize, connection: C) {
-        let over = self.gate.taken.load(Ordering::Acquire) > self.gate.limit.load(Ordering::Acquire);
+        let over =
+            self.gate.taken.load(Ordering::Acquire) > self.gate.limit.load(Ordering::Acquire);
         if over {
             // The limit was lowered: this one is too many.
             return;

@@ -15,7 +15,11 @@ impl Triggers {
 
     /// Whether the exchange has one of them. A trigger on a response never hits before there is one.
     pub fn hit(&self, request: &dyn RequestView, response: Option<&dyn ResponseView>) -> bool {
-        self.0.is_empty() || self.0.iter().any(|trigger| hits(trigger, request, response))
+        self.0.is_empty()
+            || self
+                .0
+                .iter()
+                .any(|trigger| hits(trigger, request, response))
     }
 }
 

@@ -45,9 +45,12 @@ pub(super) fn classify(error: &wasmtime::Error) -> Fault {
         return Fault::Ended;
     }
     let cause = error.root_cause().to_string();
-    // wasmtime keeps this error's type to itself.
+    // wasmtime keeps these errors' types to itself.
     if cause.contains("hostcalls has been exhausted") {
         return Fault::HostLimit("bytes handed over");
+    }
+    if cause.contains("store handle limit exceeded") {
+        return Fault::HostLimit("handles");
     }
     let mut text = match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => {

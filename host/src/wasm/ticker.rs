@@ -190,3 +190,53 @@ fn raise_priority() {
         libc::setpriority(libc::PRIO_PROCESS as _, thread, -10);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn wait(what: &str, mut until: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !until() {
+            assert!(Instant::now() < deadline, "{what}: not within 30 s");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn sleeps_without_calls_and_wakes_for_one() {
+        let engine = crate::wasm::engine::compiler().unwrap();
+        let ticker = Ticker::start(&engine).unwrap();
+        let flag = ticker.register();
+        for _ in 0..2 {
+            wait("parked", || ticker.is_parked());
+            let before = ticker.epochs();
+            let _inside = ticker.enter(&flag);
+            wait("epochs pass", || ticker.epochs() > before + 2);
+        }
+    }
+
+    #[test]
+    fn stays_awake_for_one_long_call() {
+        let engine = crate::wasm::engine::compiler().unwrap();
+        let ticker = Ticker::start(&engine).unwrap();
+        let flag = ticker.register();
+        let inside = ticker.enter(&flag);
+        let long = ticker.epochs() + 4 * u64::from(QUIET_EPOCHS);
+        wait("epochs pass", || ticker.epochs() > long);
+        drop(inside);
+        wait("parked", || ticker.is_parked());
+    }
+
+    #[test]
+    fn ends_with_its_owner_even_while_asleep() {
+        let engine = crate::wasm::engine::compiler().unwrap();
+        let ticker = Ticker::start(&engine).unwrap();
+        wait("parked", || ticker.is_parked());
+        let weak = Arc::downgrade(&ticker);
+        drop(ticker);
+        wait("dropped", || weak.strong_count() == 0);
+    }
+}

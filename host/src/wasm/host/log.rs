@@ -58,12 +58,6 @@ impl Journal {
         }
     }
 
-    /// Lines dropped since the last one that was written.
-    #[cfg(test)]
-    pub(in crate::wasm) fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
     fn write(&mut self, level: Level, message: &str, now: Instant) {
         if !self.bucket.take(message.len(), now) {
             self.dropped += 1;

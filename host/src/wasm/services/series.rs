@@ -297,7 +297,7 @@ mod tests {
     fn what_is_not_allowed_does_nothing_and_is_counted() {
         let group = group();
         group.open(Kind::Counter, "hits", Vec::new());
-        let bad: [(Kind, &str, Vec<(String, String)>); 6] = [
+        let bad = [
             (Kind::Gauge, "hits", Vec::new()),
             (Kind::Counter, "", Vec::new()),
             (Kind::Counter, "1st", Vec::new()),

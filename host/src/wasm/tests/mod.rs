@@ -6,6 +6,7 @@ mod faults;
 mod guests;
 mod hosting;
 mod loading;
+mod real;
 
 use std::{
     fs,
