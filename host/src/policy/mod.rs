@@ -17,9 +17,11 @@ mod slot;
 mod standing;
 mod tried;
 mod trigger;
+mod version;
 
 pub use background::{Background, BackgroundThread, Job};
 pub use binding::{Binding, BindingParts, BindingStatus, LastError};
 pub use instance::{Digest, Environment, Exports, Fault, Instance, Loader, Module, Refusal};
 pub use selector::{Attempt, Chosen, Decider, Refused, Selector, Session};
 pub use standing::StandingWord;
+pub use version::{Entry, Event, Versions};
