@@ -176,7 +176,13 @@ impl Breaker {
     }
 
     /// No answer came, or one that is a reason to block.
-    pub fn failed(&mut self, ticket: Ticket, harm: Harm, now: Micros, retry: Micros) -> Option<Transition> {
+    pub fn failed(
+        &mut self,
+        ticket: Ticket,
+        harm: Harm,
+        now: Micros,
+        retry: Micros,
+    ) -> Option<Transition> {
         if ticket.blocks != self.blocks {
             return None;
         }
@@ -291,14 +297,20 @@ mod tests {
     fn blocked_at(now: Micros) -> (Breaker, Ticket) {
         let mut breaker = Breaker::new(0, false);
         let ticket = Ticket::ordinary(breaker.blocks());
-        assert_eq!(breaker.failed(ticket, Harm::Down, now, RETRY), Some(Transition::Down));
+        assert_eq!(
+            breaker.failed(ticket, Harm::Down, now, RETRY),
+            Some(Transition::Down)
+        );
         (breaker, ticket)
     }
 
     #[test]
     fn refused_connect_blocks_for_retry_then_one_trial_is_due() {
         let (mut breaker, _) = blocked_at(100);
-        assert_eq!(breaker.admission(1_099), Admission::Blocked { until: 1_100 });
+        assert_eq!(
+            breaker.admission(1_099),
+            Admission::Blocked { until: 1_100 }
+        );
         assert_eq!(breaker.try_trial(1_099), None);
         assert_eq!(breaker.admission(1_100), Admission::Due);
         assert!(breaker.try_trial(1_100).is_some_and(Ticket::is_trial));
@@ -311,7 +323,10 @@ mod tests {
         let (mut breaker, _) = blocked_at(100);
         let trial = breaker.try_trial(1_100).unwrap();
         assert_eq!(breaker.failed(trial, Harm::Slight, 1_200, RETRY), None);
-        assert_eq!(breaker.admission(1_200), Admission::Blocked { until: 2_200 });
+        assert_eq!(
+            breaker.admission(1_200),
+            Admission::Blocked { until: 2_200 }
+        );
         let trial = breaker.try_trial(2_200).unwrap();
         assert_eq!(breaker.succeeded(trial, 2_300), Some(Transition::Up));
         assert_eq!(breaker.admission(2_300), Admission::Admitting);
@@ -353,7 +368,10 @@ mod tests {
         assert!(breaker.wants_good_news());
         assert_eq!(breaker.succeeded(ticket, 2), None);
         assert_eq!(breaker.failed(ticket, Harm::Slow, 3, RETRY), None);
-        assert_eq!(breaker.failed(ticket, Harm::Slow, 4, RETRY), Some(Transition::Down));
+        assert_eq!(
+            breaker.failed(ticket, Harm::Slow, 4, RETRY),
+            Some(Transition::Down)
+        );
     }
 
     #[test]
@@ -365,7 +383,10 @@ mod tests {
         }
         assert_eq!(breaker.failed(ticket, Harm::Garbled, 1, RETRY), None);
         assert_eq!(breaker.failed(ticket, Harm::Garbled, 1, RETRY), None);
-        assert_eq!(breaker.failed(ticket, Harm::Garbled, 1, RETRY), Some(Transition::Down));
+        assert_eq!(
+            breaker.failed(ticket, Harm::Garbled, 1, RETRY),
+            Some(Transition::Down)
+        );
     }
 
     #[test]

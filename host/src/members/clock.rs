@@ -45,7 +45,5 @@ const FAR: Micros = 100 * 365 * 24 * 3_600 * 1_000_000;
 
 /// A duration in microseconds, at most a century.
 pub(crate) fn micros(duration: Duration) -> Micros {
-    u64::try_from(duration.as_micros())
-        .unwrap_or(FAR)
-        .min(FAR)
+    u64::try_from(duration.as_micros()).unwrap_or(FAR).min(FAR)
 }

@@ -81,10 +81,7 @@ impl Gate {
     fn try_take(self: &Arc<Self>) -> Option<Permit> {
         let limit = self.limit.load(SeqCst);
         let below = |taken: u32| (taken < limit).then_some(taken + 1);
-        let before = self
-            .taken
-            .fetch_update(SeqCst, SeqCst, below)
-            .ok()?;
+        let before = self.taken.fetch_update(SeqCst, SeqCst, below).ok()?;
         if before + 1 >= limit {
             self.signal.raise();
         }

@@ -14,11 +14,7 @@ use tokio::{
     time::{Instant, advance},
 };
 
-use super::{
-    Connections, Full, Kept, Lease, Permit,
-    signal::Signal,
-    testing::member,
-};
+use super::{Connections, Full, Kept, Lease, Permit, signal::Signal, testing::member};
 use crate::snapshot::Member;
 
 /// Stands in for an idle connection.
@@ -87,7 +83,13 @@ async fn waiter_gives_up_after_the_acquire_timeout() {
     let _busy = open(connections.acquire(0, &settings()).await.unwrap());
     let started = Instant::now();
     let full = connections.acquire(1, &settings()).await.unwrap_err();
-    assert_eq!(full, Full { max: 1, waited: Duration::from_secs(1) });
+    assert_eq!(
+        full,
+        Full {
+            max: 1,
+            waited: Duration::from_secs(1)
+        }
+    );
     assert_eq!(started.elapsed(), Duration::from_secs(1));
 }
 
@@ -148,7 +150,11 @@ async fn lowered_limit_shrinks_as_connections_end_and_raised_limit_lets_waiters_
     let second = open(connections.acquire(0, &settings()).await.unwrap());
     connections.set_limit(Some(1));
     connections.put(0, plug(second));
-    assert_eq!((connections.open(), connections.idle()), (1, 0), "one too many is not kept");
+    assert_eq!(
+        (connections.open(), connections.idle()),
+        (1, 0),
+        "one too many is not kept"
+    );
     let waiter = {
         let connections = Arc::clone(&connections);
         tokio::spawn(async move { connections.acquire(1, &settings()).await.map(open) })
@@ -166,7 +172,10 @@ async fn expired_connections_give_their_permits_back() {
     let permit = open(connections.acquire(0, &settings()).await.unwrap());
     connections.put(0, plug(permit));
     advance(Duration::from_secs(61)).await;
-    assert_eq!(connections.expire(Instant::now(), Duration::from_secs(60)), 1);
+    assert_eq!(
+        connections.expire(Instant::now(), Duration::from_secs(60)),
+        1
+    );
     assert_eq!(connections.open(), 0);
 }
 
@@ -248,17 +257,29 @@ fn permits_hold_between_threads() {
     let (busy, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let threads: Vec<_> = (0..2)
         .map(|worker| {
-            let (connections, busy, most) = (Arc::clone(&connections), Arc::clone(&busy), Arc::clone(&most));
+            let (connections, busy, most) = (
+                Arc::clone(&connections),
+                Arc::clone(&busy),
+                Arc::clone(&most),
+            );
             std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .build()
+                    .unwrap();
                 let tasks = tokio::task::LocalSet::new();
                 for task in 0..8 {
-                    let (connections, busy, most) = (Arc::clone(&connections), Arc::clone(&busy), Arc::clone(&most));
+                    let (connections, busy, most) = (
+                        Arc::clone(&connections),
+                        Arc::clone(&busy),
+                        Arc::clone(&most),
+                    );
                     tasks.spawn_local(async move {
                         let mut settings = settings();
                         settings.acquire_timeout = Duration::from_secs(60);
                         for round in 0..500 {
-                            let permit = match connections.acquire(worker, &settings).await.unwrap() {
+                            let permit = match connections.acquire(worker, &settings).await.unwrap()
+                            {
                                 Lease::Open(permit) => permit,
                                 Lease::Kept(plug) => plug.permit,
                             };

@@ -88,7 +88,12 @@ impl Candidate {
 
 impl Facts {
     /// Computes the columns. `tried` holds indices that count as unusable.
-    pub(super) fn compute(members: &Arc<PoolMembers>, now: Micros, tried: &[u32], seen: u64) -> Self {
+    pub(super) fn compute(
+        members: &Arc<PoolMembers>,
+        now: Micros,
+        tried: &[u32],
+        seen: u64,
+    ) -> Self {
         let mut valid_until = Micros::MAX;
         let mut weights = Vec::with_capacity(members.endpoints.len());
         let mut candidates = Vec::with_capacity(members.endpoints.len());
@@ -123,8 +128,14 @@ impl Facts {
         }
         if !forced && candidates.iter().any(|c| c.admission == Admission::Due) {
             let would = scan(&candidates, Lenience::Due);
-            let is_due = |index: &usize| would[*index] == 1 && candidates[*index].admission == Admission::Due;
-            trials.extend((0..candidates.len()).filter(is_due).map(|index| index as u32));
+            let is_due = |index: &usize| {
+                would[*index] == 1 && candidates[*index].admission == Admission::Due
+            };
+            trials.extend(
+                (0..candidates.len())
+                    .filter(is_due)
+                    .map(|index| index as u32),
+            );
         }
         Self {
             usable_count: usable.iter().map(|u| u32::from(*u)).sum(),
@@ -254,7 +265,8 @@ impl Ramp {
             return None;
         }
         let steps = elapsed / RAMP_STEP;
-        let share = RAMP_START + (1.0 - RAMP_START) * (steps * RAMP_STEP) as f64 / slow_start as f64;
+        let share =
+            RAMP_START + (1.0 - RAMP_START) * (steps * RAMP_STEP) as f64 / slow_start as f64;
         let next = from + ((steps + 1) * RAMP_STEP).min(slow_start);
         Some(Self { share, next })
     }

@@ -65,7 +65,11 @@ impl<T> IdleSlots<T> {
             return None;
         }
         let own = worker % self.workers.len();
-        let oldest_of = |index: usize| locked(&self.workers[index]).front().map(|(since, _)| *since);
+        let oldest_of = |index: usize| {
+            locked(&self.workers[index])
+                .front()
+                .map(|(since, _)| *since)
+        };
         let others = (0..self.workers.len()).filter(|index| *index != own);
         let victim = others
             .filter_map(|index| oldest_of(index).map(|since| (since, index)))
@@ -85,7 +89,8 @@ impl<T> IdleSlots<T> {
         let mut expired = Vec::new();
         for slot in &self.workers {
             let mut kept = locked(slot);
-            let stale = kept.partition_point(|(since, _)| now.saturating_duration_since(*since) >= max_idle);
+            let stale = kept
+                .partition_point(|(since, _)| now.saturating_duration_since(*since) >= max_idle);
             expired.extend(kept.drain(..stale));
         }
         // Dropping closes sockets: not under a lock that workers take.
@@ -136,7 +141,10 @@ mod tests {
     fn expiry_drops_what_is_too_old() {
         let start = Instant::now();
         let slots = filled(start);
-        assert_eq!(slots.expire(start + Duration::from_secs(12), Duration::from_secs(10)), 2);
+        assert_eq!(
+            slots.expire(start + Duration::from_secs(12), Duration::from_secs(10)),
+            2
+        );
         assert_eq!(slots.len(), 2);
         assert_eq!((slots.take(0), slots.take(1)), (Some("c"), Some("d")));
     }

@@ -114,7 +114,11 @@ impl MemberLive {
             blocks: AtomicU32::new(0),
             alarmed: AtomicBool::new(false),
             levelled: AtomicU64::new(0),
-            connections: Connections::new(joining.workers, settings.max_connections, Arc::clone(joining.signal)),
+            connections: Connections::new(
+                joining.workers,
+                settings.max_connections,
+                Arc::clone(joining.signal),
+            ),
             addresses: ArcSwap::from_pointee(addresses),
         }
     }
@@ -174,8 +178,12 @@ impl MemberLive {
         let now = self.clock.now();
         let transition = self.tell(|breaker| breaker.checked(pass, check.rise, check.fall, now));
         match transition {
-            Some(Transition::Up) => info!(balancer = %self.balancer, member = %self.id, "Member passes its checks"),
-            Some(Transition::Down) => warn!(balancer = %self.balancer, member = %self.id, "Member fails its checks"),
+            Some(Transition::Up) => {
+                info!(balancer = %self.balancer, member = %self.id, "Member passes its checks")
+            }
+            Some(Transition::Down) => {
+                warn!(balancer = %self.balancer, member = %self.id, "Member fails its checks")
+            }
             None => {}
         }
         transition
@@ -243,7 +251,8 @@ impl MemberLive {
 
     pub(super) fn succeeded(&self, ticket: Ticket, first_byte: Duration) {
         let sample = u32::try_from(micros(first_byte)).unwrap_or(u32::MAX).max(1);
-        self.latency_us.store(moved(self.latency_us(), sample), Relaxed);
+        self.latency_us
+            .store(moved(self.latency_us(), sample), Relaxed);
         if self.consecutive_failures() != 0 {
             self.consecutive.store(0, Relaxed);
         }
@@ -251,7 +260,10 @@ impl MemberLive {
             return;
         }
         let now = self.clock.now();
-        if self.tell(|breaker| breaker.succeeded(ticket, now)).is_some() {
+        if self
+            .tell(|breaker| breaker.succeeded(ticket, now))
+            .is_some()
+        {
             info!(balancer = %self.balancer, member = %self.id, "Member serves again");
         }
     }
@@ -285,7 +297,8 @@ impl MemberLive {
     /// What the balancer says about all its members.
     pub(super) fn in_balancer(&self, balancer: &snapshot::Balancer) {
         let now = self.clock.now();
-        self.traffic.set_half_life(micros(balancer.traffic_half_life), now);
+        self.traffic
+            .set_half_life(micros(balancer.traffic_half_life), now);
         if balancer.health.is_none() {
             self.tell(|breaker| {
                 breaker.unchecked(now);

@@ -46,6 +46,7 @@ pub(crate) mod testing;
 mod traffic;
 
 pub use breaker::{Admission, Transition};
+pub(crate) use clock::micros;
 pub use clock::{Clock, Micros};
 pub use connections::{Connections, Full, IdleConnection, Kept, Lease, Permit};
 pub use facts::Facts;
@@ -54,5 +55,4 @@ pub use in_flight::InFlight;
 pub use live::Live;
 pub use member::{MemberLive, MemberStatus};
 pub use pool::{Endpoint, Follower, Pool, PoolMembers};
-pub(crate) use clock::micros;
 pub(crate) use signal::locked;

@@ -246,10 +246,7 @@ impl Pool {
     pub fn facts_without(&self, tried: &[MemberId], now: Micros) -> Facts {
         let seen = self.signal.seen();
         let members = self.current.load_full();
-        let tried: Vec<u32> = tried
-            .iter()
-            .filter_map(|id| members.index_of(id))
-            .collect();
+        let tried: Vec<u32> = tried.iter().filter_map(|id| members.index_of(id)).collect();
         let mut facts = Facts::compute(&members, now, &tried, seen);
         facts.state = self.next_state();
         facts

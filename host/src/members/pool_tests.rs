@@ -22,7 +22,9 @@ fn begin(pool: &Pool, index: u32) -> InFlight {
 }
 
 fn admission(pool: &Pool, index: usize) -> Admission {
-    pool.current().endpoints[index].live.admission(pool.clock().now())
+    pool.current().endpoints[index]
+        .live
+        .admission(pool.clock().now())
 }
 
 fn block(pool: &Pool, index: u32) {
@@ -85,7 +87,10 @@ async fn answer_timeout_blocks_at_once_where_configured_and_else_the_second_time
 #[tokio::test(start_paused = true)]
 async fn listed_status_blocks_and_others_do_not() {
     let mut config = balancer(named("ab"));
-    config.fail_on_status = vec![StatusRange { first: 500, last: 503 }];
+    config.fail_on_status = vec![StatusRange {
+        first: 500,
+        last: 503,
+    }];
     let pool = pool(config);
     begin(&pool, 0).answered(404, Duration::ZERO);
     assert_eq!(usable(&pool), "ab");
@@ -126,14 +131,26 @@ async fn reload_keeps_live_state_and_raises_the_revision_only_for_records() {
     let before = pool.current();
     begin(&pool, 1).received(500);
     block(&pool, 0);
-    changed(&pool, |b| with_member(b, 0, |m| m.retry = Duration::from_secs(1)));
-    assert_eq!(pool.revision(), before.revision, "policies do not see `retry`");
-    assert_eq!(pool.current().endpoints[0].settings.retry, Duration::from_secs(1));
+    changed(&pool, |b| {
+        with_member(b, 0, |m| m.retry = Duration::from_secs(1))
+    });
+    assert_eq!(
+        pool.revision(),
+        before.revision,
+        "policies do not see `retry`"
+    );
+    assert_eq!(
+        pool.current().endpoints[0].settings.retry,
+        Duration::from_secs(1)
+    );
     changed(&pool, |b| with_member(b, 0, |m| m.weight = 200));
     assert_eq!(pool.revision(), before.revision + 1);
     assert!(matches!(admission(&pool, 0), Admission::Blocked { .. }));
     assert_eq!(pool.current().endpoints[1].live.status().bytes_in, 500);
-    assert!(Arc::ptr_eq(&pool.current().endpoints[1].live, &before.endpoints[1].live));
+    assert!(Arc::ptr_eq(
+        &pool.current().endpoints[1].live,
+        &before.endpoints[1].live
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,13 +172,19 @@ async fn state_number_changes_with_the_columns_and_only_then() {
     let state = || pool.facts(pool.clock().now()).state;
     let first = state();
     begin(&pool, 0).answered(200, Duration::ZERO);
-    changed(&pool, |b| with_member(b, 0, |m| m.retry = Duration::from_secs(1)));
+    changed(&pool, |b| {
+        with_member(b, 0, |m| m.retry = Duration::from_secs(1))
+    });
     assert_eq!(state(), first);
     block(&pool, 0);
     let second = state();
     assert_ne!(second, first);
     let own = pool.facts_without(&[super::testing::id("b")], pool.clock().now());
-    assert_eq!((own.usable, own.forced), (vec![1, 0], true), "a is in error, but there is no other");
+    assert_eq!(
+        (own.usable, own.forced),
+        (vec![1, 0], true),
+        "a is in error, but there is no other"
+    );
     assert!(own.state != first && own.state != second);
 }
 
@@ -204,7 +227,11 @@ async fn joiners_byte_columns_start_level_with_the_least_loaded() {
     changed(&pool, |b| b.members.push(Arc::new(member("c"))));
     drop(pool.facts(pool.clock().now()));
     let joiner = &pool.current().endpoints[2].live;
-    assert_eq!(joiner.traffic(pool.clock().now()), (500, 0), "b carries 5 a weight, a 10");
+    assert_eq!(
+        joiner.traffic(pool.clock().now()),
+        (500, 0),
+        "b carries 5 a weight, a 10"
+    );
     assert_eq!(joiner.status().bytes_in, 0);
 }
 
@@ -232,9 +259,13 @@ async fn forced_recovery_passes_over_those_the_operator_or_the_checks_took_out()
     config.health = Some(check(1, 1));
     let pool = pool(config);
     block(&pool, 0);
-    pool.current().endpoints[1].live.checked(false, &check(1, 1));
+    pool.current().endpoints[1]
+        .live
+        .checked(false, &check(1, 1));
     assert_eq!(usable(&pool), "a");
-    pool.current().endpoints[0].live.checked(false, &check(1, 1));
+    pool.current().endpoints[0]
+        .live
+        .checked(false, &check(1, 1));
     assert_eq!(usable(&pool), "", "the checks know better");
 }
 
@@ -257,7 +288,10 @@ fn check(rise: u32, fall: u32) -> HealthCheck {
         interval: Duration::from_secs(1),
         rise,
         fall,
-        expect: vec![StatusRange { first: 200, last: 399 }],
+        expect: vec![StatusRange {
+            first: 200,
+            last: 399,
+        }],
         timeout: Duration::from_secs(1),
     }
 }
@@ -289,19 +323,59 @@ async fn switching_checks_off_gives_failed_members_back() {
 #[tokio::test(start_paused = true)]
 async fn spares_standbys_and_sets_serve_as_httpd_has_it() {
     use Status::{Disabled, Draining, Ok, Spare, Standby};
-    type Case = (&'static str, &'static [(Status, u32)], &'static [u32], &'static str);
+    type Case = (
+        &'static str,
+        &'static [(Status, u32)],
+        &'static [u32],
+        &'static str,
+    );
     let cases: &[Case] = &[
-        ("draining takes nobody new", &[(Ok, 0), (Draining, 0)], &[], "a"),
+        (
+            "draining takes nobody new",
+            &[(Ok, 0), (Draining, 0)],
+            &[],
+            "a",
+        ),
         ("standby waits", &[(Ok, 0), (Standby, 0)], &[], "a"),
         ("standby steps in", &[(Ok, 0), (Standby, 0)], &[0], "b"),
-        ("all standbys step in", &[(Disabled, 0), (Standby, 0), (Standby, 0)], &[], "bc"),
+        (
+            "all standbys step in",
+            &[(Disabled, 0), (Standby, 0), (Standby, 0)],
+            &[],
+            "bc",
+        ),
         ("spare waits", &[(Ok, 0), (Spare, 0)], &[], "a"),
-        ("one spare for one unusable", &[(Ok, 0), (Disabled, 0), (Spare, 0), (Spare, 0)], &[], "ac"),
-        ("draining needs a spare too", &[(Ok, 0), (Draining, 0), (Spare, 0)], &[], "ac"),
-        ("second spare for an unusable first", &[(Ok, 0), (Disabled, 0), (Spare, 0), (Spare, 0)], &[2], "ad"),
+        (
+            "one spare for one unusable",
+            &[(Ok, 0), (Disabled, 0), (Spare, 0), (Spare, 0)],
+            &[],
+            "ac",
+        ),
+        (
+            "draining needs a spare too",
+            &[(Ok, 0), (Draining, 0), (Spare, 0)],
+            &[],
+            "ac",
+        ),
+        (
+            "second spare for an unusable first",
+            &[(Ok, 0), (Disabled, 0), (Spare, 0), (Spare, 0)],
+            &[2],
+            "ad",
+        ),
         ("lower set first", &[(Ok, 1), (Ok, 0)], &[], "b"),
-        ("higher set when the lower is down", &[(Ok, 7), (Ok, 0)], &[1], "a"),
-        ("standby before a higher set", &[(Ok, 0), (Standby, 0), (Ok, 1)], &[0], "b"),
+        (
+            "higher set when the lower is down",
+            &[(Ok, 7), (Ok, 0)],
+            &[1],
+            "a",
+        ),
+        (
+            "standby before a higher set",
+            &[(Ok, 0), (Standby, 0), (Ok, 1)],
+            &[0],
+            "b",
+        ),
     ];
     for (name, members, blocked, expected) in cases {
         let letters = ('a'..).map(String::from);

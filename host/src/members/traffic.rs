@@ -108,8 +108,10 @@ impl Traffic {
         let half_life = self.half_life.load(Relaxed);
         if half_life == 0 {
             let (now_in, now_out) = self.columns(now);
-            self.ahead_in.fetch_add(bytes_in.saturating_sub(now_in), Relaxed);
-            self.ahead_out.fetch_add(bytes_out.saturating_sub(now_out), Relaxed);
+            self.ahead_in
+                .fetch_add(bytes_in.saturating_sub(now_in), Relaxed);
+            self.ahead_out
+                .fetch_add(bytes_out.saturating_sub(now_out), Relaxed);
             return;
         }
         let mut fading = locked(&self.fading);

@@ -304,7 +304,9 @@ impl Binding {
     /// Tells the instance its pool's members, unless it knows them.
     pub(super) fn inform(&self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match &self.parts.pool {
-            Some(pool) if self.exports.membership && *turn.revision < pool.revision() => turn.know(&pool.current()),
+            Some(pool) if self.exports.membership && *turn.revision < pool.revision() => {
+                turn.know(&pool.current())
+            }
             _ => Ok(()),
         }
     }
@@ -331,7 +333,8 @@ impl Binding {
         self.faults.fetch_add(1, Ordering::Relaxed);
         let consequence = {
             let mut standing = locked(&self.standing);
-            let consequence = standing.fault(self.parts.clock.now(), &self.parts.environment.limits);
+            let consequence =
+                standing.fault(self.parts.clock.now(), &self.parts.environment.limits);
             if matches!(consequence, Consequence::Quarantine(_)) {
                 self.open.store(false, Ordering::Release);
             }
@@ -441,7 +444,11 @@ fn refused(during: &'static str) -> impl Fn(Fault) -> Refusal {
     move |fault| Refusal::Faulted { during, fault }
 }
 
-fn instance(parts: &BindingParts, replica: usize, replicas: usize) -> Result<Box<dyn Instance>, Refusal> {
+fn instance(
+    parts: &BindingParts,
+    replica: usize,
+    replicas: usize,
+) -> Result<Box<dyn Instance>, Refusal> {
     let context = Context {
         binding: parts.binding.clone(),
         replica: replica as u32,
@@ -450,5 +457,7 @@ fn instance(parts: &BindingParts, replica: usize, replicas: usize) -> Result<Box
     let mut environment = parts.environment.clone();
     // Replicas must not make the same random choices.
     environment.seed = environment.seed.wrapping_add(replica as u64);
-    parts.module.instantiate(&parts.config, &context, &environment)
+    parts
+        .module
+        .instantiate(&parts.config, &context, &environment)
 }

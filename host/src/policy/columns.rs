@@ -17,7 +17,10 @@ impl<'a> Columns<'a> {
         Self { pool, facts, now }
     }
 
-    fn each<'b, T>(&'b self, of: impl Fn(&'b MemberLive) -> T + 'b) -> impl Iterator<Item = T> + 'b {
+    fn each<'b, T>(
+        &'b self,
+        of: impl Fn(&'b MemberLive) -> T + 'b,
+    ) -> impl Iterator<Item = T> + 'b {
         self.facts
             .members
             .endpoints

@@ -7,14 +7,20 @@
 
 mod background;
 mod binding;
+#[cfg(test)]
+mod binding_tests;
 mod columns;
 mod instance;
 mod observer;
 mod pin;
 mod rewriter;
 mod selector;
+#[cfg(test)]
+mod selector_tests;
 mod slot;
 mod standing;
+#[cfg(test)]
+mod testing;
 mod tried;
 mod trigger;
 mod version;

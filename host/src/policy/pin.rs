@@ -103,13 +103,17 @@ impl Seeker<'_> {
 
     fn begin(&self, index: u32, endpoint: &Endpoint) -> Option<InFlight> {
         let settings = &endpoint.settings;
-        if matches!(settings.status, Status::Disabled | Status::Stopped) || self.tried.contains(&settings.id) {
+        if matches!(settings.status, Status::Disabled | Status::Stopped)
+            || self.tried.contains(&settings.id)
+        {
             return None;
         }
         match endpoint.live.admission(self.now) {
             Admission::Admitting => Some(self.facts.begin(index)),
             // The session's own request is the fittest trial: elsewhere it would lose its session.
-            Admission::Due if !self.facts.forced => InFlight::begin_trial(&self.facts.members, index),
+            Admission::Due if !self.facts.forced => {
+                InFlight::begin_trial(&self.facts.members, index)
+            }
             Admission::Due | Admission::Blocked { .. } | Admission::Trial if self.facts.forced => {
                 Some(self.facts.begin(index))
             }

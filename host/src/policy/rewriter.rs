@@ -62,7 +62,11 @@ impl Binding {
     }
 
     /// Decision 2, request to route. `None` within: no session, no trigger, or it failed.
-    pub(super) async fn locate<R: RequestView>(&self, worker: usize, request: &R) -> Result<Option<Hold>, Refused> {
+    pub(super) async fn locate<R: RequestView>(
+        &self,
+        worker: usize,
+        request: &R,
+    ) -> Result<Option<Hold>, Refused> {
         if !self.exports().affinity || !self.triggers.locate.hit(request, None) {
             return Ok(None);
         }
@@ -133,7 +137,11 @@ impl Moment {
         }
     }
 
-    fn call<'a>(&self, request: &'a dyn RequestView, response: Option<&'a dyn ResponseView>) -> Call<'a> {
+    fn call<'a>(
+        &self,
+        request: &'a dyn RequestView,
+        response: Option<&'a dyn ResponseView>,
+    ) -> Call<'a> {
         Call {
             request: Some(request),
             response,

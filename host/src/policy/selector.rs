@@ -178,7 +178,11 @@ impl Selector {
 
     /// Chooses a member and begins the request there. Where nobody is usable it waits for as long
     /// as the balancer allows.
-    pub async fn select<R: RequestView>(&self, attempt: Attempt<'_, R>, session: &Session) -> Result<Chosen, Refused> {
+    pub async fn select<R: RequestView>(
+        &self,
+        attempt: Attempt<'_, R>,
+        session: &Session,
+    ) -> Result<Chosen, Refused> {
         if session.refused {
             return Err(Refused::PolicyRefused);
         }
@@ -188,7 +192,11 @@ impl Selector {
         }
     }
 
-    async fn wait<R: RequestView>(&self, attempt: Attempt<'_, R>, session: &Session) -> Result<Chosen, Refused> {
+    async fn wait<R: RequestView>(
+        &self,
+        attempt: Attempt<'_, R>,
+        session: &Session,
+    ) -> Result<Chosen, Refused> {
         let wait = self.pool.current().balancer.wait;
         let deadline = Instant::now() + wait;
         while Instant::now() < deadline {
@@ -206,12 +214,20 @@ impl Selector {
         self.once(attempt, session).await
     }
 
-    async fn once<R: RequestView>(&self, attempt: Attempt<'_, R>, session: &Session) -> Result<Chosen, Refused> {
+    async fn once<R: RequestView>(
+        &self,
+        attempt: Attempt<'_, R>,
+        session: &Session,
+    ) -> Result<Chosen, Refused> {
         let mut moved = false;
         if let Some(hold) = &session.hold {
             match self.follow(attempt, hold) {
-                Pinned::To { in_flight, moved } => return Ok(chosen(in_flight, Decider::Pin, true, moved)),
-                Pinned::Nowhere { carried } if carried && hold.strict => return Err(Refused::StickyUnusable),
+                Pinned::To { in_flight, moved } => {
+                    return Ok(chosen(in_flight, Decider::Pin, true, moved));
+                }
+                Pinned::Nowhere { carried } if carried && hold.strict => {
+                    return Err(Refused::StickyUnusable);
+                }
                 Pinned::Nowhere { .. } => moved = true,
             }
         }
@@ -220,7 +236,9 @@ impl Selector {
         }
         for binding in &self.chain {
             match self.ask(binding, attempt).await {
-                Ok((Answer::Member(in_flight), by)) => return Ok(chosen(in_flight, by, false, moved)),
+                Ok((Answer::Member(in_flight), by)) => {
+                    return Ok(chosen(in_flight, by, false, moved));
+                }
                 Ok((Answer::Shed, _)) => return Err(Refused::Shed),
                 Ok((Answer::Abstained, _)) => {}
                 Err(Fallback::BuiltIn) => break,
@@ -276,7 +294,11 @@ impl Selector {
         }
     }
 
-    async fn pick<R: RequestView>(&self, binding: &Binding, attempt: Attempt<'_, R>) -> Result<Answer, Unanswered> {
+    async fn pick<R: RequestView>(
+        &self,
+        binding: &Binding,
+        attempt: Attempt<'_, R>,
+    ) -> Result<Answer, Unanswered> {
         let pick = binding.call(attempt.worker, "pick", |turn| {
             // Read within the turn: nobody else's choice comes between this and our own.
             let facts = self.facts(attempt);
@@ -295,15 +317,19 @@ impl Selector {
                 now_us,
                 wall_ms: Clock::wall_ms(),
             };
-            Ok(match turn.instance.pick(&call, attempt.number, facts.state)? {
-                Verdict::Member(index) if facts.is_usable(index) => Answer::Member(facts.begin(index)),
-                Verdict::Member(_) => {
-                    binding.overrule();
-                    Answer::Abstained
-                }
-                Verdict::Abstain => Answer::Abstained,
-                Verdict::Shed => Answer::Shed,
-            })
+            Ok(
+                match turn.instance.pick(&call, attempt.number, facts.state)? {
+                    Verdict::Member(index) if facts.is_usable(index) => {
+                        Answer::Member(facts.begin(index))
+                    }
+                    Verdict::Member(_) => {
+                        binding.overrule();
+                        Answer::Abstained
+                    }
+                    Verdict::Abstain => Answer::Abstained,
+                    Verdict::Shed => Answer::Shed,
+                },
+            )
         });
         pick.await
     }

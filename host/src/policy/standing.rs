@@ -70,10 +70,18 @@ impl Standing {
     pub fn fault(&mut self, now: Micros, limits: &PolicyLimits) -> Consequence {
         let window = crate::members::micros(limits.failure_window);
         self.word = self.word(now);
-        if self.recent.back().is_some_and(|last| now.saturating_sub(*last) > window) {
+        if self
+            .recent
+            .back()
+            .is_some_and(|last| now.saturating_sub(*last) > window)
+        {
             self.streak = 0;
         }
-        while self.recent.front().is_some_and(|at| now.saturating_sub(*at) > window) {
+        while self
+            .recent
+            .front()
+            .is_some_and(|at| now.saturating_sub(*at) > window)
+        {
             self.recent.pop_front();
         }
         if self.recent.len() == MEMORY {
@@ -139,7 +147,12 @@ mod tests {
                 waits.push(wait.as_millis());
             }
         }
-        assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_000, 10_000]);
+        assert_eq!(
+            waits,
+            [
+                10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_000, 10_000
+            ]
+        );
         let later = standing.fault(100 * SECOND, &limits);
         assert_eq!(later, Consequence::Rebuild(FIRST_BACKOFF));
     }
@@ -148,11 +161,23 @@ mod tests {
     fn too_many_faults_within_the_window_quarantine() {
         let limits = limits(3);
         let mut standing = Standing::new();
-        assert!(matches!(standing.fault(0, &limits), Consequence::Rebuild(_)));
-        assert!(matches!(standing.fault(30 * SECOND, &limits), Consequence::Rebuild(_)));
+        assert!(matches!(
+            standing.fault(0, &limits),
+            Consequence::Rebuild(_)
+        ));
+        assert!(matches!(
+            standing.fault(30 * SECOND, &limits),
+            Consequence::Rebuild(_)
+        ));
         // The first one has left the window.
-        assert!(matches!(standing.fault(61 * SECOND, &limits), Consequence::Rebuild(_)));
-        assert_eq!(standing.fault(62 * SECOND, &limits), Consequence::Quarantine(limits.quarantine));
+        assert!(matches!(
+            standing.fault(61 * SECOND, &limits),
+            Consequence::Rebuild(_)
+        ));
+        assert_eq!(
+            standing.fault(62 * SECOND, &limits),
+            Consequence::Quarantine(limits.quarantine)
+        );
         assert_eq!(standing.word(62 * SECOND), StandingWord::Quarantined);
         assert_eq!(standing.fault(62 * SECOND, &limits), Consequence::Nothing);
     }
@@ -165,9 +190,15 @@ mod tests {
         standing.fault(1, &limits);
         standing.released(30 * SECOND, &limits);
         assert_eq!(standing.word(31 * SECOND), StandingWord::Probation);
-        assert!(matches!(standing.fault(32 * SECOND, &limits), Consequence::Quarantine(_)));
+        assert!(matches!(
+            standing.fault(32 * SECOND, &limits),
+            Consequence::Quarantine(_)
+        ));
         standing.released(62 * SECOND, &limits);
         assert_eq!(standing.word(122 * SECOND), StandingWord::Serving);
-        assert!(matches!(standing.fault(123 * SECOND, &limits), Consequence::Rebuild(_)));
+        assert!(matches!(
+            standing.fault(123 * SECOND, &limits),
+            Consequence::Rebuild(_)
+        ));
     }
 }

@@ -12,12 +12,13 @@ use std::{
 };
 
 use super::{
-    Background, Binding, BindingParts, Digest, Environment, Exports, Fault, Instance, Job, Module, Refusal,
+    Background, Binding, BindingParts, Digest, Environment, Exports, Fault, Instance, Job, Module,
+    Refusal,
 };
 use crate::{
     decision::{
-        Call, Concurrency, Context, Descriptor, Edit, Hold, Hook, Member, Outcome, RequestPlan, RequestView,
-        ResponsePlan, ResponseView, Trigger, Verdict,
+        Call, Concurrency, Context, Descriptor, Edit, Hold, Hook, Member, Outcome, RequestPlan,
+        RequestView, ResponsePlan, ResponseView, Trigger, Verdict,
     },
     members::{Clock, Pool, locked},
     snapshot::{OnError, PolicyLimits},
@@ -116,7 +117,6 @@ impl ResponseView for Response {
     }
 }
 
-/// What a native policy does in each call. All see the log of what was called before.
 type Pick = dyn Fn(&Call<'_>, u32, u64) -> Result<Verdict, Fault> + Send + Sync;
 type Locate = dyn Fn(&Call<'_>) -> Result<Option<Hold>, Fault> + Send + Sync;
 type Rewrite = dyn Fn() -> Result<(), Fault> + Send + Sync;
@@ -129,6 +129,7 @@ pub(super) struct Native {
     pub concurrency: Concurrency,
     pub triggers: Vec<(Hook, Trigger)>,
     pub exports: Exports,
+    pub tick_ms: u32,
     /// `None` picks as byrequests does.
     pub pick: Option<Arc<Pick>>,
     pub locate: Arc<Locate>,
@@ -147,6 +148,7 @@ impl Native {
             digest: 1,
             concurrency: Concurrency::Exclusive,
             triggers: Vec::new(),
+            tick_ms: 0,
             exports: Exports {
                 balancer: true,
                 membership: true,
@@ -174,7 +176,9 @@ impl Native {
     }
 
     /// An affinity that locates like this.
-    pub fn locating(locate: impl Fn(&Call<'_>) -> Result<Option<Hold>, Fault> + Send + Sync + 'static) -> Self {
+    pub fn locating(
+        locate: impl Fn(&Call<'_>) -> Result<Option<Hold>, Fault> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             name: "affinity",
             digest: 3,
@@ -227,12 +231,21 @@ impl Module for Native {
         Ok(Descriptor {
             concurrency: self.concurrency,
             triggers: self.triggers.clone(),
-            tick_ms: 0,
+            tick_ms: self.tick_ms,
         })
     }
-    fn instantiate(&self, _: &str, context: &Context, _: &Environment) -> Result<Box<dyn Instance>, Refusal> {
+    fn instantiate(
+        &self,
+        _: &str,
+        context: &Context,
+        _: &Environment,
+    ) -> Result<Box<dyn Instance>, Refusal> {
         let may = |left: u32| left.checked_sub(1);
-        if self.instances.fetch_update(Ordering::SeqCst, Ordering::SeqCst, may).is_err() {
+        if self
+            .instances
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, may)
+            .is_err()
+        {
             return Err(Refusal::Faulted {
                 during: "init",
                 fault: trap(),
@@ -263,7 +276,11 @@ impl Running {
         let Some(pool) = call.pool else {
             return Verdict::Abstain;
         };
-        assert_eq!(pool.usable().len(), self.ids.len(), "columns are aligned with the members");
+        assert_eq!(
+            pool.usable().len(),
+            self.ids.len(),
+            "columns are aligned with the members"
+        );
         let (mut total, mut best) = (0, None::<(usize, i64)>);
         for (index, id) in self.ids.iter().enumerate() {
             if pool.usable()[index] == 0 {

@@ -18,10 +18,7 @@ impl<'a, R: RequestView> TriedView<'a, R> {
     pub fn new(request: &'a R, tried: &[MemberId], members: &PoolMembers) -> Self {
         Self {
             request,
-            tried: tried
-                .iter()
-                .filter_map(|id| members.index_of(id))
-                .collect(),
+            tried: tried.iter().filter_map(|id| members.index_of(id)).collect(),
         }
     }
 }

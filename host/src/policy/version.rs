@@ -162,3 +162,54 @@ impl fmt::Debug for Versions {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::Native, *};
+
+    fn module(digest: u8) -> Arc<dyn Module> {
+        Arc::new(Native {
+            digest,
+            ..Native::byrequests()
+        })
+    }
+
+    fn in_service(versions: &Versions) -> (Option<u8>, Option<u8>) {
+        let first = |m: Arc<dyn Module>| m.digest().0[0];
+        (
+            versions.current().map(first),
+            versions.previous().map(first),
+        )
+    }
+
+    #[test]
+    fn version_before_is_kept_and_can_be_gone_back_to_once() {
+        let versions = Versions::new("canary".into());
+        assert!(versions.undo(0).is_none());
+        versions.entered(module(1), "start", 1);
+        versions.entered(module(2), "file changed", 2);
+        assert_eq!(in_service(&versions), (Some(2), Some(1)));
+        versions.entered(module(2), "configuration changed", 3);
+        assert_eq!(in_service(&versions), (Some(2), Some(1)));
+        assert_eq!(versions.undo(4).unwrap().digest(), module(1).digest());
+        assert_eq!(in_service(&versions), (Some(1), None));
+        assert!(versions.is_undone(&module(2).digest()));
+        versions.entered(module(2), "asked for", 5);
+        assert!(!versions.is_undone(&module(2).digest()));
+    }
+
+    #[test]
+    fn history_is_bounded_newest_first_and_notes_a_repeated_refusal_once() {
+        let versions = Versions::new("canary".into());
+        for at in 0..3 {
+            versions.refused(None, "not a policy", at);
+        }
+        assert_eq!(versions.history().len(), 1);
+        assert_eq!(versions.history()[0].at_ms, 2);
+        for digest in 0..100 {
+            versions.entered(module(digest), "file changed", 3);
+        }
+        assert_eq!(versions.history().len(), HISTORY);
+        assert_eq!(versions.history()[0].digest, Some(module(99).digest()));
+    }
+}
