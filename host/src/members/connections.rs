@@ -8,7 +8,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering::SeqCst, fence},
     },
     time::Duration,
 };
@@ -63,6 +63,11 @@ pub struct Full {
 const UNLIMITED: u32 = u32::MAX;
 
 /// Counts connections of one member.
+///
+/// No wake-up may be lost between somebody who frees (writes `taken`, reads
+/// `waiting`) and somebody who joins the line (writes `waiting`, reads `taken`):
+/// hence sequential consistency. Everything freed while anybody waits notifies
+/// once, also where the one who was notified before has not run yet.
 #[derive(Debug)]
 struct Gate {
     taken: AtomicU32,
@@ -74,21 +79,24 @@ struct Gate {
 
 impl Gate {
     fn try_take(self: &Arc<Self>) -> Option<Permit> {
-        let limit = self.limit.load(Ordering::Acquire);
+        let limit = self.limit.load(SeqCst);
         let below = |taken: u32| (taken < limit).then_some(taken + 1);
-        let before = self
-            .taken
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, below)
-            .ok()?;
+        let before = self.taken.fetch_update(SeqCst, SeqCst, below).ok()?;
         if before + 1 >= limit {
             self.signal.raise();
         }
         Some(Permit(Arc::clone(self)))
     }
 
+    fn wake_one(&self) {
+        if self.waiting.load(SeqCst) > 0 {
+            self.freed.notify_one();
+        }
+    }
+
     /// Whether no further permit can be had, so that idle connections matter to others.
     fn is_exhausted(&self) -> bool {
-        self.taken.load(Ordering::Acquire) >= self.limit.load(Ordering::Acquire)
+        self.taken.load(SeqCst) >= self.limit.load(SeqCst)
     }
 }
 
@@ -98,11 +106,11 @@ pub struct Permit(Arc<Gate>);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let before = self.0.taken.fetch_sub(1, Ordering::AcqRel);
-        if before >= self.0.limit.load(Ordering::Acquire) {
+        let before = self.0.taken.fetch_sub(1, SeqCst);
+        if before >= self.0.limit.load(SeqCst) {
             self.0.signal.raise();
-            self.0.freed.notify_one();
         }
+        self.0.wake_one();
     }
 }
 
@@ -112,14 +120,14 @@ struct Waiting<'a>(&'a Gate);
 impl<'a> Waiting<'a> {
     /// Also whether nobody waited before.
     fn join(gate: &'a Gate) -> (Self, bool) {
-        let before = gate.waiting.fetch_add(1, Ordering::AcqRel);
+        let before = gate.waiting.fetch_add(1, SeqCst);
         (Self(gate), before == 0)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.0.waiting.fetch_sub(1, SeqCst);
     }
 }
 
@@ -178,13 +186,13 @@ impl<C: Kept> Connections<C> {
 
     async fn lease(&self, worker: usize, settings: &Member, kept: bool) -> Result<Lease<C>, Full> {
         // Nobody overtakes those who wait.
-        if self.gate.waiting.load(Ordering::Acquire) == 0
+        if self.gate.waiting.load(SeqCst) == 0
             && let Some(lease) = self.try_lease(worker, kept)
         {
             return Ok(lease);
         }
         let full = Full {
-            max: self.gate.limit.load(Ordering::Acquire),
+            max: self.gate.limit.load(SeqCst),
             waited: settings.acquire_timeout,
         };
         let deadline = Instant::now() + settings.acquire_timeout;
@@ -219,17 +227,16 @@ impl<C: Kept> Connections<C> {
 
     /// Keeps a connection for this worker's next request.
     pub fn put(&self, worker: usize, connection: C) {
-        let over =
-            self.gate.taken.load(Ordering::Acquire) > self.gate.limit.load(Ordering::Acquire);
+        let over = self.gate.taken.load(SeqCst) > self.gate.limit.load(SeqCst);
         if over {
             // The limit was lowered: this one is too many.
             return;
         }
         self.idle.put(worker, connection.idle_since(), connection);
         self.idle_changed();
-        if self.gate.waiting.load(Ordering::Acquire) > 0 {
-            self.gate.freed.notify_one();
-        }
+        // The idle slots are behind locks of their own.
+        fence(SeqCst);
+        self.gate.wake_one();
     }
 
     /// Closes connections idle for at least `max_idle`; returns how many.
@@ -249,7 +256,7 @@ impl<C: Kept> Connections<C> {
 
     /// Connections open or being opened, over all workers.
     pub fn open(&self) -> u32 {
-        self.gate.taken.load(Ordering::Acquire)
+        self.gate.taken.load(SeqCst)
     }
 
     /// Whether a request would have to wait.
@@ -259,7 +266,7 @@ impl<C: Kept> Connections<C> {
 
     pub(super) fn set_limit(&self, limit: Option<u32>) {
         let limit = limit.unwrap_or(UNLIMITED);
-        if self.gate.limit.swap(limit, Ordering::AcqRel) != limit {
+        if self.gate.limit.swap(limit, SeqCst) != limit {
             self.gate.signal.raise();
             self.gate.freed.notify_waiters();
         }

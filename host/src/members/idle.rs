@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex,
+        Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -19,9 +19,12 @@ use super::signal::locked;
 /// it; another worker may only take one away to close it.
 #[derive(Debug)]
 pub struct IdleSlots<T> {
-    workers: Box<[Mutex<VecDeque<(Instant, T)>>]>,
+    workers: Box<[Mutex<Kept<T>>]>,
     total: AtomicUsize,
 }
+
+/// One worker's values and since when they are idle, the oldest in front.
+type Kept<T> = VecDeque<(Instant, T)>;
 
 impl<T> IdleSlots<T> {
     /// Empty, for so many workers (at least one).
@@ -100,7 +103,7 @@ impl<T> IdleSlots<T> {
         self.expire(Instant::now(), Duration::ZERO)
     }
 
-    fn of(&self, worker: usize) -> std::sync::MutexGuard<'_, VecDeque<(Instant, T)>> {
+    fn of(&self, worker: usize) -> MutexGuard<'_, Kept<T>> {
         locked(&self.workers[worker % self.workers.len()])
     }
 }

@@ -30,13 +30,19 @@
 mod breaker;
 mod clock;
 mod connections;
+#[cfg(test)]
+mod connections_tests;
 mod facts;
 mod idle;
 mod in_flight;
 mod live;
 mod member;
 mod pool;
+#[cfg(test)]
+mod pool_tests;
 mod signal;
+#[cfg(test)]
+pub(crate) mod testing;
 mod traffic;
 
 pub use breaker::{Admission, Transition};

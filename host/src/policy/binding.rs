@@ -8,24 +8,24 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
-use tracing::{error, info, warn};
+use tracing::info;
 
 use super::{
     Background, Digest, Environment, Exports, Fault, Instance, Module, Refusal, StandingWord,
+    recovery::{LastError, Record},
     slot::{Slot, Turn},
-    standing::{Consequence, Standing},
     trigger::Triggers,
 };
 use crate::{
     decision::{Concurrency, Context, Descriptor, Hook},
-    members::{Clock, Follower, Pool, PoolMembers, locked},
+    members::{Clock, Follower, Pool, PoolMembers},
     snapshot::OnError,
 };
 
@@ -56,19 +56,15 @@ pub struct BindingParts {
 
 /// A policy, a configuration and (for balancers) a pool, in service.
 pub struct Binding {
-    me: Weak<Self>,
-    parts: BindingParts,
+    pub(super) me: Weak<Self>,
+    pub(super) parts: BindingParts,
     digest: Digest,
     descriptor: Descriptor,
     exports: Exports,
     pub(super) triggers: HookTriggers,
     pub(super) slots: Box<[Slot]>,
-    /// `Standing::word` is not `Quarantined`; readable without its lock.
-    open: AtomicBool,
-    standing: Mutex<Standing>,
-    faults: AtomicU64,
+    pub(super) record: Record,
     overruled: AtomicU64,
-    last_error: Mutex<Option<LastError>>,
     previous: ArcSwapOption<Self>,
     pub(super) outcomes: super::observer::Outcomes,
 }
@@ -88,15 +84,6 @@ pub(super) enum Unanswered {
     Faulted,
     /// An earlier one did, and the instance is not replaced yet or in quarantine.
     OutOfService,
-}
-
-/// The latest thing that went wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastError {
-    /// Milliseconds since 1970.
-    pub at_ms: u64,
-    /// For the operator.
-    pub what: String,
 }
 
 /// What `switchyard status` tells of a binding.
@@ -152,11 +139,8 @@ impl Binding {
             triggers,
             descriptor,
             slots,
-            open: AtomicBool::new(true),
-            standing: Mutex::new(Standing::new()),
-            faults: AtomicU64::new(0),
+            record: Record::new(),
             overruled: AtomicU64::new(0),
-            last_error: Mutex::default(),
             previous: ArcSwapOption::empty(),
             outcomes: super::observer::Outcomes::default(),
             parts,
@@ -260,11 +244,11 @@ impl Binding {
             binding: self.parts.binding.clone(),
             placement: self.descriptor.concurrency,
             instances: self.slots.len(),
-            standing: locked(&self.standing).word(self.parts.clock.now()),
+            standing: self.record.word(self.parts.clock.now()),
             calls: self.slots.iter().map(Slot::calls).sum(),
-            faults: self.faults.load(Ordering::Relaxed),
+            faults: self.record.faults(),
             overruled: self.overruled.load(Ordering::Relaxed),
-            last_error: locked(&self.last_error).clone(),
+            last_error: self.record.last_error(),
             call_time: self.slots.iter().map(Slot::time).sum(),
         }
     }
@@ -296,7 +280,7 @@ impl Binding {
     }
 
     /// Its pool's members, if it wants to know them.
-    fn members(&self) -> Option<Arc<PoolMembers>> {
+    pub(super) fn members(&self) -> Option<Arc<PoolMembers>> {
         let pool = self.parts.pool.as_ref()?;
         self.exports.membership.then(|| pool.current())
     }
@@ -321,95 +305,7 @@ impl Binding {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
-    }
-
-    /// Notes a fault whose instance has been taken out of its slot already.
-    pub(super) fn faulted(&self, slot: usize, during: &'static str, fault: &Fault) {
-        self.failed(slot, format!("{during}: {fault}"));
-    }
-
-    fn failed(&self, slot: usize, what: String) {
-        self.faults.fetch_add(1, Ordering::Relaxed);
-        let consequence = {
-            let mut standing = locked(&self.standing);
-            let consequence =
-                standing.fault(self.parts.clock.now(), &self.parts.environment.limits);
-            if matches!(consequence, Consequence::Quarantine(_)) {
-                self.open.store(false, Ordering::Release);
-            }
-            consequence
-        };
-        let (policy, digest, binding) = (&self.parts.policy, self.digest, &self.parts.binding);
-        match consequence {
-            Consequence::Nothing => warn!(%policy, ?digest, binding, cause = what, "Policy failed"),
-            Consequence::Rebuild(delay) => {
-                warn!(%policy, ?digest, binding, cause = what, ?delay, "Policy failed; using fallback");
-                self.later(delay, move |binding| binding.rebuild(slot));
-            }
-            Consequence::Quarantine(lasts) => {
-                error!(%policy, ?digest, binding, cause = what, ?lasts, "Policy keeps failing; quarantined");
-                self.later(lasts, Self::release);
-            }
-        }
-        *locked(&self.last_error) = Some(LastError {
-            at_ms: Clock::wall_ms(),
-            what,
-        });
-    }
-
-    /// Runs `job` in the background, unless the binding is gone by then.
-    pub(super) fn later(&self, delay: Duration, job: impl FnOnce(&Self) + Send + 'static) {
-        let me = Weak::clone(&self.me);
-        let job = move || {
-            if let Some(binding) = me.upgrade() {
-                job(&binding);
-            }
-        };
-        self.parts.background.after(delay, Box::new(job));
-    }
-
-    /// An instance beside those in service, for one body.
-    pub(super) fn extra_instance(&self) -> Result<Box<dyn Instance>, Refusal> {
-        instance(&self.parts, 0, self.slots.len())
-    }
-
-    fn release(&self) {
-        locked(&self.standing).released(self.parts.clock.now(), &self.parts.environment.limits);
-        self.open.store(true, Ordering::Release);
-        info!(policy = %self.parts.policy, binding = self.parts.binding, "Policy is on probation");
-        for slot in 0..self.slots.len() {
-            self.rebuild(slot);
-        }
-    }
-
-    fn rebuild(&self, slot: usize) {
-        if !self.is_open() || self.slots[slot].enter_blocking().instance.is_some() {
-            return;
-        }
-        match self.rebuilt(slot) {
-            Ok((instance, revision)) => {
-                let mut seat = self.slots[slot].enter_blocking();
-                seat.instance = Some(instance);
-                seat.revision = revision;
-                drop(seat);
-                info!(policy = %self.parts.policy, binding = self.parts.binding, "Policy is back in service");
-            }
-            Err(refusal) => self.failed(slot, format!("rebuild: {refusal}")),
-        }
-    }
-
-    fn rebuilt(&self, slot: usize) -> Result<(Box<dyn Instance>, u64), Refusal> {
-        let mut instance = instance(&self.parts, slot, self.slots.len())?;
-        let mut revision = 0;
-        if let Some(members) = self.members() {
-            let mut turn = Turn {
-                instance: instance.as_mut(),
-                revision: &mut revision,
-            };
-            turn.know(&members).map_err(refused("members-changed"))?;
-        }
-        Ok((instance, revision))
+        self.record.is_open()
     }
 }
 
@@ -440,11 +336,11 @@ impl fmt::Debug for Binding {
     }
 }
 
-fn refused(during: &'static str) -> impl Fn(Fault) -> Refusal {
+pub(super) fn refused(during: &'static str) -> impl Fn(Fault) -> Refusal {
     move |fault| Refusal::Faulted { during, fault }
 }
 
-fn instance(
+pub(super) fn instance(
     parts: &BindingParts,
     replica: usize,
     replicas: usize,

@@ -7,19 +7,35 @@
 
 mod background;
 mod binding;
+#[cfg(test)]
+mod binding_tests;
+mod choice;
 mod columns;
 mod instance;
 mod observer;
 mod pin;
+mod recovery;
 mod rewriter;
+#[cfg(test)]
+mod scene;
 mod selector;
+#[cfg(test)]
+mod selector_properties;
+#[cfg(test)]
+mod selector_tests;
 mod slot;
 mod standing;
+#[cfg(test)]
+mod testing;
 mod tried;
 mod trigger;
+mod version;
 
 pub use background::{Background, BackgroundThread, Job};
-pub use binding::{Binding, BindingParts, BindingStatus, LastError};
+pub use binding::{Binding, BindingParts, BindingStatus};
+pub use choice::{Attempt, Chosen, Decider, Refused, Session};
 pub use instance::{Digest, Environment, Exports, Fault, Instance, Loader, Module, Refusal};
-pub use selector::{Attempt, Chosen, Decider, Refused, Selector, Session};
+pub use recovery::LastError;
+pub use selector::Selector;
 pub use standing::StandingWord;
+pub use version::{Entry, Event, Versions};

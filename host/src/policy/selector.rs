@@ -5,21 +5,21 @@
 //! a policy says is checked against the facts it was asked with, and the chosen
 //! member counts as busy before the next caller gets its turn.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Binding, Digest,
+    Attempt, Binding, Chosen, Decider, Refused, Session,
     binding::Unanswered,
     columns::Columns,
     pin::{self, Pinned},
     tried::TriedView,
 };
 use crate::{
-    decision::{Call, Hold, RequestView, Verdict},
-    members::{Clock, Facts, InFlight, Pool},
-    snapshot::{MemberId, OnError},
+    decision::{Call, Hold, Outcome, RequestView, Verdict},
+    members::{Clock, Facts, InFlight, Micros, Pool},
+    snapshot::OnError,
 };
 
 /// Chooses members of one pool.
@@ -34,125 +34,6 @@ pub struct Selector {
     /// The built-in `byrequests`, asked where the chain has no answer.
     pub last_resort: Option<Arc<Binding>>,
 }
-
-/// A member, chosen and already counted as busy.
-#[derive(Debug)]
-pub struct Chosen {
-    /// Holds members, index, settings and live state.
-    pub in_flight: InFlight,
-    /// Who chose it.
-    pub decided_by: Decider,
-    /// Chosen for its session.
-    pub pinned: bool,
-    /// The session could not be kept where it was.
-    pub moved: bool,
-}
-
-/// Who chose a member.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decider {
-    /// A policy.
-    Policy {
-        /// Its name.
-        name: Arc<str>,
-        /// The version that decided.
-        digest: Digest,
-    },
-    /// The session's pin.
-    Pin,
-    /// The host, for a blocked member's trial.
-    Trial,
-    /// The host, for want of an answer from any policy.
-    Rotation,
-}
-
-impl Decider {
-    /// For logs.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Policy { name, .. } => name,
-            Self::Pin => "pin",
-            Self::Trial => "trial",
-            Self::Rotation => "rotation",
-        }
-    }
-
-    /// The version that decided; `None` where the host did.
-    pub fn digest(&self) -> Option<Digest> {
-        match self {
-            Self::Policy { digest, .. } => Some(*digest),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Decider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Why nobody serves, or why an exchange may not go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// No member is usable.
-    #[error("no member is usable")]
-    NobodyUsable,
-    /// The session may not leave its member, which is not usable.
-    #[error("the session's member is not usable and the session may not move")]
-    StickyUnusable,
-    /// A policy said so.
-    #[error("a policy sheds load")]
-    Shed,
-    /// A policy failed, and `on_error = "refuse"`.
-    #[error("a policy failed and its failures refuse requests")]
-    PolicyRefused,
-}
-
-/// What affinity made of a request: computed once, used by every attempt.
-#[derive(Debug, Clone, Default)]
-pub struct Session {
-    hold: Option<Hold>,
-    refused: bool,
-}
-
-impl Session {
-    /// A session with this claim, if any; what `explain` and tests start from.
-    pub fn new(hold: Option<Hold>) -> Self {
-        Self {
-            hold,
-            refused: false,
-        }
-    }
-
-    /// The session's claim, for logs.
-    pub fn hold(&self) -> Option<&Hold> {
-        self.hold.as_ref()
-    }
-}
-
-/// One attempt of a request to find a member.
-#[derive(Debug)]
-pub struct Attempt<'a, R> {
-    /// Index of the calling worker.
-    pub worker: usize,
-    /// Its own `tried` is not asked: policies see the indices of `tried` below.
-    pub request: &'a R,
-    /// 0, then 1, 2 … for retries.
-    pub number: u32,
-    /// Members already tried for this request.
-    pub tried: &'a [MemberId],
-    /// Fit to be a blocked member's trial: idempotent and without a body.
-    pub trial_ok: bool,
-}
-
-impl<R> Clone for Attempt<'_, R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<R> Copy for Attempt<'_, R> {}
 
 /// What one policy said.
 enum Answer {
@@ -258,13 +139,13 @@ impl Selector {
 
     fn follow<R>(&self, attempt: Attempt<'_, R>, hold: &Hold) -> Pinned {
         let now = self.pool.clock().now();
-        let facts = self.facts(attempt);
+        let facts = self.facts(attempt, now);
         pin::follow(facts.get(), &hold.pin, attempt.tried, now)
     }
 
     /// A blocked member's trial, where one is due and this request is fit for it or has no choice.
     fn trial<R>(&self, attempt: Attempt<'_, R>) -> Option<InFlight> {
-        let facts = self.facts(attempt);
+        let facts = self.facts(attempt, self.pool.clock().now());
         let facts = facts.get();
         if facts.trials.is_empty() || !(attempt.trial_ok || facts.usable_count == 0) {
             return None;
@@ -300,14 +181,15 @@ impl Selector {
         attempt: Attempt<'_, R>,
     ) -> Result<Answer, Unanswered> {
         let pick = binding.call(attempt.worker, "pick", |turn| {
-            // Read within the turn: nobody else's choice comes between this and our own.
-            let facts = self.facts(attempt);
+            // Read within the turn: nobody else's choice comes between this and our own,
+            // and the policy's clock never runs backwards.
+            let now_us = self.pool.clock().now();
+            let facts = self.facts(attempt, now_us);
             let facts = facts.get();
             if facts.usable_count == 0 {
                 return Ok(Answer::Abstained);
             }
             turn.know(&facts.members)?;
-            let now_us = self.pool.clock().now();
             let request = TriedView::new(attempt.request, attempt.tried, &facts.members);
             let columns = Columns::new(&self.pool, facts, now_us);
             let call = Call {
@@ -335,7 +217,7 @@ impl Selector {
     }
 
     fn rotate<R>(&self, attempt: Attempt<'_, R>) -> Option<InFlight> {
-        let facts = self.facts(attempt);
+        let facts = self.facts(attempt, self.pool.clock().now());
         let facts = facts.get();
         let count = u64::from(facts.usable_count);
         let turn = self.pool.rotate().checked_rem(count)? as usize;
@@ -344,12 +226,18 @@ impl Selector {
     }
 
     /// Those of all requests, or for a retry those without the members it has tried.
-    fn facts<R>(&self, attempt: Attempt<'_, R>) -> Seen {
-        let now = self.pool.clock().now();
+    fn facts<R>(&self, attempt: Attempt<'_, R>, now: Micros) -> Seen {
         if attempt.tried.is_empty() {
             Seen::Shared(self.pool.facts(now))
         } else {
             Seen::Own(Box::new(self.pool.facts_without(attempt.tried, now)))
+        }
+    }
+
+    /// Tells every policy that wants to know of a finished exchange, in a batch and later.
+    pub fn completed(&self, outcome: Outcome) {
+        for binding in self.chain.iter().chain(&self.affinity) {
+            binding.observe(outcome);
         }
     }
 }

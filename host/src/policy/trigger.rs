@@ -44,3 +44,67 @@ fn is_media_type(value: &[u8], prefix: &str) -> bool {
         .get(..prefix.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{Request, Response},
+        *,
+    };
+
+    #[test]
+    fn each_trigger_is_tested_natively() {
+        let request = Request {
+            headers: vec![("x-a", "1")],
+            cookies: vec![("SID", "1")],
+            parameters: vec![("jsessionid", "1")],
+        };
+        let response = Response {
+            headers: vec![
+                ("location", "/"),
+                ("content-type", " Text/HTML ; charset=utf-8"),
+            ],
+        };
+        let cases = [
+            (Trigger::RequestHeader("x-a".into()), true, true),
+            (Trigger::RequestHeader("x-b".into()), false, false),
+            (Trigger::Cookie("SID".into()), true, true),
+            (Trigger::Cookie("sid".into()), false, false),
+            (Trigger::AbsentCookie("sid".into()), true, true),
+            (Trigger::AbsentCookie("SID".into()), false, false),
+            (Trigger::PathParameter("jsessionid".into()), true, true),
+            (Trigger::PathParameter("v".into()), false, false),
+            (Trigger::ResponseHeader("location".into()), false, true),
+            (Trigger::ResponseHeader("uri".into()), false, false),
+            (Trigger::ContentType("text/html".into()), false, true),
+            (Trigger::ContentType("text/".into()), false, true),
+            (
+                Trigger::ContentType("text/html; charset".into()),
+                false,
+                false,
+            ),
+            (Trigger::ContentType("application/".into()), false, false),
+        ];
+        for (trigger, before, after) in cases {
+            let triggers = Triggers::of(Hook::Bind, &[(Hook::Bind, trigger.clone())]);
+            assert_eq!(
+                triggers.hit(&request, None),
+                before,
+                "{trigger:?} without a response"
+            );
+            assert_eq!(
+                triggers.hit(&request, Some(&response)),
+                after,
+                "{trigger:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn hook_without_triggers_is_always_called() {
+        let all = [(Hook::Bind, Trigger::Cookie("SID".into()))];
+        let request = Request::default();
+        assert!(Triggers::of(Hook::Locate, &all).hit(&request, None));
+        assert!(!Triggers::of(Hook::Bind, &all).hit(&request, None));
+    }
+}

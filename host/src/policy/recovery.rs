@@ -1,0 +1,169 @@
+//! What follows when a policy fails: the record, the rebuild, the quarantine.
+//!
+//! All of it happens after the caller has turned to its fallback, and all slow
+//! parts on the background thread.
+
+use std::{
+    sync::{
+        Mutex, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tracing::{error, info, warn};
+
+use super::{
+    Binding, Fault, Instance, Refusal, StandingWord,
+    binding::{instance, refused},
+    slot::Turn,
+    standing::{Consequence, Standing},
+};
+use crate::{
+    members::{Clock, Micros, locked},
+    snapshot::PolicyLimits,
+};
+
+/// The latest thing that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+    /// For the operator.
+    pub what: String,
+}
+
+/// The faults of one binding, and where it stands because of them.
+pub(super) struct Record {
+    /// Not in quarantine; readable without a lock, for every call asks.
+    open: AtomicBool,
+    standing: Mutex<Standing>,
+    faults: AtomicU64,
+    last_error: Mutex<Option<LastError>>,
+}
+
+impl Record {
+    pub fn new() -> Self {
+        Self {
+            open: AtomicBool::new(true),
+            standing: Mutex::new(Standing::new()),
+            faults: AtomicU64::new(0),
+            last_error: Mutex::default(),
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    pub fn word(&self, now: Micros) -> StandingWord {
+        locked(&self.standing).word(now)
+    }
+
+    pub fn faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
+    }
+
+    pub fn last_error(&self) -> Option<LastError> {
+        locked(&self.last_error).clone()
+    }
+
+    fn fault(&self, now: Micros, limits: &PolicyLimits, what: &str) -> Consequence {
+        self.faults.fetch_add(1, Ordering::Relaxed);
+        *locked(&self.last_error) = Some(LastError {
+            at_ms: Clock::wall_ms(),
+            what: what.to_owned(),
+        });
+        let mut standing = locked(&self.standing);
+        let consequence = standing.fault(now, limits);
+        if matches!(consequence, Consequence::Quarantine(_)) {
+            self.open.store(false, Ordering::Release);
+        }
+        consequence
+    }
+
+    fn released(&self, now: Micros, limits: &PolicyLimits) {
+        let mut standing = locked(&self.standing);
+        standing.released(now, limits);
+        self.open.store(true, Ordering::Release);
+    }
+}
+
+impl Binding {
+    /// Notes a fault whose instance has been taken out of its slot already.
+    pub(super) fn faulted(&self, slot: usize, during: &'static str, fault: &Fault) {
+        self.failed(slot, format!("{during}: {fault}"));
+    }
+
+    fn failed(&self, slot: usize, what: String) {
+        let limits = &self.parts.environment.limits;
+        let consequence = self.record.fault(self.parts.clock.now(), limits, &what);
+        let (policy, digest) = (&self.parts.policy, self.digest());
+        let binding = &self.parts.binding;
+        match consequence {
+            Consequence::Nothing => warn!(%policy, ?digest, binding, cause = what, "Policy failed"),
+            Consequence::Rebuild(delay) => {
+                warn!(%policy, ?digest, binding, cause = what, ?delay, "Policy failed; using fallback");
+                self.later(delay, move |binding| binding.rebuild(slot));
+            }
+            Consequence::Quarantine(lasts) => {
+                error!(%policy, ?digest, binding, cause = what, ?lasts, "Policy keeps failing; quarantined");
+                self.later(lasts, Self::release);
+            }
+        }
+    }
+
+    /// Runs `job` in the background, unless the binding is gone by then.
+    pub(super) fn later(&self, delay: Duration, job: impl FnOnce(&Self) + Send + 'static) {
+        let me = Weak::clone(&self.me);
+        let job = move || {
+            if let Some(binding) = me.upgrade() {
+                job(&binding);
+            }
+        };
+        self.parts.background.after(delay, Box::new(job));
+    }
+
+    /// An instance beside those in service, for one body.
+    pub(super) fn extra_instance(&self) -> Result<Box<dyn Instance>, Refusal> {
+        instance(&self.parts, 0, self.slots.len())
+    }
+
+    fn release(&self) {
+        let limits = &self.parts.environment.limits;
+        self.record.released(self.parts.clock.now(), limits);
+        info!(policy = %self.parts.policy, binding = self.parts.binding, "Policy is on probation");
+        for slot in 0..self.slots.len() {
+            self.rebuild(slot);
+        }
+    }
+
+    fn rebuild(&self, slot: usize) {
+        if !self.is_open() || self.slots[slot].enter_blocking().instance.is_some() {
+            return;
+        }
+        match self.rebuilt(slot) {
+            Ok((instance, revision)) => {
+                let mut seat = self.slots[slot].enter_blocking();
+                seat.instance = Some(instance);
+                seat.revision = revision;
+                drop(seat);
+                info!(policy = %self.parts.policy, binding = self.parts.binding, "Policy is back in service");
+            }
+            Err(refusal) => self.failed(slot, format!("rebuild: {refusal}")),
+        }
+    }
+
+    fn rebuilt(&self, slot: usize) -> Result<(Box<dyn Instance>, u64), Refusal> {
+        let mut instance = instance(&self.parts, slot, self.slots.len())?;
+        let mut revision = 0;
+        if let Some(members) = self.members() {
+            let mut turn = Turn {
+                instance: instance.as_mut(),
+                revision: &mut revision,
+            };
+            turn.know(&members).map_err(refused("members-changed"))?;
+        }
+        Ok((instance, revision))
+    }
+}

@@ -1,0 +1,430 @@
+//! Native policies and views for tests of `policy`.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    Background, Binding, BindingParts, Digest, Environment, Exports, Fault, Instance, Job, Module,
+    Refusal,
+};
+use crate::{
+    decision::{
+        Call, Concurrency, Context, Descriptor, Edit, Hold, Hook, Member, Outcome, RequestPlan,
+        RequestView, ResponsePlan, ResponseView, Trigger, Verdict,
+    },
+    members::{Clock, Pool, locked},
+    snapshot::{OnError, PolicyLimits},
+};
+
+/// A request with headers, cookies and path parameters given as pairs.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    pub headers: Vec<(&'static str, &'static str)>,
+    pub cookies: Vec<(&'static str, &'static str)>,
+    pub parameters: Vec<(&'static str, &'static str)>,
+}
+
+fn first<'a>(pairs: &[(&'static str, &'a str)], name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
+}
+
+impl RequestView for Request {
+    fn method(&self) -> &str {
+        "GET"
+    }
+    fn path(&self) -> &str {
+        "/"
+    }
+    fn scheme(&self) -> &str {
+        "http"
+    }
+    fn authority(&self) -> &str {
+        "www"
+    }
+    fn original_path(&self) -> &str {
+        "/"
+    }
+    fn original_scheme(&self) -> &str {
+        "http"
+    }
+    fn original_authority(&self) -> &str {
+        "www"
+    }
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        first(&self.headers, name).map(str::as_bytes)
+    }
+    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.header(name).into_iter().for_each(each);
+    }
+    fn header_names(&self, each: &mut dyn FnMut(&str)) {
+        self.headers.iter().for_each(|(name, _)| each(name));
+    }
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        first(&self.cookies, name).map(str::as_bytes)
+    }
+    fn cookies(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.cookie(name).into_iter().for_each(each);
+    }
+    fn query(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+    fn path_parameter(&self, name: &str) -> Option<&str> {
+        first(&self.parameters, name)
+    }
+    fn attribute(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+    fn tried(&self) -> &[u32] {
+        &[]
+    }
+}
+
+/// A response with these headers.
+#[derive(Debug, Default)]
+pub(super) struct Response {
+    pub headers: Vec<(&'static str, &'static str)>,
+}
+
+impl ResponseView for Response {
+    fn status(&self) -> u16 {
+        200
+    }
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        first(&self.headers, name).map(str::as_bytes)
+    }
+    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.header(name).into_iter().for_each(each);
+    }
+    fn header_names(&self, each: &mut dyn FnMut(&str)) {
+        self.headers.iter().for_each(|(name, _)| each(name));
+    }
+    fn member_id(&self) -> &str {
+        "a"
+    }
+    fn member_route(&self) -> &str {
+        "a"
+    }
+    fn moved(&self) -> bool {
+        false
+    }
+}
+
+type Pick = dyn Fn(&Call<'_>, u32, u64) -> Result<Verdict, Fault> + Send + Sync;
+type Locate = dyn Fn(&Call<'_>) -> Result<Option<Hold>, Fault> + Send + Sync;
+type Rewrite = dyn Fn() -> Result<(), Fault> + Send + Sync;
+
+/// A native policy. Made with `Native::…`, put into service with [`bound`].
+#[derive(Clone)]
+pub(super) struct Native {
+    pub name: &'static str,
+    pub digest: u8,
+    pub concurrency: Concurrency,
+    pub triggers: Vec<(Hook, Trigger)>,
+    pub exports: Exports,
+    pub tick_ms: u32,
+    /// `None` picks as byrequests does.
+    pub pick: Option<Arc<Pick>>,
+    pub locate: Arc<Locate>,
+    pub rewrite: Arc<Rewrite>,
+    /// Lifecycle calls of all instances, in order.
+    pub log: Arc<Mutex<Vec<String>>>,
+    /// So many instantiations succeed.
+    pub instances: Arc<AtomicU32>,
+}
+
+impl Native {
+    /// A balancer that picks as byrequests does.
+    pub fn byrequests() -> Self {
+        Self {
+            name: "byrequests",
+            digest: 1,
+            concurrency: Concurrency::Exclusive,
+            triggers: Vec::new(),
+            tick_ms: 0,
+            exports: Exports {
+                balancer: true,
+                membership: true,
+                ..Exports::default()
+            },
+            pick: None,
+            locate: Arc::new(|_| Ok(None)),
+            rewrite: Arc::new(|| Ok(())),
+            log: Arc::default(),
+            instances: Arc::new(AtomicU32::new(u32::MAX)),
+        }
+    }
+
+    /// A balancer that picks like this.
+    pub fn picking(
+        name: &'static str,
+        pick: impl Fn(&Call<'_>, u32, u64) -> Result<Verdict, Fault> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name,
+            digest: 2,
+            pick: Some(Arc::new(pick)),
+            ..Self::byrequests()
+        }
+    }
+
+    /// An affinity that locates like this.
+    pub fn locating(
+        locate: impl Fn(&Call<'_>) -> Result<Option<Hold>, Fault> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: "affinity",
+            digest: 3,
+            exports: Exports {
+                affinity: true,
+                ..Exports::default()
+            },
+            locate: Arc::new(locate),
+            ..Self::byrequests()
+        }
+    }
+
+    /// A rewriter whose calls end like this.
+    pub fn rewriting(rewrite: impl Fn() -> Result<(), Fault> + Send + Sync + 'static) -> Self {
+        Self {
+            name: "rewriter",
+            digest: 4,
+            concurrency: Concurrency::Replicated,
+            exports: Exports {
+                rewriter: true,
+                ..Exports::default()
+            },
+            rewrite: Arc::new(rewrite),
+            ..Self::byrequests()
+        }
+    }
+
+    pub fn logged(&self) -> Vec<String> {
+        locked(&self.log).clone()
+    }
+}
+
+impl fmt::Debug for Native {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Module for Native {
+    fn digest(&self) -> Digest {
+        Digest([self.digest; 32])
+    }
+    fn size(&self) -> usize {
+        0
+    }
+    fn exports(&self) -> Exports {
+        self.exports
+    }
+    fn describe(&self, _: &str, _: &Environment) -> Result<Descriptor, Refusal> {
+        Ok(Descriptor {
+            concurrency: self.concurrency,
+            triggers: self.triggers.clone(),
+            tick_ms: self.tick_ms,
+        })
+    }
+    fn instantiate(
+        &self,
+        _: &str,
+        context: &Context,
+        _: &Environment,
+    ) -> Result<Box<dyn Instance>, Refusal> {
+        let may = |left: u32| left.checked_sub(1);
+        if self
+            .instances
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, may)
+            .is_err()
+        {
+            return Err(Refusal::Faulted {
+                during: "init",
+                fault: trap(),
+            });
+        }
+        locked(&self.log).push(format!("init {}/{}", context.replica, context.replicas));
+        Ok(Box::new(Running {
+            native: self.clone(),
+            ids: Vec::new(),
+            accounts: HashMap::new(),
+        }))
+    }
+}
+
+pub(super) fn trap() -> Fault {
+    Fault::Trap("unreachable".into())
+}
+
+/// An instance. Its accounts are byrequests' `lbstatus`, by member id.
+struct Running {
+    native: Native,
+    ids: Vec<String>,
+    accounts: HashMap<String, i64>,
+}
+
+impl Running {
+    fn byrequests(&mut self, call: &Call<'_>) -> Verdict {
+        let Some(pool) = call.pool else {
+            return Verdict::Abstain;
+        };
+        assert_eq!(
+            pool.usable().len(),
+            self.ids.len(),
+            "columns are aligned with the members"
+        );
+        let (mut total, mut best) = (0, None::<(usize, i64)>);
+        for (index, id) in self.ids.iter().enumerate() {
+            if pool.usable()[index] == 0 {
+                continue;
+            }
+            let weight = i64::from(pool.weights()[index]);
+            total += weight;
+            let account = self.accounts.entry(id.clone()).or_default();
+            *account += weight;
+            if best.is_none_or(|(_, most)| *account > most) {
+                best = Some((index, *account));
+            }
+        }
+        let Some((index, _)) = best else {
+            return Verdict::Abstain;
+        };
+        *self.accounts.entry(self.ids[index].clone()).or_default() -= total;
+        Verdict::Member(index as u32)
+    }
+
+    fn note(&self, what: impl Into<String>) {
+        locked(&self.native.log).push(what.into());
+    }
+}
+
+impl Instance for Running {
+    fn members_changed(&mut self, revision: u64, members: &[Member]) -> Result<(), Fault> {
+        self.note(format!("members {revision}"));
+        self.ids = members.iter().map(|m| m.id.clone()).collect();
+        Ok(())
+    }
+    fn pick(&mut self, call: &Call<'_>, attempt: u32, state: u64) -> Result<Verdict, Fault> {
+        match self.native.pick.clone() {
+            Some(pick) => pick(call, attempt, state),
+            None => Ok(self.byrequests(call)),
+        }
+    }
+    fn locate(&mut self, call: &Call<'_>) -> Result<Option<Hold>, Fault> {
+        (self.native.locate)(call)
+    }
+    fn bind(&mut self, _: &Call<'_>) -> Result<Vec<Edit>, Fault> {
+        Ok(vec![Edit::Remove("bound".into())])
+    }
+    fn on_request(&mut self, _: &Call<'_>) -> Result<RequestPlan, Fault> {
+        (self.native.rewrite)().map(|()| RequestPlan::default())
+    }
+    fn on_response(&mut self, _: &Call<'_>) -> Result<ResponsePlan, Fault> {
+        (self.native.rewrite)().map(|()| ResponsePlan::default())
+    }
+    fn completed(&mut self, batch: &[Outcome]) -> Result<(), Fault> {
+        self.note(format!("completed {}", batch.len()));
+        Ok(())
+    }
+    fn tick(&mut self) -> Result<(), Fault> {
+        self.note("tick");
+        Ok(())
+    }
+    fn save(&mut self) -> Result<Vec<u8>, Fault> {
+        self.note("save");
+        Ok(b"state".to_vec())
+    }
+    fn restore(&mut self, _: &Digest, states: &[Vec<u8>]) -> Result<Result<(), String>, Fault> {
+        self.note(format!("restore {}", states.len()));
+        Ok(Ok(()))
+    }
+    fn open_body(&mut self, _: &[u8]) -> Result<(), Fault> {
+        self.note("body");
+        Ok(())
+    }
+    fn write_body(&mut self, chunk: &[u8]) -> Result<Vec<u8>, Fault> {
+        Ok(chunk.to_vec())
+    }
+    fn finish_body(&mut self) -> Result<Vec<u8>, Fault> {
+        Ok(Vec::new())
+    }
+}
+
+/// Keeps jobs until a test runs them.
+#[derive(Default)]
+pub(super) struct Later {
+    jobs: Mutex<Vec<(Duration, Job)>>,
+}
+
+impl Background for Later {
+    fn after(&self, delay: Duration, job: Job) {
+        locked(&self.jobs).push((delay, job));
+    }
+}
+
+impl Later {
+    /// Runs what is waiting now; returns the delays it was given.
+    pub fn run(&self) -> Vec<Duration> {
+        let jobs = std::mem::take(&mut *locked(&self.jobs));
+        let run = |(delay, job): (Duration, Job)| {
+            job();
+            delay
+        };
+        jobs.into_iter().map(run).collect()
+    }
+}
+
+pub(super) fn limits() -> PolicyLimits {
+    PolicyLimits {
+        deadline: Duration::from_millis(5),
+        init_deadline: Duration::from_secs(1),
+        memory: 32 << 20,
+        module_size: 32 << 20,
+        compile_time: Duration::from_secs(5),
+        compile_memory: 512 << 20,
+        log_bytes: 16 << 10,
+        failures: 3,
+        failure_window: Duration::from_secs(60),
+        quarantine: Duration::from_secs(30),
+    }
+}
+
+/// What a binding of `native` is made of.
+pub(super) fn parts(native: &Native, pool: Option<&Arc<Pool>>, later: &Arc<Later>) -> BindingParts {
+    BindingParts {
+        policy: native.name.into(),
+        module: Arc::new(native.clone()),
+        config: "{}".into(),
+        binding: "test/cluster".into(),
+        environment: Environment {
+            tenant: "test".into(),
+            policy: native.name.into(),
+            limits: limits(),
+            seed: 1,
+        },
+        on_error: OnError::BuiltIn,
+        pool: pool.cloned(),
+        workers: 2,
+        clock: pool.map_or_else(Clock::start, |pool| pool.clock()),
+        background: Arc::clone(later) as Arc<dyn Background>,
+    }
+}
+
+/// A native policy in service on a pool.
+pub(super) fn bound(native: &Native, pool: &Arc<Pool>) -> Arc<Binding> {
+    in_service(parts(native, Some(pool), &Arc::default()), None)
+}
+
+pub(super) fn in_service(parts: BindingParts, predecessor: Option<&Arc<Binding>>) -> Arc<Binding> {
+    let binding = Binding::prepare(parts).unwrap();
+    binding.enter_service(predecessor).unwrap();
+    binding
+}
