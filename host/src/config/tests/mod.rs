@@ -1,15 +1,22 @@
 //! The configuration as a whole: text in, snapshot or report out.
 
+mod bad_values;
+mod balancers;
+mod docs;
 mod meaning;
 mod mistakes;
 mod random;
+mod routes;
 mod schema;
 mod twins;
 mod warnings;
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::{Loaded, Report, parse};
+use crate::snapshot::PolicyRef;
 
 /// Enough to be taken.
 const LEAST: &str =
@@ -29,5 +36,16 @@ fn said(text: &str) -> String {
     match read(text) {
         Ok(loaded) => loaded.lines(),
         Err(report) => report.lines(),
+    }
+}
+
+/// Two members for a balancer.
+const TWO: &str = "members = [{ url = \"http://a/\", route = \"w1\" }, { url = \"http://b:81/x\", route = \"w2\" }]";
+
+/// The configuration made for a built-in policy.
+fn made(policy: &PolicyRef) -> (&'static str, Value) {
+    match policy {
+        PolicyRef::BuiltIn { name, config } => (name, config.clone()),
+        PolicyRef::Named(name) => panic!("policy:{name}"),
     }
 }
