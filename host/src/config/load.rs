@@ -7,7 +7,8 @@ use toml::de::DeTable;
 use super::{
     compile,
     diagnostic::{Diagnostic, Report, Severity, lines, render},
-    read::{Place, Problem, Problems, Read as _},
+    problems::{Place, Problem, Problems},
+    read::Read as _,
     source::Config,
 };
 use crate::snapshot::Snapshot;

@@ -8,11 +8,15 @@
 mod compile;
 mod diagnostic;
 mod load;
+mod problems;
 mod read;
 mod schema;
 mod source;
 mod table;
 mod units;
+
+#[cfg(test)]
+mod tests;
 
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{Loaded, load, parse};

@@ -20,17 +20,17 @@ macro_rules! table {
 
             fn read(
                 value: &$crate::config::read::Value<'_>,
-                at: &$crate::config::read::Place,
-                out: &mut $crate::config::read::Problems,
+                at: &$crate::config::problems::Place,
+                out: &mut $crate::config::problems::Problems,
             ) -> Option<Self> {
                 let mut table = Self::default();
-                for (key, place, value) in $crate::config::read::entries(value, at, out)? {
-                    $(if key == $crate::config::read::plain(stringify!($field)) {
-                        table.$field = $crate::config::read::Read::read(value, &place, out);
+                for entry in $crate::config::read::entries(value, at, out)? {
+                    $(if entry.key == $crate::config::read::plain(stringify!($field)) {
+                        table.$field = $crate::config::read::Read::read(entry.value, &entry.place, out);
                         continue;
                     })*
                     let known = [$($crate::config::read::plain(stringify!($field))),*];
-                    out.unknown_key(&place, key, &known);
+                    out.unknown_key(&entry.key_place, entry.key, &known);
                 }
                 Some(table)
             }
@@ -56,14 +56,14 @@ macro_rules! words {
 
             fn read(
                 value: &$crate::config::read::Value<'_>,
-                at: &$crate::config::read::Place,
-                out: &mut $crate::config::read::Problems,
+                at: &$crate::config::problems::Place,
+                out: &mut $crate::config::problems::Problems,
             ) -> Option<Self> {
                 let text = <String as $crate::config::read::Read>::read(value, at, out)?;
                 match text.as_str() {
                     $($word => Some(Self::$variant),)*
                     other => {
-                        let remedy = $crate::config::read::suggest(other, &[$($word),*]);
+                        let remedy = $crate::config::problems::suggest(other, &[$($word),*]);
                         out.error(at, format!("{other:?} is not a value of this key"), remedy);
                         None
                     }

@@ -6,7 +6,10 @@ use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::read::{Place, Problems, Read, Value, integer_of};
+use super::{
+    problems::{Place, Problems},
+    read::{Read, Value, integer_of},
+};
 use crate::snapshot::StatusRange;
 
 /// Bytes: an integer, or a string such as `64KiB`.

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        read::{Either, Node, Place},
+        problems::Place,
+        read::{Either, Node},
         source::{BalancerTable, RouteCookieTable},
     },
     context::{Context, or},
@@ -22,6 +23,8 @@ pub fn affinity(table: &BalancerTable, context: &mut Context<'_>) -> Option<Poli
                     .out
                     .warn(place, message, "add stickysession, or remove it");
             }
+            // For what it checks.
+            jsessionid(table, context);
             None
         }
         None => Some(jsessionid(table, context)),
@@ -137,32 +140,31 @@ fn route_cookie(
     node: &Node<Either<String, RouteCookieTable>>,
     context: &mut Context<'_>,
 ) -> (String, String) {
+    let plain = |text: &str| Node {
+        value: text.to_owned(),
+        place: node.place.clone(),
+    };
     let (name, path) = match &node.value {
-        Either::Left(name) => (name.clone(), "/".to_owned()),
+        Either::Left(name) => (plain(name), plain("/")),
         Either::Right(table) => (
-            table
-                .name
-                .as_ref()
-                .map_or_else(|| "ROUTEID".to_owned(), |n| n.value.clone()),
-            table
-                .path
-                .as_ref()
-                .map_or_else(|| "/".to_owned(), |n| n.value.clone()),
+            table.name.clone().unwrap_or_else(|| plain("ROUTEID")),
+            table.path.clone().unwrap_or_else(|| plain("/")),
         ),
     };
-    if !is_token(&name) {
+    if !is_token(&name.value) {
+        let message = format!("{:?} is not a cookie's name", name.value);
+        context
+            .out
+            .error(&name.place, message, "use letters, digits, - and _");
+    }
+    let legal = |c: char| c.is_ascii_graphic() && c != ';' && c != ',';
+    if !path.value.starts_with('/') || !path.value.chars().all(legal) {
+        let message = format!("{:?} is not a cookie's path", path.value);
         context.out.error(
-            &node.place,
-            format!("{name:?} is not a cookie's name"),
-            "use letters, digits, - and _",
+            &path.place,
+            message,
+            "start it with /, without blanks, ; and ,",
         );
     }
-    if !path.starts_with('/') || path.contains([';', ',']) || path.chars().any(char::is_control) {
-        context.out.error(
-            &node.place,
-            format!("{path:?} is not a cookie's path"),
-            "start it with /, without ; and ,",
-        );
-    }
-    (name, path)
+    (name.value, path.value)
 }

@@ -4,11 +4,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     super::{
-        read::{Node, Place},
+        problems::Place,
+        read::Node,
         source::{BalancerTable, HealthTable, OneOrMany},
         units::Statuses,
     },
-    affinity,
+    affinity, bounds,
     context::{Context, each, or, time},
     member, policy,
 };
@@ -184,7 +185,7 @@ fn check_routes(
             );
         } else if !routes.contains(member.redirect.as_str()) {
             let known: Vec<&str> = routes.iter().copied().collect();
-            let remedy = super::super::read::suggest(&member.redirect, &known);
+            let remedy = super::super::problems::suggest(&member.redirect, &known);
             context.out.error(
                 place,
                 format!("no member has the route {:?}", member.redirect),
@@ -223,7 +224,8 @@ fn health(table: &HealthTable, context: &mut Context<'_>) -> HealthCheck {
             remedy,
         );
     }
-    let interval = context.positive_time(&table.interval, Duration::from_secs(1));
+    let interval =
+        bounds::positive_time(table.interval.as_ref(), Duration::from_secs(1), context.out);
     if let Some(node) = table
         .interval
         .as_ref()
@@ -250,9 +252,9 @@ fn health(table: &HealthTable, context: &mut Context<'_>) -> HealthCheck {
     HealthCheck {
         path,
         interval,
-        rise: context.positive(&table.rise, 1),
-        fall: context.positive(&table.fall, 3),
+        rise: bounds::positive(table.rise.as_ref(), 1, context.out),
+        fall: bounds::positive(table.fall.as_ref(), 3, context.out),
         expect,
-        timeout: context.positive_time(&table.timeout, Duration::from_secs(1)),
+        timeout: bounds::positive_time(table.timeout.as_ref(), Duration::from_secs(1), context.out),
     }
 }

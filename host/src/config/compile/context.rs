@@ -8,9 +8,10 @@ use std::{
 };
 
 use super::super::{
-    read::{Either, Node, Place, Problems, nearest},
+    problems::{Place, Problems, nearest},
+    read::{Either, Node},
     source::OneOrMany,
-    units::{Size, Time},
+    units::Time,
 };
 use crate::snapshot::{Balancer, Log, OnError, PolicyLimits};
 
@@ -51,63 +52,6 @@ impl Context<'_> {
             );
         }
         self.base.join(&node.value)
-    }
-
-    /// A duration above zero.
-    pub fn positive_time(&mut self, node: &Option<Node<Time>>, default: Duration) -> Duration {
-        let Some(node) = node else { return default };
-        if node.value.0.is_zero() {
-            self.out.error(
-                &node.place,
-                "must be above zero",
-                "leave it out for the default, or write a longer time",
-            );
-        }
-        node.value.0
-    }
-
-    /// A number of at least 1.
-    pub fn positive(&mut self, node: &Option<Node<u32>>, default: u32) -> u32 {
-        let Some(node) = node else { return default };
-        if node.value == 0 {
-            self.out.error(
-                &node.place,
-                "must be above zero",
-                "leave it out for the default, or write 1 or more",
-            );
-        }
-        node.value
-    }
-
-    /// A size within bounds, in bytes.
-    pub fn size_within(
-        &mut self,
-        node: &Option<Node<Size>>,
-        default: u64,
-        least: u64,
-        most: u64,
-    ) -> u64 {
-        let Some(node) = node else { return default };
-        let bytes = node.value.0;
-        if !(least..=most).contains(&bytes) {
-            let remedy = format!("use {} to {}", readable(least), readable(most));
-            self.out.error(
-                &node.place,
-                format!("{} is out of range", readable(bytes)),
-                remedy,
-            );
-        }
-        bytes
-    }
-}
-
-/// A size as an operator would write it.
-fn readable(bytes: u64) -> String {
-    match bytes {
-        b if b > 0 && b.is_multiple_of(1 << 30) => format!("{}GiB", b >> 30),
-        b if b > 0 && b.is_multiple_of(1 << 20) => format!("{}MiB", b >> 20),
-        b if b > 0 && b.is_multiple_of(1 << 10) => format!("{}KiB", b >> 10),
-        b => format!("{b} bytes"),
     }
 }
 

@@ -4,11 +4,13 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{
     super::{
-        read::{Either, Node, Place, suggest},
+        problems::{Place, suggest},
+        read::{Either, Node},
         source::{
             AccessTable, AdminTable, Config, ErrorLogTable, LevelWord, LimitsTable, LogTable,
         },
     },
+    bounds,
     context::{Context, or},
 };
 use crate::snapshot::{
@@ -28,11 +30,9 @@ pub fn listeners(config: &Config, context: &mut Context<'_>) -> Vec<(Listener, P
     } in tables
     {
         let Some(bind) = &table.bind else {
-            if !context.out.mentions(&place.child("bind", 0..0).key) {
-                context
-                    .out
-                    .missing(place, "bind", "write bind = \"0.0.0.0:8080\"");
-            }
+            context
+                .out
+                .missing(place, "bind", "write bind = \"0.0.0.0:8080\"");
             continue;
         };
         let Some(address) = address(bind, &bind.value, context) else {
@@ -68,7 +68,7 @@ pub fn listeners(config: &Config, context: &mut Context<'_>) -> Vec<(Listener, P
             bind.place.clone(),
         ));
     }
-    if list.is_empty() && !context.out.mentions("listener") {
+    if list.is_empty() {
         context.out.missing(
             &Place::default(),
             "listener",
@@ -258,14 +258,23 @@ fn access_format(node: &Node<String>, context: &mut Context<'_>) -> AccessFormat
 pub fn limits(table: &LimitsTable, context: &mut Context<'_>) -> HttpLimits {
     const SECOND: Duration = Duration::from_secs(1);
     HttpLimits {
-        head_size: context.size_within(&table.head_size, 32 << 10, 1 << 10, 1 << 20) as usize,
-        field_count: context.positive(&table.field_count, 100) as usize,
+        head_size: bounds::size(
+            table.head_size.as_ref(),
+            32 << 10,
+            (1 << 10, 1 << 20),
+            context.out,
+        ) as usize,
+        field_count: bounds::positive(table.field_count.as_ref(), 100, context.out) as usize,
         body_size: table.body_size.as_ref().map_or(1 << 30, |n| n.value.0),
-        head_timeout: context.positive_time(&table.head_timeout, 20 * SECOND),
-        body_timeout: context.positive_time(&table.body_timeout, 20 * SECOND),
-        idle_timeout: context.positive_time(&table.idle_timeout, 60 * SECOND),
-        write_timeout: context.positive_time(&table.write_timeout, 60 * SECOND),
+        head_timeout: bounds::positive_time(table.head_timeout.as_ref(), 20 * SECOND, context.out),
+        body_timeout: bounds::positive_time(table.body_timeout.as_ref(), 20 * SECOND, context.out),
+        idle_timeout: bounds::positive_time(table.idle_timeout.as_ref(), 60 * SECOND, context.out),
+        write_timeout: bounds::positive_time(
+            table.write_timeout.as_ref(),
+            60 * SECOND,
+            context.out,
+        ),
         requests_per_connection: or(&table.requests_per_connection, 0),
-        connections: context.positive(&table.connections, 10_000) as usize,
+        connections: bounds::positive(table.connections.as_ref(), 10_000, context.out) as usize,
     }
 }

@@ -5,16 +5,21 @@
 
 mod affinity;
 mod balancer;
+mod bounds;
 mod context;
 mod hosts;
 mod http;
 mod member;
 mod pages;
+mod pattern;
 mod policy;
+mod proxy;
 mod reverse;
 mod route;
 mod semantic;
 mod snapshot;
+mod target;
+mod url;
 mod vhost;
 
 pub(super) use snapshot::compile;

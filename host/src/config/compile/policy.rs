@@ -6,10 +6,13 @@ use serde_json::json;
 
 use super::{
     super::{
-        read::{Named, Node, Place, Problems, suggest},
+        problems::{Problems, suggest},
+        read::{Named, Node},
         source::{OnErrorWord, PolicyLimitsTable, PolicyTable},
+        units::{Size, Time},
     },
-    context::{Context, time, unknown_name},
+    bounds,
+    context::{Context, unknown_name},
 };
 use crate::snapshot::{OnError, PolicyLimits, PolicyRef, PolicySource};
 
@@ -93,63 +96,42 @@ fn limits(
     let Some(Node { value: table, .. }) = node else {
         return fallback;
     };
-    let mut positive = |place: Option<&Place>, zero: bool| {
-        if let Some(place) = place.filter(|_| zero) {
-            out.error(place, "must be above zero", "leave it out for the default");
-        }
+    let mut time =
+        |node: &Option<Node<Time>>, default| bounds::positive_time(node.as_ref(), default, out);
+    let deadline = time(&table.deadline, fallback.deadline);
+    let init_deadline = time(&table.init_deadline, fallback.init_deadline);
+    let compile_time = time(&table.compile_time, fallback.compile_time);
+    let failure_window = time(&table.failure_window, fallback.failure_window);
+    let quarantine = time(&table.quarantine, fallback.quarantine);
+    let failures = bounds::positive(table.failures.as_ref(), fallback.failures, out);
+    let mut size = |node: &Option<Node<Size>>, default, within| {
+        bounds::size(node.as_ref(), default, within, out)
     };
-    let times = [
-        &table.deadline,
-        &table.init_deadline,
-        &table.compile_time,
-        &table.failure_window,
-        &table.quarantine,
-    ];
-    for node in times.into_iter().flatten() {
-        positive(Some(&node.place), node.value.0.is_zero());
-    }
-    positive(
-        table.failures.as_ref().map(|n| &n.place),
-        table.failures.as_ref().is_some_and(|n| n.value == 0),
+    // From one page of wasm to all that 32 bits address.
+    let memory = size(&table.memory, fallback.memory as u64, (64 << 10, 4 << 30));
+    let module_size = size(
+        &table.module_size,
+        fallback.module_size as u64,
+        (1 << 10, 1 << 30),
     );
-    let mut size =
-        |node: &Option<Node<super::super::units::Size>>, default: u64, least: u64, most: u64| {
-            let Some(node) = node else { return default };
-            if !(least..=most).contains(&node.value.0) {
-                out.error(
-                    &node.place,
-                    "out of range",
-                    format!("use {least} to {most} bytes"),
-                );
-            }
-            node.value.0
-        };
+    // Below 64 MiB not even the built-in ones compile.
+    let compile_memory = size(
+        &table.compile_memory,
+        fallback.compile_memory as u64,
+        (64 << 20, 64 << 30),
+    );
+    let log_bytes = size(&table.log_bytes, fallback.log_bytes.into(), (0, 1 << 30));
     PolicyLimits {
-        deadline: time(&table.deadline, fallback.deadline),
-        init_deadline: time(&table.init_deadline, fallback.init_deadline),
-        // From one page of wasm to all that 32 bits address.
-        memory: size(&table.memory, fallback.memory as u64, 64 << 10, 4 << 30) as usize,
-        module_size: size(
-            &table.module_size,
-            fallback.module_size as u64,
-            1 << 10,
-            1 << 30,
-        ) as usize,
-        compile_time: time(&table.compile_time, fallback.compile_time),
-        // Below 64 MiB not even the built-in ones compile.
-        compile_memory: size(
-            &table.compile_memory,
-            fallback.compile_memory as u64,
-            64 << 20,
-            64 << 30,
-        ) as usize,
-        log_bytes: size(&table.log_bytes, fallback.log_bytes.into(), 0, 1 << 30) as u32,
-        failures: table
-            .failures
-            .as_ref()
-            .map_or(fallback.failures, |n| n.value),
-        failure_window: time(&table.failure_window, fallback.failure_window),
-        quarantine: time(&table.quarantine, fallback.quarantine),
+        deadline,
+        init_deadline,
+        memory: memory as usize,
+        module_size: module_size as usize,
+        compile_time,
+        compile_memory: compile_memory as usize,
+        log_bytes: log_bytes as u32,
+        failures,
+        failure_window,
+        quarantine,
     }
 }
 
@@ -187,11 +169,9 @@ pub fn sources(
             );
         }
         let Some(source) = &table.source else {
-            if !context.out.mentions(&place.child("source", 0..0).key) {
-                context
-                    .out
-                    .missing(place, "source", "write source = \"policies/NAME.wasm\"");
-            }
+            context
+                .out
+                .missing(place, "source", "write source = \"policies/NAME.wasm\"");
             continue;
         };
         let path = context.path(source);

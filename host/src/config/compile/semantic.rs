@@ -1,7 +1,7 @@
 //! What is legal and hardly meant: routes that never serve, things that nobody uses.
 
 use super::{
-    super::{read::Place, source::Config},
+    super::{problems::Place, source::Config},
     context::Context,
 };
 use crate::snapshot::{Action, PathPattern, Route, RouteOrder};
@@ -50,8 +50,11 @@ fn takes_all(path: &PathPattern) -> bool {
 fn hides(earlier: &PathPattern, later: &PathPattern, order: RouteOrder) -> bool {
     match (earlier, later) {
         (PathPattern::Prefix(earlier), PathPattern::Prefix(later)) if order == RouteOrder::File => {
-            let below = later.strip_prefix(earlier.as_str());
-            earlier == "/" || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            // A slash at the end of `earlier` wants one in `later`, too.
+            let below = later.strip_prefix(earlier.trim_end_matches('/'));
+            below.is_some_and(|rest| {
+                rest.starts_with('/') || rest.is_empty() && !earlier.ends_with('/')
+            })
         }
         (PathPattern::Prefix(_), PathPattern::Regex(_)) if order == RouteOrder::File => {
             takes_all(earlier)

@@ -10,7 +10,8 @@ use std::{
 
 use super::{
     super::{
-        read::{Either, Named, Node, Place, Problems},
+        problems::{Place, Problems},
+        read::{Either, Named, Node},
         source::{BalancerTable, Config},
     },
     balancer,
@@ -113,8 +114,6 @@ fn check_version(config: &Config, out: &mut Problems) {
                 "write version = 1, or run a newer Switchyard",
             );
         }
-        // A version of the wrong type was noted when it was read.
-        None if out.mentions("version") => {}
         None => out.missing(
             &Place::default(),
             "version",

@@ -4,18 +4,19 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     super::{
-        read::{Either, Node, Place},
+        problems::Place,
+        read::{Either, Node},
         source::{Config, OrderWord, VhostTable},
     },
     context::{Context, or},
-    hosts, http, pages, route, semantic,
+    hosts, http, pages, route, semantic, target,
 };
 use crate::snapshot::{HostPattern, Route, RouteOrder, StaticFiles, Vhost};
 
 /// All `[[vhost]]` of the file.
 pub fn vhosts(config: &Config, context: &mut Context<'_>) -> Vec<Arc<Vhost>> {
     let tables: Vec<_> = config.vhost.iter().flat_map(|n| &n.value).collect();
-    if tables.is_empty() && !context.out.mentions("vhost") {
+    if tables.is_empty() {
         context.out.missing(
             &Place::default(),
             "vhost",
@@ -66,7 +67,7 @@ fn vhost(
         place,
     } = node;
     let name = table.name.as_ref().and_then(|n| hosts::name(n, context));
-    if table.name.is_none() && !context.out.mentions(&place.child("name", 0..0).key) {
+    if table.name.is_none() {
         context
             .out
             .missing(place, "name", "write name = \"www.example.com\"");
@@ -164,16 +165,14 @@ fn document_root(
                 value: path.clone(),
                 place: node.place.clone(),
             };
-            Some(route::files(&path, None, "", context))
+            Some(target::files(&path, None, "", context))
         }
         Either::Right(table) => match &table.path {
-            Some(path) => Some(route::files(path, table.index.as_ref(), "", context)),
+            Some(path) => Some(target::files(path, table.index.as_ref(), "", context)),
             None => {
-                if !context.out.mentions(&node.place.child("path", 0..0).key) {
-                    context
-                        .out
-                        .missing(&node.place, "path", "write path = \"htdocs\"");
-                }
+                context
+                    .out
+                    .missing(&node.place, "path", "write path = \"htdocs\"");
                 None
             }
         },
