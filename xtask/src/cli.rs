@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{guests, test, tomcat};
+use crate::{demo, guests, test, tomcat};
 
 /// Switchyard's own commands.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ pub enum Command {
     Test(test::Options),
     /// Build the built-in policies and the SDK's examples to components
     Guests(guests::Options),
+    /// Show what the gateway does, on three sample members
+    Demo(demo::Options),
     /// Measure the gateway before a real Tomcat cluster, beside Apache httpd's results
     Tomcat(tomcat::Options),
 }

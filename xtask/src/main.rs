@@ -1,9 +1,11 @@
 //! The project's own commands: `cargo xtask --help` lists them.
 
 mod cli;
+mod demo;
 mod gateway;
 mod guests;
 mod http;
+mod interrupt;
 mod load;
 mod stamp;
 mod steps;
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Guests(options) => guests::run(&options),
+        Command::Demo(options) => demo::run(&options),
         Command::Tomcat(options) => tomcat::run(&options),
     };
     match done {
