@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo, guests, test, tomcat};
+use crate::{bench, demo, guests, test, tomcat};
 
 /// Switchyard's own commands.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ pub enum Command {
     Demo(demo::Options),
     /// Measure the gateway before a real Tomcat cluster, beside Apache httpd's results
     Tomcat(tomcat::Options),
+    /// Measure processor time a request beside nginx and Apache httpd
+    Bench(bench::Options),
 }
 
 #[cfg(test)]

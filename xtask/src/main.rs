@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask --help` lists them.
 
+mod bench;
 mod cli;
 mod demo;
 mod gateway;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Guests(options) => guests::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Tomcat(options) => tomcat::run(&options),
     };
     match done {
