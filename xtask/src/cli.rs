@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, guests, test, tomcat};
+use crate::{bench, demo, guests, soak, test, tomcat};
 
 /// Switchyard's own commands.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ pub enum Command {
     Tomcat(tomcat::Options),
     /// Measure processor time a request beside nginx and Apache httpd
     Bench(bench::Options),
+    /// Send a million requests while config and policy are replaced every 100 ms
+    Soak(soak::Options),
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod guests;
 mod http;
 mod interrupt;
 mod load;
+mod soak;
 mod stamp;
 mod steps;
 mod test;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Guests(options) => guests::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Tomcat(options) => tomcat::run(&options),
     };
     match done {
