@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{guests, test, tomcat};
+use crate::{bench, demo, guests, soak, test, tomcat};
 
 /// Switchyard's own commands.
 #[derive(Debug, Parser)]
@@ -24,8 +24,14 @@ pub enum Command {
     Test(test::Options),
     /// Build the built-in policies and the SDK's examples to components
     Guests(guests::Options),
+    /// Show what the gateway does, on three sample members
+    Demo(demo::Options),
     /// Measure the gateway before a real Tomcat cluster, beside Apache httpd's results
     Tomcat(tomcat::Options),
+    /// Measure processor time a request beside nginx and Apache httpd
+    Bench(bench::Options),
+    /// Send a million requests while config and policy are replaced every 100 ms
+    Soak(soak::Options),
 }
 
 #[cfg(test)]

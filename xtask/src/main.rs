@@ -1,10 +1,14 @@
 //! The project's own commands: `cargo xtask --help` lists them.
 
+mod bench;
 mod cli;
+mod demo;
 mod gateway;
 mod guests;
 mod http;
+mod interrupt;
 mod load;
+mod soak;
 mod stamp;
 mod steps;
 mod test;
@@ -20,6 +24,9 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Guests(options) => guests::run(&options),
+        Command::Demo(options) => demo::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Tomcat(options) => tomcat::run(&options),
     };
     match done {

@@ -90,6 +90,12 @@ mod tests {
     }
 
     #[test]
+    fn the_optimiser_leaves_the_mark_whole() {
+        let toolchain = Toolchain::find(switchyard_guest_build::Permission::LookOnly).unwrap();
+        Stamped::build(&toolchain).unwrap();
+    }
+
+    #[test]
     fn a_module_without_its_mark_is_refused() {
         assert!(Stamped::new(b"no mark".to_vec()).is_err());
         assert!(Stamped::new(b"stamp-0000000000stamp-0000000000".to_vec()).is_err());

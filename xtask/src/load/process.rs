@@ -47,6 +47,42 @@ impl Usage {
     }
 }
 
+/// `root` and whoever it started and still runs.
+pub fn family(root: u32) -> io::Result<Vec<u32>> {
+    Ok(descent(root, &all()?))
+}
+
+fn descent(root: u32, stats: &BTreeMap<u32, Stat>) -> Vec<u32> {
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(
+            stats
+                .iter()
+                .filter(|(_, stat)| stat.parent == parent)
+                .map(|(pid, _)| *pid),
+        );
+        next += 1;
+    }
+    found
+}
+
+/// Lets this process and those it starts open as many files as the system permits.
+pub fn raise_file_limit() -> io::Result<()> {
+    // SAFETY: the kernel fills the structure it is given.
+    unsafe {
+        let mut limit: libc::rlimit = mem::zeroed();
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        limit.rlim_cur = limit.rlim_max;
+        match libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
 /// Resident memory of a process, in bytes.
 pub fn resident(pid: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

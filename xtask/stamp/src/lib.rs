@@ -26,7 +26,10 @@ impl Rewriter for Stamp {
     fn on_response(&mut self) -> ResponsePlan {
         // Opaque to the optimiser, which would otherwise spread the bytes over instructions.
         let stamp: &[u8; 16] = black_box(&STAMP);
-        ResponsePlan { headers: vec![Edit::set(HEADER, stamp.to_vec())], ..ResponsePlan::default() }
+        ResponsePlan {
+            headers: vec![Edit::set(HEADER, stamp.to_vec())],
+            ..ResponsePlan::default()
+        }
     }
 }
 
