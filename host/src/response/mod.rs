@@ -2,5 +2,5 @@
 //!
 //! Decisions were made before (`decision`); here they are carried out, natively.
 
-pub mod files;
 pub mod body;
+pub mod files;
