@@ -12,11 +12,8 @@ mod downstream;
 mod edits;
 mod error;
 mod exchange;
-mod file;
-mod forward;
 mod forwarded;
 mod handle;
-mod outcome;
 mod pipeline;
 mod record;
 mod relay;
@@ -26,3 +23,5 @@ mod upload;
 
 pub use downstream::Downstream;
 pub use handle::{Gateway, Next, handle, refuse};
+pub use error::ProxyError;
+pub use forwarded::client_of;

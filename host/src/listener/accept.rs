@@ -1,0 +1,160 @@
+//! Accepting clients until told to stop.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tracing::{error, warn};
+
+use super::connection;
+use crate::proxy::Gateway;
+
+/// How far a worker has got in stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drain {
+    /// Not at all.
+    Serving,
+    /// No new connections; requests under way finish.
+    Draining,
+    /// Everything ends.
+    Now,
+}
+
+/// What an accept loop and its connections share.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Serves requests.
+    pub gateway: Gateway,
+    /// Says when to stop.
+    pub drain: watch::Receiver<Drain>,
+    /// Client connections over all workers.
+    pub connections: Arc<ConnectionCount>,
+}
+
+/// Counts client connections and holds further ones back at a limit.
+#[derive(Debug, Default)]
+pub struct ConnectionCount {
+    open: AtomicUsize,
+    freed: Notify,
+}
+
+/// One client connection; counted until dropped.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<ConnectionCount>);
+
+impl ConnectionCount {
+    /// Connections open now.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn count(self: &Arc<Self>) -> Counted {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Counted(Arc::clone(self))
+    }
+
+    /// Waits until there is room below `limit`.
+    async fn room(&self, limit: usize) {
+        loop {
+            let freed = self.freed.notified();
+            if self.open() < limit {
+                return;
+            }
+            freed.await;
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_waiters();
+    }
+}
+
+/// Pause after a failed accept: long enough not to spin, short enough not to be felt.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Accepts on `socket` until draining, and returns once every connection it accepted has ended.
+pub async fn accept(socket: std::net::TcpListener, proxy_protocol: bool, context: Context) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    let socket = TcpListener::from_std(socket)?;
+    let mut drain = context.drain.clone();
+    let mut tasks = JoinSet::new();
+    let mut complained: Option<Instant> = None;
+    loop {
+        let limit = context.gateway.current.load().snapshot.limits.connections;
+        let accepted = tokio::select! {
+            biased;
+            _ = drain.wait_for(|drain| *drain != Drain::Serving) => break,
+            accepted = async { context.connections.room(limit).await; socket.accept().await } => accepted,
+            Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
+        };
+        match accepted {
+            Ok((stream, peer)) => begin(&mut tasks, stream, peer, proxy_protocol, &context),
+            Err(error) if is_clients(&error) => {}
+            Err(cause) => {
+                // Out of file descriptors, say: those who wait in the backlog are served when some are free.
+                if complained.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
+                    error!(%cause, "Accepting a connection failed; waiting for resources");
+                    complained = Some(Instant::now());
+                }
+                sleep(PAUSE).await;
+            }
+        }
+    }
+    // Those in the backlog have been told they are connected: they are served, not reset.
+    while let Some(Ok((stream, peer))) = now_or_never(&socket).await {
+        begin(&mut tasks, stream, peer, proxy_protocol, &context);
+    }
+    drop(socket);
+    loop {
+        tokio::select! {
+            ended = tasks.join_next() => if ended.is_none() { return Ok(()) },
+            _ = drain.wait_for(|drain| *drain == Drain::Now) => {
+                tasks.abort_all();
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What is in the backlog, without waiting for more.
+async fn now_or_never(socket: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    tokio::select! {
+        biased;
+        accepted = socket.accept() => Some(accepted),
+        () = std::future::ready(()) => None,
+    }
+}
+
+fn begin(tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, context: &Context) {
+    let counted = context.connections.count();
+    let context = context.clone();
+    tasks.spawn(async move {
+        if let Err(cause) = stream.set_nodelay(true) {
+            warn!(%peer, %cause, "A connection ended before it began");
+            return;
+        }
+        connection::serve(stream, peer, proxy_protocol, context).await;
+        drop(counted);
+    });
+}
+
+/// The client gave up between connecting and being accepted.
+fn is_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | ConnectionRefused)
+}

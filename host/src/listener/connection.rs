@@ -1,0 +1,132 @@
+//! One client connection: heads in, answers out, until one side has enough.
+
+use std::net::SocketAddr;
+
+use bytes::{Buf, BytesMut};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+use tracing::debug;
+
+use super::{
+    accept::{Context, Drain},
+    linger, preface,
+};
+use crate::{
+    http1::{Bounds, Fields, ReadError, RequestHead},
+    proxy::{self, Downstream, Next, ProxyError},
+};
+
+/// Empty lines in front of a request line are skipped, up to so many bytes (RFC 9112 2.2).
+const EMPTY_LINES: usize = 4;
+
+/// Serves a connection to its end.
+pub async fn serve(mut stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, mut context: Context) {
+    let Ok(local) = stream.local_addr() else { return };
+    let (reader, writer) = stream.split();
+    let mut down = Downstream { reader, writer, buffer: BytesMut::new(), peer, client: peer, local, served: 0 };
+    let next = requests(&mut down, proxy_protocol, &mut context).await;
+    drop(down);
+    match next {
+        Next::Abort => linger::abort(stream),
+        Next::Close | Next::Keep => linger::close(stream).await,
+    }
+}
+
+async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &mut Context) -> Next {
+    let gateway = context.gateway.clone();
+    if proxy_protocol && let Err(cause) = introduce(down, context).await {
+        debug!(peer = %down.peer, %cause, "A connection was refused");
+        return Next::Abort;
+    }
+    loop {
+        if !wait_for_request(down, context).await {
+            return Next::Close;
+        }
+        let limits = gateway.current.load().snapshot.limits.clone();
+        let bounds = Bounds { head_size: limits.head_size, field_count: limits.field_count };
+        let deadline = Instant::now() + limits.head_timeout;
+        let head = match read_head(down, bounds, deadline).await {
+            Ok(head) => head,
+            Err(HeadError::Gone) => return Next::Close,
+            Err(HeadError::Refused(error)) => {
+                proxy::refuse(&gateway, down, &error).await;
+                return Next::Close;
+            }
+        };
+        let may_keep = *context.drain.borrow() == Drain::Serving;
+        let next = proxy::handle(&gateway, down, head, may_keep).await;
+        if next != Next::Keep {
+            return next;
+        }
+        down.served += 1;
+    }
+}
+
+/// Learns from a PROXY header who is meant. Only trusted peers may send one, and they must.
+async fn introduce(down: &mut Downstream<'_>, context: &Context) -> Result<(), preface::PrefaceError> {
+    let live = context.gateway.current.load();
+    let peer = down.peer.ip().to_canonical();
+    if !live.snapshot.trusted_proxies.iter().any(|net| net.contains(&peer)) {
+        return Err(preface::PrefaceError::Malformed);
+    }
+    let deadline = Instant::now() + live.snapshot.limits.head_timeout;
+    if let Some(client) = preface::read(&mut down.reader, &mut down.buffer, deadline).await? {
+        down.client = client;
+    }
+    Ok(())
+}
+
+/// Waits for the first byte of a request. False: none comes, or none may come any more.
+async fn wait_for_request(down: &mut Downstream<'_>, context: &mut Context) -> bool {
+    loop {
+        let mut skipped = 0;
+        while down.buffer.starts_with(b"\r\n") && skipped < EMPTY_LINES {
+            down.buffer.advance(2);
+            skipped += 2;
+        }
+        if !down.buffer.is_empty() {
+            return true;
+        }
+        // An idle connection keeps no buffer.
+        down.buffer = BytesMut::new();
+        let idle = context.gateway.current.load().snapshot.limits.idle_timeout;
+        let readable = timeout(idle, down.reader.readable());
+        tokio::select! {
+            biased;
+            ready = readable => if !matches!(ready, Ok(Ok(()))) { return false },
+            _ = context.drain.wait_for(|drain| *drain != Drain::Serving) => {
+                // One that has begun to speak is still heard.
+                let fresh = down.served == 0;
+                let brief = timeout(GRACE, down.reader.readable()).await;
+                if !(fresh && matches!(brief, Ok(Ok(())))) {
+                    return false;
+                }
+            }
+        }
+        if down.inlet().fill(idle).await.is_err() {
+            return false;
+        }
+    }
+}
+
+/// How long a new connection is given to speak while the gateway drains.
+const GRACE: std::time::Duration = std::time::Duration::from_millis(100);
+
+enum HeadError {
+    /// The client left before its head was whole.
+    Gone,
+    Refused(ProxyError),
+}
+
+async fn read_head(down: &mut Downstream<'_>, bounds: Bounds, deadline: Instant) -> Result<RequestHead, HeadError> {
+    let length = match down.inlet().head(bounds.head_size, deadline).await {
+        Ok(length) => length,
+        Err(ReadError::Closed | ReadError::Io(_)) => return Err(HeadError::Gone),
+        Err(ReadError::TimedOut) => return Err(HeadError::Refused(ProxyError::HeadTimedOut)),
+        Err(ReadError::Malformed(malformed)) => return Err(HeadError::Refused(malformed.into())),
+    };
+    let bytes = down.buffer.split_to(length);
+    RequestHead::parse(&bytes, bounds, Fields::new()).map_err(|malformed| HeadError::Refused(malformed.into()))
+}

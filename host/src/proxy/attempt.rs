@@ -1,0 +1,365 @@
+//! The only loop that asks members: choose one, send, and another one where that is safe.
+
+use std::time::Duration;
+
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Instant, sleep_until},
+};
+use tracing::debug;
+
+use super::{
+    downstream::Downstream,
+    error::ProxyError,
+    exchange::Exchange,
+    forwarded,
+    record::Trace,
+    upload::{Patience, Step, Upload, UploadError},
+};
+use crate::{
+    decision::{Failure, Outcome},
+    generation::Forward,
+    http1::{self, Bounds, Fields, Framing, Inlet, Malformed, ReadError, RequestLine, ResponseHead, Version},
+    members::InFlight,
+    policy::{Attempt, Chosen, Session},
+    snapshot::{HttpLimits, MemberId},
+    upstream::{self, ConnectError, Connection},
+};
+
+/// Interim answers passed on for one request; httpd stops at as many.
+const INTERIM: u32 = 10;
+/// How long a member may think about `Expect: 100-continue` before the body is sent anyway, as curl does.
+const CONTINUE: Duration = Duration::from_secs(1);
+/// A wait that some other deadline ends first.
+const FAR: Duration = Duration::from_secs(86_400);
+
+/// A member's answer, its body still to come.
+#[derive(Debug)]
+pub struct Reply {
+    /// Final: not 1xx but 101.
+    pub head: ResponseHead,
+    /// Positioned at the body.
+    pub connection: Connection,
+    /// Busy until this is dropped.
+    pub in_flight: InFlight,
+    /// The session had to move.
+    pub moved: bool,
+    /// When the request's first byte went out.
+    pub sent_at: Instant,
+    /// Until the head was there.
+    pub first_byte: Duration,
+}
+
+/// What an attempt needs beside the request.
+pub struct Sender<'a> {
+    /// Index of this worker.
+    pub worker: usize,
+    /// Where to.
+    pub forward: &'a Forward,
+    /// Bounds and patience.
+    pub limits: &'a HttpLimits,
+    /// The client asked for a 100 before it sends its body.
+    pub expects: bool,
+    /// Protocols to switch to, where that is allowed.
+    pub upgrade: Option<&'a str>,
+}
+
+/// An attempt that brought no answer.
+struct Broken {
+    error: ProxyError,
+    /// `None`: no member is to blame.
+    failure: Option<Failure>,
+    /// The member may have seen some of the request.
+    sent: bool,
+    fresh: bool,
+}
+
+impl Broken {
+    fn ours(error: ProxyError) -> Self {
+        Self { error, failure: None, sent: true, fresh: true }
+    }
+
+    fn member(failure: Failure, what: String, sent: bool, fresh: bool) -> Self {
+        Self { error: ProxyError::Member { failure, what }, failure: Some(failure), sent, fresh }
+    }
+}
+
+impl Sender<'_> {
+    /// Sends the request until a member answers, within the balancer's attempts.
+    pub async fn send(
+        &self,
+        exchange: &Exchange,
+        session: &Session,
+        down: &mut Downstream<'_>,
+        upload: &mut Upload,
+        trace: &mut Trace,
+    ) -> Result<Reply, ProxyError> {
+        let mut tried: Vec<MemberId> = Vec::new();
+        let mut last = None;
+        loop {
+            let attempt = Attempt {
+                worker: self.worker,
+                request: exchange,
+                number: tried.len() as u32,
+                tried: &tried,
+                trial_ok: exchange.is_idempotent() && exchange.framing == Framing::None,
+            };
+            let chosen = match self.forward.selector.select(attempt, session).await {
+                Ok(chosen) => chosen,
+                Err(refused) => return Err(last.unwrap_or_else(|| refused.into())),
+            };
+            trace.chose(&chosen);
+            let id = chosen.in_flight.settings().id.clone();
+            let max_attempts = chosen.in_flight.members().balancer.max_attempts;
+            let broken = match self.ask(exchange, chosen, down, upload, trace).await {
+                Ok(reply) => return Ok(reply),
+                Err(broken) => broken,
+            };
+            debug!(member = %id, error = %broken.error, "An attempt failed");
+            let may_repeat = upload.can_repeat() && (!broken.sent || exchange.is_idempotent());
+            let is_members = broken.failure.is_some() || matches!(broken.error, ProxyError::Full(_));
+            if !is_members || !may_repeat || tried.len() as u32 >= max_attempts {
+                return Err(broken.error);
+            }
+            tried.push(id);
+            last = Some(broken.error);
+        }
+    }
+
+    /// Asks one member. A kept connection that proves dead is replaced by a new one where repeating is
+    /// safe: that says nothing about the member.
+    async fn ask(
+        &self,
+        exchange: &Exchange,
+        chosen: Chosen,
+        down: &mut Downstream<'_>,
+        upload: &mut Upload,
+        trace: &mut Trace,
+    ) -> Result<Reply, Broken> {
+        let (in_flight, moved) = (chosen.in_flight, chosen.moved);
+        let begun = Instant::now();
+        let mut must_be_fresh = false;
+        loop {
+            let connection = match self.connect(&in_flight, must_be_fresh).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    let broken = unconnected(&error);
+                    self.conclude(&in_flight, &broken, begun);
+                    return Err(broken);
+                }
+            };
+            let fresh = connection.fresh;
+            let connect_time = connection.connect_time;
+            match self.exchange(exchange, connection, &in_flight, down, upload, trace).await {
+                Ok((head, connection, sent_at)) => {
+                    let first_byte = sent_at.elapsed();
+                    in_flight.answered(head.status, first_byte);
+                    in_flight.sent(upload.sent());
+                    trace.answered(connect_time, first_byte);
+                    return Ok(Reply { head, connection, in_flight, moved, sent_at, first_byte });
+                }
+                Err(broken) => {
+                    in_flight.sent(upload.sent());
+                    let stale = !fresh && broken.failure == Some(Failure::Reset);
+                    if stale && upload.can_repeat() && (!broken.sent || exchange.is_idempotent()) {
+                        must_be_fresh = true;
+                        continue;
+                    }
+                    self.conclude(&in_flight, &broken, begun);
+                    return Err(broken);
+                }
+            }
+        }
+    }
+
+    async fn connect(&self, in_flight: &InFlight, must_be_fresh: bool) -> Result<Connection, ConnectError> {
+        if !must_be_fresh && in_flight.settings().keepalive {
+            return upstream::open(self.worker, in_flight).await;
+        }
+        let connections = in_flight.live().connections();
+        let permit = connections.acquire_fresh(self.worker, in_flight.settings()).await?;
+        upstream::connect(in_flight, permit).await
+    }
+
+    fn conclude(&self, in_flight: &InFlight, broken: &Broken, begun: Instant) {
+        let Some(failure) = broken.failure else { return };
+        in_flight.failed(failure, broken.fresh);
+        self.forward.selector.completed(Outcome {
+            revision: in_flight.members().revision,
+            member: in_flight.index(),
+            status: 0,
+            failure,
+            connect_us: 0,
+            first_byte_us: 0,
+            total_us: begun.elapsed().as_micros().min(u32::MAX.into()) as u32,
+            bytes_in: 0,
+            bytes_out: 0,
+        });
+    }
+
+    /// Sends the request over one connection and reads the head of the final answer.
+    async fn exchange(
+        &self,
+        exchange: &Exchange,
+        mut connection: Connection,
+        in_flight: &InFlight,
+        down: &mut Downstream<'_>,
+        upload: &mut Upload,
+        trace: &mut Trace,
+    ) -> Result<(ResponseHead, Connection, Instant), Broken> {
+        let settings = in_flight.settings();
+        let target = exchange.path().mapped(&self.forward.proxy.prefix, &settings.base_path);
+        let host = match &exchange.planned_authority {
+            Some(planned) => planned.as_str().to_owned(),
+            None if self.forward.proxy.preserve_host => exchange.original_authority.as_str().to_owned(),
+            None => member_host(&settings.host, settings.port),
+        };
+        let mut awaiting = self.expects && !upload.is_received();
+        let line = RequestLine {
+            method: exchange.method.as_str(),
+            target: &target,
+            host: &host,
+            framing: exchange.framing,
+            expect_continue: awaiting,
+            upgrade: self.upgrade,
+        };
+        upload.begin(|out| http1::request_head(out, line, &exchange.fields));
+
+        let fresh = connection.fresh;
+        let patience = Patience { client: self.limits.body_timeout, member: settings.answer_timeout };
+        let bounds = Bounds { head_size: self.limits.head_size, field_count: self.limits.field_count };
+        let sent_at = Instant::now();
+        let mut interims = 0;
+        // The member may have stopped reading because it has answered: listen on for that answer.
+        let mut deaf = false;
+        let mut answer_by = sent_at + FAR;
+        let continue_by = sent_at + CONTINUE;
+        let (mut reader, mut writer) = connection.stream.split();
+        let mut answer = Inlet::new(&mut reader, &mut connection.buffer);
+        let mut client = Inlet::new(&mut down.reader, &mut down.buffer);
+        if awaiting {
+            // Only the head may go yet.
+            let mut nothing = tokio::io::empty();
+            let mut none = bytes::BytesMut::new();
+            let mut no_body = Inlet::new(&mut nothing, &mut none);
+            while !deaf && !upload.is_flushed() {
+                deaf = upload.step(&mut no_body, &mut writer, patience).await.is_err();
+            }
+        }
+        let head = loop {
+            let uploading = !upload.is_done() && !deaf;
+            if !uploading && answer_by > sent_at + FAR / 2 {
+                answer_by = Instant::now() + settings.answer_timeout;
+            }
+            // The request goes first; only then is there an answer to look for.
+            if uploading && !awaiting && upload.sent() == 0 {
+                match upload.step(&mut client, &mut writer, patience).await {
+                    Ok(_) => {}
+                    Err(UploadError::Member(_)) => deaf = true,
+                    Err(error) => return Err(client_failed(error)),
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                read = answer.head(bounds.head_size, answer_by) => {
+                    let length = read.map_err(|error| unanswered(&error, upload.sent() > 0, fresh))?;
+                    let bytes = answer.buffer.split_to(length);
+                    let head = ResponseHead::parse(&bytes, &exchange.method, bounds, Fields::new())
+                        .map_err(|malformed| garbled(malformed, fresh))?;
+                    if !head.is_interim() {
+                        break head;
+                    }
+                    interims += 1;
+                    if interims > INTERIM {
+                        return Err(garbled(Malformed::TooManyInterim, fresh));
+                    }
+                    if head.status != 100 || awaiting {
+                        awaiting &= head.status != 100;
+                        pass_on(&head, exchange.version, &mut down.writer).await?;
+                        trace.interim();
+                    }
+                }
+                () = sleep_until(continue_by), if awaiting => {
+                    awaiting = false;
+                    let go_on = ResponseHead { status: 100, version: Version::Http11, fields: Fields::new(), framing: Framing::None };
+                    pass_on(&go_on, exchange.version, &mut down.writer).await?;
+                }
+                step = upload.step(&mut client, &mut writer, patience), if uploading && !awaiting => match step {
+                    Ok(Step::Progress | Step::Done) => {}
+                    Err(UploadError::Member(_)) => deaf = true,
+                    Err(error) => return Err(client_failed(error)),
+                },
+            }
+        };
+        if head.status == 101 && !switched(&head, self.upgrade) {
+            return Err(garbled(Malformed::UnaskedUpgrade, fresh));
+        }
+        Ok((head, connection, sent_at))
+    }
+}
+
+/// Whether a 101 switches to a protocol that was asked for.
+fn switched(head: &ResponseHead, asked: Option<&str>) -> bool {
+    let Some(asked) = asked else { return false };
+    let to = head.fields.text("upgrade").unwrap_or_default().trim();
+    head.fields.has_token("connection", "upgrade")
+        && asked.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case(to))
+}
+
+/// `host`, or `host:port` where the port is not 80; version 6 addresses in brackets.
+fn member_host(host: &str, port: u16) -> String {
+    match (host.contains(':'), port) {
+        (false, 80) => host.to_owned(),
+        (false, port) => format!("{host}:{port}"),
+        (true, 80) => format!("[{host}]"),
+        (true, port) => format!("[{host}]:{port}"),
+    }
+}
+
+async fn pass_on(
+    head: &ResponseHead,
+    version: Version,
+    client: &mut tokio::net::tcp::WriteHalf<'_>,
+) -> Result<(), Broken> {
+    if version == Version::Http10 {
+        return Ok(()); // RFC 9110 15.2: never to a 1.0 client
+    }
+    let mut fields = head.fields.clone();
+    forwarded::strip_hop_by_hop(&mut fields, &[]);
+    let mut out = Vec::new();
+    http1::interim(&mut out, head.status, &fields);
+    client.write_all(&out).await.map_err(|_| Broken::ours(ProxyError::ClientLeft))
+}
+
+fn unconnected(error: &ConnectError) -> Broken {
+    match (error, error.failure()) {
+        (ConnectError::Full(full), _) => {
+            Broken { error: ProxyError::Full(full.to_string()), failure: None, sent: false, fresh: true }
+        }
+        (_, Some(failure)) => Broken::member(failure, error.to_string(), false, true),
+        (_, None) => Broken::ours(ProxyError::Internal(error.to_string())),
+    }
+}
+
+fn unanswered(error: &ReadError, sent: bool, fresh: bool) -> Broken {
+    match error {
+        ReadError::Malformed(malformed) => garbled(*malformed, fresh),
+        ReadError::TimedOut => Broken::member(Failure::ResponseTimeout, "no answer in time".into(), sent, fresh),
+        ReadError::Closed => Broken::member(Failure::Reset, "closed without an answer".into(), sent, fresh),
+        ReadError::Io(error) => Broken::member(Failure::Reset, error.to_string(), sent, fresh),
+    }
+}
+
+fn garbled(malformed: Malformed, fresh: bool) -> Broken {
+    Broken::member(Failure::Protocol, malformed.to_string(), true, fresh)
+}
+
+fn client_failed(error: UploadError) -> Broken {
+    Broken::ours(match error {
+        UploadError::TooLarge => ProxyError::BodyTooLarge,
+        UploadError::Client(ReadError::TimedOut) => ProxyError::BodyTimedOut,
+        UploadError::Client(ReadError::Malformed(malformed)) => ProxyError::Malformed(malformed),
+        UploadError::Client(_) | UploadError::Member(_) => ProxyError::ClientLeft,
+    })
+}

@@ -1,0 +1,228 @@
+//! An answer's body on its way from a member to the client.
+
+use std::{io, time::Duration};
+
+use bytes::Buf;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    time::timeout,
+};
+
+use crate::{
+    http1::{CHUNK_END, Decoder, Framing, Inlet, ReadError, chunk_head, end_chunks},
+    policy::{Fault, Instance},
+    response::body::{BodyError, BodyRewriter},
+};
+
+/// What happens to the bytes on their way.
+pub enum Filter {
+    /// Nothing.
+    None,
+    /// Rewritten by the host.
+    Native(Box<BodyRewriter>),
+    /// Streamed through a guest of its own.
+    Guest(Box<dyn Instance>),
+}
+
+/// Carries an answer's body. Steps may be cancelled.
+pub struct Download {
+    decoder: Decoder,
+    filter: Filter,
+    framing: Framing,
+    out: Vec<u8>,
+    written: usize,
+    /// Bytes at the front of the member's buffer that follow `out` unchanged.
+    direct: usize,
+    /// Bytes at the front of the member's buffer that the filter has not taken yet.
+    unfiltered: usize,
+    /// The chunk whose data was `direct` is not ended yet.
+    open_chunk: bool,
+    draining: bool,
+    ended: bool,
+    /// The first look at what came with the head is done.
+    primed: bool,
+    /// Body bytes the client got.
+    pub delivered: u64,
+    /// Body bytes the member sent.
+    pub received: u64,
+}
+
+/// Why a download cannot go on.
+#[derive(Debug)]
+pub enum DownloadError {
+    /// The member's side failed: the answer must be aborted.
+    Member(ReadError),
+    /// The client does not take it.
+    Client(io::Error),
+    /// The body could not be rewritten.
+    Body(BodyError),
+    /// The guest that streams it failed.
+    Guest(Fault),
+}
+
+impl Download {
+    /// Of an answer that came with `decoder` and goes out with `framing`, after `head`.
+    pub fn new(decoder: Decoder, filter: Filter, framing: Framing, head: Vec<u8>) -> Self {
+        Self {
+            decoder,
+            filter,
+            framing,
+            out: head,
+            written: 0,
+            direct: 0,
+            unfiltered: 0,
+            open_chunk: false,
+            draining: false,
+            ended: false,
+            primed: false,
+            delivered: 0,
+            received: 0,
+        }
+    }
+
+    /// Whether the member has sent everything.
+    pub fn is_received(&self) -> bool {
+        self.decoder.is_done()
+    }
+
+    /// Writes what is due, or else reads some more. `Ok(true)` once all is written.
+    pub async fn step<R, W>(
+        &mut self,
+        member: &mut Inlet<'_, R>,
+        client: &mut W,
+        member_patience: Duration,
+        client_patience: Duration,
+    ) -> Result<bool, DownloadError>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        if self.pending() == 0 && !self.ended {
+            self.out.clear();
+            self.written = 0;
+            self.refill(member, member_patience).await?;
+        } else if !std::mem::replace(&mut self.primed, true) {
+            // What has come already goes with the head.
+            if let Some(piece) = member.ready(&mut self.decoder).map_err(DownloadError::Member)? {
+                self.take(member, piece)?;
+            }
+        }
+        if self.pending() > 0 {
+            let direct = io::IoSlice::new(&member.buffer[..self.direct]);
+            let slices = [io::IoSlice::new(&self.out[self.written..]), direct];
+            let write = timeout(client_patience, client.write_vectored(&slices)).await;
+            match write.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(0) => return Err(DownloadError::Client(io::ErrorKind::WriteZero.into())),
+                Ok(written) => self.wrote(member, written),
+                Err(error) => return Err(DownloadError::Client(error)),
+            }
+        }
+        Ok(self.ended && self.pending() == 0)
+    }
+
+    fn pending(&self) -> usize {
+        self.out.len() - self.written + self.direct
+    }
+
+    fn wrote<R>(&mut self, member: &mut Inlet<'_, R>, written: usize) {
+        let of_out = written.min(self.out.len() - self.written);
+        self.written += of_out;
+        let of_direct = written - of_out;
+        self.direct -= of_direct;
+        self.delivered += of_direct as u64;
+        member.buffer.advance(of_direct);
+    }
+
+    async fn refill<R: AsyncRead + Unpin>(
+        &mut self,
+        member: &mut Inlet<'_, R>,
+        patience: Duration,
+    ) -> Result<(), DownloadError> {
+        if self.draining {
+            return self.drain();
+        }
+        if self.unfiltered > 0 {
+            return self.filter(member);
+        }
+        let piece = member.piece(&mut self.decoder, patience).await.map_err(DownloadError::Member)?;
+        self.take(member, piece)
+    }
+
+    fn take<R>(&mut self, member: &mut Inlet<'_, R>, piece: Option<usize>) -> Result<(), DownloadError> {
+        let Some(length) = piece else {
+            self.draining = true;
+            return self.drain();
+        };
+        self.received += length as u64;
+        if matches!(self.filter, Filter::None) {
+            if self.framing == Framing::Chunked {
+                self.close_chunk();
+                chunk_head(&mut self.out, length);
+                self.open_chunk = true;
+            }
+            self.direct = length;
+            if self.decoder.is_done() && self.framing != Framing::Chunked {
+                self.ended = true;
+            }
+            return Ok(());
+        }
+        self.unfiltered = length;
+        self.filter(member)
+    }
+
+    fn filter<R>(&mut self, member: &mut Inlet<'_, R>) -> Result<(), DownloadError> {
+        let mut made = Vec::new();
+        let input = &member.buffer[..self.unfiltered];
+        let used = match &mut self.filter {
+            Filter::None => input.len(),
+            Filter::Native(rewriter) => rewriter.feed(input, &mut made).map_err(DownloadError::Body)?,
+            Filter::Guest(guest) => {
+                made = guest.write_body(input).map_err(DownloadError::Guest)?;
+                input.len()
+            }
+        };
+        member.buffer.advance(used);
+        self.unfiltered -= used;
+        self.encode(&made);
+        Ok(())
+    }
+
+    /// The member has ended: what the filter still holds, then the end.
+    fn drain(&mut self) -> Result<(), DownloadError> {
+        let mut made = Vec::new();
+        self.ended = match &mut self.filter {
+            Filter::None => true,
+            Filter::Native(rewriter) => rewriter.finish(&mut made).map_err(DownloadError::Body)?,
+            Filter::Guest(guest) => {
+                made = guest.finish_body().map_err(DownloadError::Guest)?;
+                true
+            }
+        };
+        self.encode(&made);
+        if self.ended && self.framing == Framing::Chunked {
+            self.close_chunk();
+            end_chunks(&mut self.out);
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, made: &[u8]) {
+        if made.is_empty() {
+            return;
+        }
+        self.delivered += made.len() as u64;
+        if self.framing == Framing::Chunked {
+            chunk_head(&mut self.out, made.len());
+            self.out.extend_from_slice(made);
+            self.out.extend_from_slice(CHUNK_END);
+        } else {
+            self.out.extend_from_slice(made);
+        }
+    }
+
+    fn close_chunk(&mut self) {
+        if std::mem::take(&mut self.open_chunk) {
+            self.out.extend_from_slice(CHUNK_END);
+        }
+    }
+}

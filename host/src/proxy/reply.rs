@@ -1,0 +1,287 @@
+//! A member's answer on its way to the client: rewritten, framed, carried, concluded.
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{
+    answer::{self, Manner},
+    attempt::Reply,
+    download::{Download, DownloadError, Filter},
+    downstream::Downstream,
+    edits,
+    error::ProxyError,
+    exchange::{Answered, Exchange},
+    forwarded,
+    handle::Gateway,
+    pipeline::Ended,
+    record::Trace,
+    relay::{self, Pauses},
+    tunnel,
+    upload::Upload,
+};
+use crate::{
+    decision::{BodyPlan, Failure, Outcome},
+    generation::{Forward, Generation},
+    http1::{self, Decoder, Fields, Framing, ReadError, Version},
+    policy::Binding,
+    response::body::{self, BodyFacts},
+    snapshot::Vhost,
+};
+
+/// What a delivery needs beside the answer.
+#[derive(Clone, Copy)]
+pub struct Delivery<'a> {
+    /// This worker.
+    pub gateway: &'a Gateway,
+    /// The request's generation.
+    pub live: &'a Generation,
+    /// Its route.
+    pub forward: &'a Forward,
+    /// Its vhost.
+    pub vhost: &'a Vhost,
+    /// The request.
+    pub exchange: &'a Exchange,
+    /// How to answer.
+    pub manner: Manner,
+}
+
+/// What rewriters made of an answer's head.
+struct Planned {
+    status: u16,
+    body: BodyPlan,
+    by: Option<usize>,
+}
+
+/// Delivers an answer to its end.
+pub async fn deliver(
+    delivery: Delivery<'_>,
+    mut reply: Reply,
+    down: &mut Downstream<'_>,
+    upload: &mut Upload,
+    trace: &mut Trace,
+) -> Result<Ended, ProxyError> {
+    let exchange = delivery.exchange;
+    let member_keeps = reply.head.keep_alive();
+    let mut fields = std::mem::take(&mut reply.head.fields);
+    if reply.head.status == 101 {
+        return Ok(switch(delivery, reply, fields, down, trace).await);
+    }
+    let length = fields.get("content-length").map(<[u8]>::to_vec);
+    let member_version = reply.head.version;
+    forwarded::to_client(&mut fields, delivery.live.snapshot.via.as_deref(), member_version);
+    let planned = plan_response(delivery, &reply, &mut fields).await?;
+    let status = planned.status;
+
+    if status >= 400 && delivery.vhost.replace_member_errors && answer::page_for(delivery.vhost, status).is_some() {
+        // The member's connection goes with the body nobody wants.
+        let sent = answer::error(down, trace, delivery.manner, Some(delivery.vhost), status, "").await;
+        conclude(delivery, &reply, trace, Failure::None);
+        return Ok(match sent {
+            Ok(()) if delivery.manner.keep => Ended::Kept,
+            Ok(()) => Ended::Closed,
+            Err(_) => Ended::Aborted,
+        });
+    }
+
+    let filter = filter(delivery, &planned, &mut fields)?;
+    let mut manner = delivery.manner;
+    let bodiless = manner.head_only || status == 204 || status == 304;
+    let framing = match (bodiless, reply.head.framing) {
+        (true, _) => Framing::None,
+        (false, framing @ (Framing::None | Framing::Length(_))) if matches!(filter, Filter::None) => match framing {
+            Framing::Length(length) => Framing::Length(length),
+            _ => Framing::Length(0),
+        },
+        (false, _) if manner.version == Version::Http11 => Framing::Chunked,
+        (false, _) => Framing::Close,
+    };
+    if framing == Framing::None
+        && status != 204
+        && let Some(length) = length
+    {
+        fields.push("Content-Length", &length);
+    }
+    manner.keep &= framing != Framing::Close;
+    answer::date(&mut fields);
+    let mut out = Vec::with_capacity(1024);
+    http1::response_head(&mut out, status, &fields, framing, manner.connection());
+    trace.status = status;
+    trace.answering = true;
+    trace.head_bytes = out.len() as u64;
+    trace.response = fields;
+
+    let body_framing = if bodiless { Framing::None } else { reply.head.framing };
+    let mut download = Download::new(Decoder::new(body_framing), filter, framing, out);
+    let limits = &delivery.live.snapshot.limits;
+    let settings = reply.in_flight.settings();
+    let pauses =
+        Pauses { member: settings.answer_timeout, client_body: limits.body_timeout, client: limits.write_timeout };
+    let carried = relay::relay(&mut reply.connection, down, &mut download, upload, pauses).await;
+    trace.body_bytes = download.delivered;
+    // httpd counts the status line without CR LF and the body, so do the golden schedules.
+    reply.in_flight.received(download.received + STATUS_LINE);
+    match carried {
+        Ok(()) => {
+            conclude(delivery, &reply, trace, Failure::None);
+            let clean = download.is_received() && member_keeps && upload.is_done() && reply.connection.buffer.is_empty();
+            if clean && settings.keepalive && body_framing == reply.head.framing {
+                let Reply { connection, in_flight, .. } = reply;
+                connection.keep(delivery.gateway.worker, &in_flight);
+            }
+            Ok(if manner.keep && upload.is_done() { Ended::Kept } else { Ended::Closed })
+        }
+        Err(error) => {
+            conclude(delivery, &reply, trace, broken(&error, &reply, exchange, trace));
+            Ok(Ended::Aborted)
+        }
+    }
+}
+
+/// `HTTP/1.1 200 OK`
+const STATUS_LINE: u64 = 15;
+
+/// Says what broke an answer off, and what that says of the member.
+fn broken(error: &DownloadError, reply: &Reply, exchange: &Exchange, trace: &mut Trace) -> Failure {
+    let (failure, word, cause) = match error {
+        DownloadError::Client(error) => return client_left(error, trace),
+        DownloadError::Member(ReadError::TimedOut) => (Failure::ResponseTimeout, "body_timeout", "it paused too long".into()),
+        DownloadError::Member(ReadError::Malformed(error)) => (Failure::Protocol, "protocol", error.to_string()),
+        DownloadError::Member(error) => (Failure::Reset, "reset", error.to_string()),
+        DownloadError::Body(error) => (Failure::None, "body", error.to_string()),
+        DownloadError::Guest(error) => (Failure::None, "body_policy", error.to_string()),
+    };
+    trace.error = word;
+    let member = reply.in_flight.settings();
+    warn!(vhost = %exchange.vhost, member = %member.id, %cause, "An answer was broken off in its body");
+    if failure != Failure::None {
+        reply.in_flight.failed(failure, false);
+    }
+    failure
+}
+
+fn client_left(error: &std::io::Error, trace: &mut Trace) -> Failure {
+    let slow = error.kind() == std::io::ErrorKind::TimedOut;
+    trace.error = if slow { "client_slow" } else { "client_left" };
+    Failure::Cancelled
+}
+
+fn conclude(delivery: Delivery<'_>, reply: &Reply, trace: &Trace, failure: Failure) {
+    let micros = |duration: std::time::Duration| duration.as_micros().min(u32::MAX.into()) as u32;
+    delivery.forward.selector.completed(Outcome {
+        revision: reply.in_flight.members().revision,
+        member: reply.in_flight.index(),
+        status: reply.head.status,
+        failure,
+        connect_us: micros(trace.connect_time),
+        first_byte_us: micros(reply.first_byte),
+        total_us: micros(Instant::now() - reply.sent_at),
+        bytes_in: trace.body_bytes,
+        bytes_out: 0,
+    });
+}
+
+/// Asks the rewriters, each seeing its predecessor's result, then affinity for its cookies.
+async fn plan_response(delivery: Delivery<'_>, reply: &Reply, fields: &mut Fields) -> Result<Planned, ProxyError> {
+    let worker = delivery.gateway.worker;
+    let settings = reply.in_flight.settings();
+    let mut planned = Planned { status: reply.head.status, body: BodyPlan::Pass, by: None };
+    let refuse = |binding: &Binding, what: String| ProxyError::Plan(format!("{}: {what}", binding.policy()));
+    for (at, rewriter) in delivery.forward.rewriters.iter().enumerate() {
+        let view = answered(planned.status, fields, &settings.id.0, &settings.route, reply.moved);
+        let Some(plan) = rewriter.on_response(worker, delivery.exchange, &view).await? else { continue };
+        if let Some(status) = plan.status {
+            planned.status = checked_status(reply.head.status, status).map_err(|what| refuse(rewriter, what))?;
+        }
+        edits::apply(fields, &plan.headers).map_err(|illegal| refuse(rewriter, illegal.to_string()))?;
+        if plan.body != BodyPlan::Pass {
+            if planned.by.is_some() {
+                warn!(policy = %rewriter.policy(), route = %delivery.exchange.route, "A second policy planned the body; the first one's plan holds");
+            } else {
+                (planned.body, planned.by) = (plan.body, Some(at));
+            }
+        }
+    }
+    if let Some(affinity) = &delivery.forward.selector.affinity {
+        let view = answered(planned.status, fields, &settings.id.0, &settings.route, reply.moved);
+        if let Some(cookies) = affinity.bind(worker, delivery.exchange, &view).await? {
+            edits::apply(fields, &cookies).map_err(|illegal| refuse(affinity, illegal.to_string()))?;
+        }
+    }
+    Ok(planned)
+}
+
+fn answered<'a>(status: u16, fields: &'a Fields, id: &'a str, route: &'a str, moved: bool) -> Answered<'a> {
+    Answered { status, fields, member_id: id, member_route: route, moved }
+}
+
+/// A policy may change a status, but not whether a body follows.
+fn checked_status(was: u16, wanted: u16) -> Result<u16, String> {
+    let bodiless = |status| matches!(status, 204 | 304);
+    if !(200..600).contains(&wanted) {
+        return Err(format!("{wanted} is no final status"));
+    }
+    if bodiless(was) != bodiless(wanted) {
+        return Err(format!("{was} cannot become {wanted}: one of them has no body"));
+    }
+    Ok(wanted)
+}
+
+/// What rewrites the body, the head changed to suit.
+fn filter(delivery: Delivery<'_>, planned: &Planned, fields: &mut Fields) -> Result<Filter, ProxyError> {
+    let codings: Vec<&[u8]> = fields.all("content-encoding").collect();
+    let codings = String::from_utf8_lossy(&codings.join(&b", "[..])).into_owned();
+    let facts = BodyFacts {
+        head_request: delivery.manner.head_only,
+        status: planned.status,
+        content_type: fields.text("content-type"),
+        content_encoding: (!codings.is_empty()).then_some(codings.as_str()),
+        no_transform: fields.has_token("cache-control", "no-transform"),
+        content_range: fields.contains("content-range"),
+    };
+    let bodiless = facts.head_request || matches!(facts.status, 204 | 206 | 304);
+    let filter = match (&planned.body, planned.by) {
+        (BodyPlan::Transform(seed), Some(by)) if !bodiless && !facts.no_transform => {
+            let guest = delivery.forward.rewriters[by].open_body(seed);
+            Filter::Guest(guest.map_err(|refusal| ProxyError::Plan(refusal.to_string()))?)
+        }
+        (plan, _) => match body::plan(plan, &facts).map_err(|error| ProxyError::Plan(error.to_string()))? {
+            Some(rewriter) => Filter::Native(Box::new(rewriter)),
+            None => return Ok(Filter::None),
+        },
+    };
+    let changes = body::head_changes();
+    changes.drop.iter().for_each(|name| fields.remove(name));
+    if let Some(weak) = fields.get(changes.weaken).and_then(body::weak_etag) {
+        fields.set(changes.weaken, &weak);
+    }
+    Ok(filter)
+}
+
+/// Passes a 101 on and carries the new protocol until it ends.
+async fn switch(
+    delivery: Delivery<'_>,
+    mut reply: Reply,
+    mut fields: Fields,
+    down: &mut Downstream<'_>,
+    trace: &mut Trace,
+) -> Ended {
+    let protocol = fields.text("upgrade").unwrap_or_default().to_owned();
+    forwarded::strip_hop_by_hop(&mut fields, &[]);
+    fields.push("Upgrade", protocol.as_bytes());
+    let mut out = Vec::new();
+    http1::response_head(&mut out, 101, &fields, Framing::None, Some("Upgrade"));
+    trace.status = 101;
+    trace.answering = true;
+    trace.head_bytes = out.len() as u64;
+    if down.write(&out, delivery.manner.patience).await.is_err() {
+        return Ended::Aborted;
+    }
+    let limits = &delivery.live.snapshot.limits;
+    let idle = reply.in_flight.settings().answer_timeout.max(limits.idle_timeout);
+    let (to_client, to_member) = tunnel::run(&mut reply.connection, down, idle).await;
+    trace.body_bytes = to_client;
+    reply.in_flight.received(to_client + STATUS_LINE);
+    reply.in_flight.sent(to_member);
+    conclude(delivery, &reply, trace, Failure::None);
+    Ended::Closed
+}
