@@ -20,10 +20,11 @@ pub fn check(file: &Path) -> ExitCode {
     let (text, code) = outcome(file, terminal, colour);
     // Whoever closed the pipe has seen enough; the exit code still tells.
     let _ = io::stdout().lock().write_all(text.as_bytes());
-    code
+    ExitCode::from(code)
 }
 
-fn outcome(file: &Path, drawn: bool, colour: bool) -> (String, ExitCode) {
+/// What is printed, and the exit code.
+fn outcome(file: &Path, drawn: bool, colour: bool) -> (String, u8) {
     match config::load(file) {
         Ok(mut loaded) => {
             loaded.try_binding();
@@ -37,10 +38,7 @@ fn outcome(file: &Path, drawn: bool, colour: bool) -> (String, ExitCode) {
                 1 => "can be used; 1 warning".to_owned(),
                 n => format!("can be used; {n} warnings"),
             };
-            (
-                format!("{found}{}: {verdict}\n", file.display()),
-                ExitCode::SUCCESS,
-            )
+            (format!("{found}{}: {verdict}\n", file.display()), 0)
         }
         Err(report) => {
             let found = if drawn {
@@ -52,8 +50,56 @@ fn outcome(file: &Path, drawn: bool, colour: bool) -> (String, ExitCode) {
             let noun = if errors == 1 { "error" } else { "errors" };
             (
                 format!("{found}{}: {errors} {noun}\n", file.display()),
-                ExitCode::from(BAD_CONFIG),
+                BAD_CONFIG,
             )
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str =
+        "version = 1\n[[listener]]\nbind = \"127.0.0.1:0\"\n[[vhost]]\nname = \"a.example\"\n";
+
+    fn checked(text: &str, drawn: bool) -> (String, u8) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("it.toml");
+        std::fs::write(&file, text).expect("written");
+        outcome(&file, drawn, false)
+    }
+
+    #[test]
+    fn a_file_that_can_be_used_is_no_failure_whatever_is_doubtful() {
+        let (text, code) = checked(&format!("{LEAST}document_root = \".\"\n"), false);
+        assert_eq!((code, text.lines().count()), (0, 1), "{text}");
+        assert!(text.ends_with("it.toml: can be used\n"), "{text}");
+        let (text, code) = checked(LEAST, false);
+        assert_eq!(code, 0);
+        assert!(
+            text.contains("warning: vhost[0]: ") && text.ends_with("1 warning\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_a_usage_error() {
+        let (text, code) = checked("version = 2\nvias = 1\n", false);
+        assert_eq!(code, 64);
+        assert!(text.ends_with("it.toml: 4 errors\n"), "{text}");
+        let (drawn, code) = checked("version = 2\n", true);
+        assert_eq!(code, 64);
+        assert!(drawn.contains("1 │ version = 2"), "{drawn}");
+    }
+
+    #[test]
+    fn a_missing_file_is_a_usage_error() {
+        let (text, code) = outcome(Path::new("no/such/file.toml"), false, false);
+        assert_eq!(code, 64);
+        assert!(
+            text.contains("cannot be read") && text.ends_with("1 error\n"),
+            "{text}"
+        );
     }
 }

@@ -133,6 +133,9 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Report> {
     let document = toml::Spanned::new(span, toml::de::DeValue::Table(document.into_inner()));
     let config = Config::read(&document, &Place::default(), &mut problems).unwrap_or_default();
     let (snapshot, listeners) = compile::compile(&config, path, &mut problems);
+    if !problems.has_errors() {
+        compile::routable(&snapshot, &config, &mut problems);
+    }
     let refused = problems.has_errors();
     let problems = located(problems, text, path);
     if refused {

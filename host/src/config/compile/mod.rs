@@ -22,4 +22,4 @@ mod target;
 mod url;
 mod vhost;
 
-pub(super) use snapshot::compile;
+pub(super) use {semantic::routable, snapshot::compile};

@@ -1,10 +1,16 @@
 //! What is legal and hardly meant: routes that never serve, things that nobody uses.
 
 use super::{
-    super::{problems::Place, source::Config},
+    super::{
+        problems::{Place, Problems},
+        source::Config,
+    },
     context::Context,
 };
-use crate::snapshot::{Action, PathPattern, Route, RouteOrder};
+use crate::{
+    routing::{Table, TableError},
+    snapshot::{Action, PathPattern, Route, RouteOrder, Snapshot},
+};
 
 /// Routes that an earlier one keeps from ever serving.
 pub fn shadowed(routes: &[(Route, &Place)], order: RouteOrder, context: &mut Context<'_>) {
@@ -61,6 +67,26 @@ fn hides(earlier: &PathPattern, later: &PathPattern, order: RouteOrder) -> bool 
         }
         _ => earlier == later,
     }
+}
+
+/// What only shows when all routes of a vhost are put together: regexes that are too large in sum.
+pub fn routable(snapshot: &Snapshot, config: &Config, out: &mut Problems) {
+    let Err(error) = Table::new(snapshot) else {
+        return;
+    };
+    let name = match &error {
+        TableError::NoVhost => "",
+        TableError::Regex { vhost, .. } | TableError::RegexSet { vhost, .. } => vhost,
+    };
+    let mut vhosts = config.vhost.iter().flat_map(|n| &n.value);
+    let named = vhosts.find(|node| node.value.name.as_ref().is_some_and(|n| n.value == name));
+    let place = named.map_or_else(Place::default, |node| node.place.clone());
+    let message = error.to_string().replace('\n', " ");
+    out.error(
+        &place,
+        message,
+        "use paths instead, simpler regexes, or several vhosts",
+    );
 }
 
 /// Balancers and policies that nothing names.

@@ -49,34 +49,34 @@ table! {
         traffic_half_life: Time,
         /// Active health checks; left out, members are judged by their answers alone.
         health: HealthTable,
-        /// For members without their own.
+        /// Share of members without their own, 1 to 100.
         #[schemars(extend("default" = 1))]
         loadfactor: LoadFactor,
-        /// For members without their own.
+        /// Set of members without their own; lower sets are used up first.
         #[schemars(extend("default" = 0))]
         lbset: u32,
-        /// For members without their own.
+        /// Status of members without their own.
         #[schemars(extend("default" = "ok"))]
         status: StatusWord,
-        /// For members without their own.
+        /// Time in error before one trial request, for members without their own.
         #[schemars(extend("default" = "60s"))]
         retry: Time,
-        /// For members without their own.
+        /// For the TCP connect, for members without their own.
         #[schemars(extend("default" = "5s"))]
         connect_timeout: Time,
-        /// For members without their own.
+        /// Wait for an answer's head and between bytes of its body, for members without their own.
         #[schemars(extend("default" = "60s"))]
         answer_timeout: Time,
-        /// For members without their own; 0 = unlimited.
+        /// Connections over all workers, for members without their own; 0 = unlimited.
         #[schemars(extend("default" = 0))]
         max_connections: u32,
-        /// For members without their own.
+        /// How long a request waits for one of them, for members without their own.
         #[schemars(extend("default" = "1s"))]
         acquire_timeout: Time,
-        /// For members without their own.
+        /// Keep connections open between requests, for members without their own.
         #[schemars(extend("default" = true))]
         keepalive: bool,
-        /// For members without their own.
+        /// Close a kept connection after this long, for members without their own.
         #[schemars(extend("default" = "15s"))]
         idle_timeout: Time,
         /// Members, as an array of inline tables.

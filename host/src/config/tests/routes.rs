@@ -151,3 +151,15 @@ fn groups_that_a_regex_lacks_are_refused() {
         said(&text)
     );
 }
+
+#[test]
+fn regexes_that_are_too_large_together_are_reported_with_their_vhost() {
+    let route = |n| format!("[[vhost.route]]\nregex = '^/{n}\\w{{20}}'\ndeny = true\n");
+    let text = format!("{LEAST}{}", (0..128).map(route).collect::<String>());
+    let said = said(&text);
+    assert!(
+        said.contains("vhost[0]: ") && said.contains("too large together"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
