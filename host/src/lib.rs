@@ -1,14 +1,20 @@
 //! Switchyard, a reverse proxy and load balancer whose decisions are WebAssembly policies.
 
+pub mod app;
 pub mod builtin;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod decision;
 pub mod generation;
 pub mod http1;
+pub mod listener;
 pub mod members;
 pub mod policy;
+pub mod proxy;
 pub mod response;
 pub mod routing;
 pub mod snapshot;
+pub mod telemetry;
+pub mod upstream;
 pub mod wasm;

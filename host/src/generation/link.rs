@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     hash::{BuildHasher, RandomState},
+    iter,
     sync::Arc,
 };
 
@@ -17,6 +18,7 @@ use crate::{
     policy::{Background, Binding, BindingParts, Environment, Module, Selector},
     routing,
     snapshot::{self, Action, OnError, PolicyRef, Snapshot},
+    telemetry::AccessLog,
 };
 
 /// Until there are tenants, everything belongs to this one.
@@ -34,6 +36,7 @@ pub struct Generation {
     pub table: routing::Table,
     /// By the same indices as `snapshot.vhosts`.
     pub vhosts: Vec<LiveVhost>,
+    access: Option<Arc<AccessLog>>,
     selectors: BTreeMap<String, Arc<Selector>>,
     bindings: Bindings,
 }
@@ -43,6 +46,17 @@ pub struct Generation {
 pub struct LiveVhost {
     /// By route index; `None` where the action is not `Proxy`.
     pub routes: Vec<Option<Arc<Forward>>>,
+    /// Takes its requests; `None` = nobody writes them down.
+    pub access: Option<Arc<AccessLog>>,
+}
+
+/// Access logs, opened.
+#[derive(Debug, Default)]
+pub struct AccessLogs {
+    /// Of requests that reach no vhost.
+    pub process: Option<Arc<AccessLog>>,
+    /// By the same indices as `Snapshot::vhosts`.
+    pub vhosts: Vec<Option<Arc<AccessLog>>>,
 }
 
 /// Live handles of a route that forwards.
@@ -57,6 +71,19 @@ pub struct Forward {
 }
 
 impl Generation {
+    /// The live handles of a route that forwards.
+    pub fn forward(&self, vhost: usize, route: usize) -> Option<&Arc<Forward>> {
+        self.vhosts.get(vhost)?.routes.get(route)?.as_ref()
+    }
+
+    /// Where a request of this vhost is written down, or one that reaches no vhost.
+    pub fn access_log(&self, vhost: Option<usize>) -> Option<&Arc<AccessLog>> {
+        match vhost.and_then(|index| self.vhosts.get(index)) {
+            Some(vhost) => vhost.access.as_ref(),
+            None => self.access.as_ref(),
+        }
+    }
+
     /// Everything in service that runs a policy, each once.
     pub fn bindings(&self) -> impl Iterator<Item = &Arc<Binding>> {
         self.bindings.iter()
@@ -105,6 +132,7 @@ impl Linker {
         &self,
         snapshot: Arc<Snapshot>,
         modules: &Modules<'_>,
+        access: AccessLogs,
         origin: Origin<'_>,
     ) -> Result<Generation, LinkError> {
         let table = routing::Table::new(&snapshot)?;
@@ -123,14 +151,19 @@ impl Linker {
         let vhosts = snapshot
             .vhosts
             .iter()
-            .map(|vhost| link.vhost(vhost, &selectors))
-            .collect::<Result<_, _>>()?;
+            .zip(access.vhosts.into_iter().chain(iter::repeat(None)))
+            .map(|(vhost, access)| {
+                let routes = link.routes(vhost, &selectors)?;
+                Ok(LiveVhost { routes, access })
+            })
+            .collect::<Result<_, LinkError>>()?;
         let bindings = link.enter_service()?;
         Ok(Generation {
             number: origin.number,
             loaded_at_ms: Clock::wall_ms(),
             table,
             vhosts,
+            access: access.process,
             selectors,
             bindings,
             snapshot,
@@ -182,11 +215,11 @@ impl Link<'_> {
         }))
     }
 
-    fn vhost(
+    fn routes(
         &mut self,
         vhost: &snapshot::Vhost,
         selectors: &BTreeMap<String, Arc<Selector>>,
-    ) -> Result<LiveVhost, LinkError> {
+    ) -> Result<Vec<Option<Arc<Forward>>>, LinkError> {
         let mut routes = Vec::with_capacity(vhost.routes.len());
         for route in &vhost.routes {
             let Action::Proxy(proxy) = &route.action else {
@@ -214,7 +247,7 @@ impl Link<'_> {
                 rewriters,
             })));
         }
-        Ok(LiveVhost { routes })
+        Ok(routes)
     }
 
     /// The binding for a place: this generation's, else that of the one before, else a new one.

@@ -17,6 +17,9 @@ use super::{
     engine, memfd,
 };
 
+/// The hidden command that leads to [`main`].
+pub const COMMAND: &str = "__compile-policy";
+
 /// The file is no policy; the reason is on descriptor 2.
 pub(super) const INVALID: u8 = 2;
 /// The compiler failed; likewise.

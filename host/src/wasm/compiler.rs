@@ -15,7 +15,7 @@ use std::{
 use super::{
     check,
     compile::{CompileError, compile},
-    compile_child::{FAILED, INVALID, LARGEST, page_size},
+    compile_child::{self, FAILED, INVALID, LARGEST, page_size},
     engine::PolicyEngine,
     fault::cut,
     memfd,
@@ -49,7 +49,7 @@ impl Default for Compiler {
     fn default() -> Self {
         Self::Child {
             program: "/proc/self/exe".into(),
-            arguments: vec!["__compile-policy".into()],
+            arguments: vec![compile_child::COMMAND.into()],
         }
     }
 }

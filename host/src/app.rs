@@ -1,0 +1,178 @@
+//! Builds the gateway and runs it: the one file that knows every module.
+//!
+//! Threads: one for each worker, which serves clients on a runtime of its own;
+//! `reload`, the single writer; `watch`, which wakes it; `policy`, which rebuilds
+//! what failed; and the main thread, which waits for signals.
+
+mod outlets;
+mod process;
+mod signals;
+mod sockets;
+mod worker;
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::{
+    builtin,
+    control::{Cause, Controller, Failure, Setup, Stock, Watch, Writer},
+    generation::Linker,
+    listener::ConnectionCount,
+    members::{Clock, Live},
+    policy::BackgroundThread,
+    snapshot::Snapshot,
+    wasm::{SetupError, WasmLoader, WasmOptions},
+};
+use outlets::Outlets;
+pub use sockets::BindError;
+
+/// How the gateway is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The configuration file, read again at every reload.
+    pub config: PathBuf,
+    /// Threads that serve clients; at least one.
+    pub workers: usize,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every request was served to its end, or the drain deadline was over.
+    Drained,
+    /// By the second signal of this number, at once.
+    Killed(i32),
+}
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The configuration, or a policy that it names.
+    #[error("{0}")]
+    Failure(#[from] Failure),
+    /// The engine or its cache.
+    #[error(transparent)]
+    Wasm(#[from] SetupError),
+    /// Threads, signals, timers.
+    #[error("cannot {what}: {cause}")]
+    System {
+        /// In the infinitive.
+        what: &'static str,
+        /// The system's word.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl StartError {
+    fn system(what: &'static str) -> impl Fn(io::Error) -> Self {
+        move |cause| Self::System { what, cause }
+    }
+}
+
+/// Runs the gateway until a signal ends it. Says on standard error when it is ready.
+pub fn run(options: &Options, snapshot: Snapshot) -> Result<Ending, StartError> {
+    process::log_panics();
+    process::raise_descriptor_limit();
+    let system = StartError::system;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("start the main runtime"))?;
+    let workers = options.workers.max(1);
+    let drain_deadline = snapshot.drain_deadline;
+    let live = Arc::new(Live::new(Clock::start(), workers));
+    let background =
+        BackgroundThread::start("policy").map_err(system("start the policies' thread"))?;
+    let loader = WasmLoader::new(WasmOptions {
+        cache_dir: snapshot.cache_dir.clone(),
+        ..WasmOptions::default()
+    })?;
+    let (outlets, inboxes) = Outlets::new(workers, background.clone());
+    // Addresses first: policies take a while to compile, and a taken port is known at once.
+    outlets.bind(&snapshot)?;
+    let linker = Linker {
+        live,
+        workers,
+        background,
+        seed: std::hash::RandomState::new(),
+    };
+    let setup = Setup {
+        path: options.config.clone(),
+        linker,
+        stock: Stock::new(Arc::new(loader), |name| {
+            builtin::find(name).map(|policy| policy.wasm)
+        }),
+        surroundings: Box::new(Arc::clone(&outlets)),
+    };
+    let writer = Writer::start(setup, snapshot)?;
+    let connections = Arc::new(ConnectionCount::default());
+    // Closes when the last worker has ended.
+    let (alive, mut ended) = mpsc::channel::<()>(1);
+    for (worker, inbox) in inboxes.into_iter().enumerate() {
+        let parts = worker::Parts {
+            worker,
+            current: Arc::clone(writer.current()),
+            connections: Arc::clone(&connections),
+            alive: alive.clone(),
+        };
+        worker::start(parts, inbox).map_err(system("start a worker"))?;
+    }
+    drop(alive);
+    let controller = Controller::start(writer).map_err(system("start the reload thread"))?;
+    let watch = Watch::start(&controller).inspect_err(|error| {
+        warn!(%error, "Files are not watched; SIGHUP reloads");
+    });
+    let ending = runtime.block_on(async {
+        let signals = signals::Signals::new().map_err(system("wait for signals"))?;
+        eprintln!("{}", Ready { outlets: &outlets });
+        let gateway = signals::Gateway {
+            outlets: &outlets,
+            connections: &connections,
+            reload: &|| drop(controller.reload(Cause::Signal)),
+            reopen: &|| {},
+            drain_deadline: &|| drain_deadline,
+        };
+        Ok::<_, StartError>(signals.serve(gateway, &mut ended).await)
+    })?;
+    if let Ok(watch) = watch {
+        watch.stop();
+    }
+    controller.stop();
+    Ok(ending)
+}
+
+/// The line that says so, for people and for whoever started the process.
+struct Ready<'a> {
+    outlets: &'a Outlets,
+}
+
+impl fmt::Display for Ready<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses: Vec<_> = self
+            .outlets
+            .addresses()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        write!(
+            f,
+            "switchyard ready: listening on {}",
+            addresses.join(", ")
+        )
+    }
+}
+
+/// The configuration's path as messages name it.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,76 @@
+//! What the writer knows, for `switchyard status`.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// What the writer knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ControlFacts {
+    /// Number of the generation in service.
+    pub generation: u64,
+    /// When it was put into service, milliseconds since 1970.
+    pub loaded_at_ms: u64,
+    /// The main configuration file.
+    pub config: PathBuf,
+    /// Why the configuration on disk is not the one in service; `None` when it is.
+    pub last_error: Option<Trouble>,
+    /// The operator's own policies, by name.
+    pub policies: Vec<PolicyFacts>,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+    /// For the operator.
+    pub what: String,
+}
+
+/// One of the operator's own policies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyFacts {
+    /// Without `policy:`.
+    pub name: String,
+    /// Its file.
+    pub source: PathBuf,
+    /// Of the version in service.
+    pub digest: String,
+    /// Size of its file in bytes.
+    pub size: usize,
+    /// Why the file's present content is not in service; `None` when it is.
+    pub last_error: Option<Trouble>,
+    /// What happened lately, the newest first.
+    pub history: Vec<VersionFacts>,
+}
+
+/// One entry of a policy's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VersionFacts {
+    /// Of the file; `None` where it could not be read.
+    pub digest: Option<String>,
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub outcome: VersionOutcome,
+}
+
+/// What happened to a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum VersionOutcome {
+    /// It entered service.
+    InService {
+        /// `start`, `file changed`, …
+        cause: String,
+    },
+    /// The version in service stayed.
+    Refused {
+        /// For the operator.
+        why: String,
+    },
+    /// It was taken out of service again in favour of the version before.
+    Undone,
+}

@@ -1,0 +1,22 @@
+//! What changes the gateway while it runs.
+//!
+//! [`Writer`] is the single writer: on a thread of its own it reads the
+//! configuration and the policies' files, links them and publishes a generation, or
+//! says why not and leaves everything as it was. Everybody else sends it commands
+//! through a [`Controller`]. [`Watch`] tells it when files changed; what they
+//! contain it reads for itself, so a lost or doubled event does no harm.
+
+mod command;
+mod facts;
+mod reload;
+mod seen;
+mod stock;
+mod tracked;
+mod trail;
+mod watch;
+
+pub use command::{Cause, Controller, Outcome};
+pub use facts::{ControlFacts, PolicyFacts, Trouble, VersionFacts, VersionOutcome};
+pub use reload::{Failure, Setup, Surroundings, Writer};
+pub use stock::Stock;
+pub use watch::Watch;

@@ -1,0 +1,178 @@
+//! One policy of the operator's own: its file and what came of it.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tracing::{error, info};
+
+use super::{Cause, PolicyFacts, Stock, Trouble, VersionFacts, VersionOutcome, seen::Seen, stock};
+use crate::{
+    members::Clock,
+    policy::{Digest, Event, Module, Versions},
+    snapshot::PolicySource,
+};
+
+/// One policy of the operator's own.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    versions: Versions,
+    /// Of the version in service.
+    source: PathBuf,
+    /// Which file was dealt with, and how it looked then.
+    seen: Option<(PathBuf, Seen)>,
+    /// What was refused last, so that it is refused once and not at every event.
+    refused: Option<Digest>,
+    trouble: Option<Trouble>,
+}
+
+/// What a look at the file brought.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// Nothing that was not dealt with before.
+    Known,
+    /// The version in service.
+    InService,
+    /// Another version.
+    New(Arc<dyn Module>),
+    /// Nothing that could be put into service.
+    Bad(Option<Digest>, String),
+}
+
+impl Tracked {
+    pub fn new(policy: &PolicySource) -> Self {
+        Self {
+            versions: Versions::new(policy.name.as_str().into()),
+            source: policy.source.clone(),
+            seen: None,
+            refused: None,
+            trouble: None,
+        }
+    }
+
+    /// The version in service.
+    pub fn in_service(&self) -> Option<Arc<dyn Module>> {
+        self.versions.current()
+    }
+
+    /// Likewise, if it came from this file.
+    pub fn in_service_from(&self, source: &Path) -> Option<Arc<dyn Module>> {
+        self.in_service().filter(|_| self.source == source)
+    }
+
+    /// Looks at the file, and loads what is new. `again`: also what was dealt with before.
+    pub fn look(&self, policy: &PolicySource, stock: &Stock, again: bool) -> Look {
+        let source = &policy.source;
+        let same = |(path, seen): &(PathBuf, Seen)| path == source && seen.is_same(path);
+        if !again && self.seen.as_ref().is_some_and(same) {
+            return Look::Known;
+        }
+        let wasm = match read(source, policy.limits.module_size) {
+            Ok(wasm) => wasm,
+            Err(why) => {
+                let why = format!("{} cannot be read: {why}", source.display());
+                return Look::Bad(None, why);
+            }
+        };
+        let digest = stock::digest(&wasm);
+        if self.in_service().is_some_and(|m| m.digest() == digest) {
+            return Look::InService;
+        }
+        let known = self.refused == Some(digest) || self.versions.is_undone(&digest);
+        if known && !again {
+            return Look::Known;
+        }
+        match stock.load(&policy.name, &wasm, &policy.limits) {
+            Ok(module) => Look::New(module),
+            Err(refusal) => Look::Bad(Some(digest), refusal.to_string()),
+        }
+    }
+
+    /// The file is dealt with as it looked then.
+    pub fn dealt_with(&mut self, policy: &PolicySource, seen: Seen) {
+        self.seen = Some((policy.source.clone(), seen));
+    }
+
+    /// The file holds the version in service.
+    pub fn unchanged(&mut self) {
+        if self.trouble.take().is_some() {
+            let policy = self.versions.name();
+            info!(%policy, "Policy file holds the version in service again");
+        }
+        self.refused = None;
+    }
+
+    /// Whether this was said last.
+    pub fn said(&self, why: &str) -> bool {
+        self.trouble.as_ref().is_some_and(|t| t.what == why)
+    }
+
+    /// A version was refused; the one in service, if any, stays.
+    pub fn refuse(&mut self, digest: Option<Digest>, why: &str) {
+        let policy = self.versions.name();
+        let stays = self.in_service().map(|m| m.digest());
+        error!(%policy, ?digest, ?stays, why, "Policy is refused; the version in service stays");
+        let now = Clock::wall_ms();
+        self.versions.refused(digest, why, now);
+        self.refused = digest;
+        self.trouble = Some(Trouble {
+            at_ms: now,
+            what: why.to_owned(),
+        });
+    }
+
+    /// This version is in service now, as part of a published generation.
+    pub fn enter(&mut self, module: &Arc<dyn Module>, source: &Path, cause: Cause) {
+        self.source = source.to_owned();
+        let (old, new) = (self.in_service().map(|m| m.digest()), module.digest());
+        if old == Some(new) {
+            return;
+        }
+        let policy = self.versions.name();
+        info!(%policy, digest = ?new, before = ?old, %cause, "Policy is in service");
+        let cause = cause.to_string();
+        self.versions
+            .entered(Arc::clone(module), &cause, Clock::wall_ms());
+        self.refused = None;
+        self.trouble = None;
+    }
+
+    /// For `switchyard status`.
+    pub fn facts(&self) -> PolicyFacts {
+        let in_service = self.in_service();
+        let entry = |entry: crate::policy::Entry| VersionFacts {
+            digest: entry.digest.map(|digest| digest.to_string()),
+            at_ms: entry.at_ms,
+            outcome: match entry.event {
+                Event::Entered { cause } => VersionOutcome::InService { cause },
+                Event::Refused { why } => VersionOutcome::Refused { why },
+                Event::Undone => VersionOutcome::Undone,
+            },
+        };
+        PolicyFacts {
+            name: self.versions.name().to_string(),
+            source: self.source.clone(),
+            digest: in_service
+                .as_ref()
+                .map_or_else(String::new, |m| m.digest().to_string()),
+            size: in_service.map_or(0, |m| m.size()),
+            last_error: self.trouble.clone(),
+            history: self.versions.history().into_iter().map(entry).collect(),
+        }
+    }
+}
+
+/// Reads a policy, of which no more than one byte over the limit is wanted: the loader says the rest.
+fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    // Opening a FIFO would wait for a writer, and a device may have no end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut wasm = Vec::new();
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    File::open(path)?.take(limit).read_to_end(&mut wasm)?;
+    Ok(wasm)
+}
