@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::{Buf, BytesMut};
 use tokio::{
     net::TcpStream,
+    sync::watch,
     time::{Instant, timeout},
 };
 use tracing::debug;
@@ -92,23 +93,30 @@ async fn wait_for_request(down: &mut Downstream<'_>, context: &mut Context) -> b
         // An idle connection keeps no buffer.
         down.buffer = BytesMut::new();
         let idle = context.gateway.current.load().snapshot.limits.idle_timeout;
-        let readable = timeout(idle, down.reader.readable());
-        tokio::select! {
+        let spoke = tokio::select! {
             biased;
-            ready = readable => if !matches!(ready, Ok(Ok(()))) { return false },
-            _ = context.drain.wait_for(|drain| *drain != Drain::Serving) => {
-                // One that has begun to speak is still heard.
-                let fresh = down.served == 0;
-                let brief = timeout(GRACE, down.reader.readable()).await;
-                if !(fresh && matches!(brief, Ok(Ok(())))) {
-                    return false;
-                }
-            }
+            ready = timeout(idle, down.reader.readable()) => Some(matches!(ready, Ok(Ok(())))),
+            () = stops(&mut context.drain) => None,
+        };
+        let spoke = match spoke {
+            Some(spoke) => spoke,
+            // Draining. A client that has only just connected is heard if it speaks at once.
+            None if down.served > 0 => false,
+            None => matches!(timeout(GRACE, down.reader.readable()).await, Ok(Ok(()))),
+        };
+        if !spoke {
+            return false;
         }
         if down.inlet().fill(idle).await.is_err() {
             return false;
         }
     }
+}
+
+/// Returns once the gateway no longer takes new requests.
+async fn stops(drain: &mut watch::Receiver<Drain>) {
+    // An error means that nobody is left to say so: the gateway is gone.
+    let _ = drain.wait_for(|drain| *drain != Drain::Serving).await;
 }
 
 /// How long a new connection is given to speak while the gateway drains.

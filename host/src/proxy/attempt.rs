@@ -255,7 +255,7 @@ impl Sender<'_> {
             if uploading && !awaiting && upload.sent() == 0 {
                 match upload.step(&mut client, &mut writer, patience).await {
                     Ok(_) => {}
-                    Err(UploadError::Member(_)) => deaf = true,
+                    Err(UploadError::Member) => deaf = true,
                     Err(error) => return Err(client_failed(error)),
                 }
                 continue;
@@ -287,7 +287,7 @@ impl Sender<'_> {
                 }
                 step = upload.step(&mut client, &mut writer, patience), if uploading && !awaiting => match step {
                     Ok(Step::Progress | Step::Done) => {}
-                    Err(UploadError::Member(_)) => deaf = true,
+                    Err(UploadError::Member) => deaf = true,
                     Err(error) => return Err(client_failed(error)),
                 },
             }
@@ -360,6 +360,6 @@ fn client_failed(error: UploadError) -> Broken {
         UploadError::TooLarge => ProxyError::BodyTooLarge,
         UploadError::Client(ReadError::TimedOut) => ProxyError::BodyTimedOut,
         UploadError::Client(ReadError::Malformed(malformed)) => ProxyError::Malformed(malformed),
-        UploadError::Client(_) | UploadError::Member(_) => ProxyError::ClientLeft,
+        UploadError::Client(_) | UploadError::Member => ProxyError::ClientLeft,
     })
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     generation::{Current, Generation},
-    http1::{Framing, ReadError, RequestHead, Version},
+    http1::{Fields, Framing, ReadError, RequestHead, Version},
     policy::Refused,
     telemetry::Record,
 };
@@ -186,7 +186,13 @@ fn record(live: &Generation, down: &Downstream<'_>, head: &RequestHead, trace: &
         keepalive_index: down.served,
         kept: next == Next::Keep,
         aborted: trace.aborted,
-        request_header: &|name| head.fields.get(name).map(<[u8]>::to_vec),
-        response_header: &|name| trace.response.get(name).map(<[u8]>::to_vec),
+        request_header: &|name| joined(&head.fields, name),
+        response_header: &|name| joined(&trace.response, name),
     });
+}
+
+/// All values of a name, as one.
+fn joined(fields: &Fields, name: &str) -> Option<Vec<u8>> {
+    let values: Vec<&[u8]> = fields.all(name).collect();
+    (!values.is_empty()).then(|| values.join(&b", "[..]))
 }

@@ -82,7 +82,7 @@ pub async fn run(
     trace.vhost.clone_from(&found.vhost.name);
     trace.vhost_index = Some(found.vhost_index);
     // A body that waits for a 100 is not read for an answer of our own.
-    let own = Manner { keep: manner.keep && !(expects && !upload.is_received()), ..manner };
+    let own = Manner { keep: manner.keep && (!expects || upload.is_received()), ..manner };
     let (index, route, captures) = match found.target {
         routing::Target::Denied { route } => {
             trace.route.clone_from(&route.name);

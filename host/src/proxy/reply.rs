@@ -131,7 +131,8 @@ pub async fn deliver(
             Ok(if manner.keep && upload.is_done() { Ended::Kept } else { Ended::Closed })
         }
         Err(error) => {
-            conclude(delivery, &reply, trace, broken(&error, &reply, exchange, trace));
+            let failure = broken(&error, &reply, exchange, trace);
+            conclude(delivery, &reply, trace, failure);
             Ok(Ended::Aborted)
         }
     }
