@@ -4,6 +4,7 @@ pub mod builtin;
 pub mod cli;
 pub mod config;
 pub mod decision;
+pub mod generation;
 pub mod http1;
 pub mod members;
 pub mod policy;

@@ -1,0 +1,358 @@
+//! From a snapshot to a generation.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use super::{
+    LinkError, Modules,
+    key::{Bindings, Key, Lineage},
+    place::Place,
+};
+use crate::{
+    members::{Clock, Live, Pool},
+    policy::{Background, Binding, BindingParts, Environment, Module, Selector},
+    routing,
+    snapshot::{self, Action, OnError, PolicyRef, Snapshot},
+};
+
+/// Until there are tenants, everything belongs to this one.
+const TENANT: &str = "default";
+
+/// What is in service: configuration and live handles, never changed once it is published.
+pub struct Generation {
+    /// Counts from 1.
+    pub number: u64,
+    /// Milliseconds since 1970.
+    pub loaded_at_ms: u64,
+    /// What it was made of.
+    pub snapshot: Arc<Snapshot>,
+    /// Finds vhost and route.
+    pub table: routing::Table,
+    /// By the same indices as `snapshot.vhosts`.
+    pub vhosts: Vec<LiveVhost>,
+    selectors: BTreeMap<String, Arc<Selector>>,
+    bindings: Bindings,
+}
+
+/// Live handles of a vhost.
+#[derive(Debug)]
+pub struct LiveVhost {
+    /// By route index; `None` where the action is not `Proxy`.
+    pub routes: Vec<Option<Arc<Forward>>>,
+}
+
+/// Live handles of a route that forwards.
+#[derive(Debug)]
+pub struct Forward {
+    /// Its configuration.
+    pub proxy: Arc<snapshot::Proxy>,
+    /// Chooses the member.
+    pub selector: Arc<Selector>,
+    /// In their order.
+    pub rewriters: Vec<Arc<Binding>>,
+}
+
+impl Generation {
+    /// Everything in service that runs a policy, each once.
+    pub fn bindings(&self) -> impl Iterator<Item = &Arc<Binding>> {
+        self.bindings.iter()
+    }
+
+    /// Who chooses the members of a balancer.
+    pub fn selector(&self, balancer: &str) -> Option<&Arc<Selector>> {
+        self.selectors.get(balancer)
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generation")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes generations. Slow, for it instantiates policies: off the workers.
+pub struct Linker {
+    /// Pools are found and made here.
+    pub live: Arc<Live>,
+    /// Threads that serve requests.
+    pub workers: usize,
+    /// Rebuilds instances that failed.
+    pub background: Arc<dyn Background>,
+    /// Makes every binding's random choices its own.
+    pub seed: RandomState,
+}
+
+/// What a generation comes after, and what it is called.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// Counts from 1.
+    pub number: u64,
+    /// The one in service.
+    pub before: Option<&'a Generation>,
+}
+
+impl Linker {
+    /// Links a snapshot. Whatever can fail fails here, and then leaves the generation before as
+    /// it was; pools that only this one would have had are forgotten by the next
+    /// [`Live::publish`].
+    pub fn link(
+        &self,
+        snapshot: Arc<Snapshot>,
+        modules: &Modules<'_>,
+        origin: Origin<'_>,
+    ) -> Result<Generation, LinkError> {
+        let table = routing::Table::new(&snapshot)?;
+        let mut link = Link {
+            linker: self,
+            snapshot: &snapshot,
+            modules,
+            before: origin.before.map(|before| &before.bindings),
+            bindings: Bindings::default(),
+            fresh: Vec::new(),
+        };
+        let mut selectors = BTreeMap::new();
+        for (name, balancer) in &snapshot.balancers {
+            selectors.insert(name.clone(), link.selector(balancer)?);
+        }
+        let vhosts = snapshot
+            .vhosts
+            .iter()
+            .map(|vhost| link.vhost(vhost, &selectors))
+            .collect::<Result<_, _>>()?;
+        let bindings = link.enter_service()?;
+        Ok(Generation {
+            number: origin.number,
+            loaded_at_ms: Clock::wall_ms(),
+            table,
+            vhosts,
+            selectors,
+            bindings,
+            snapshot,
+        })
+    }
+}
+
+/// One linking under way.
+struct Link<'a> {
+    linker: &'a Linker,
+    snapshot: &'a Snapshot,
+    modules: &'a Modules<'a>,
+    before: Option<&'a Bindings>,
+    bindings: Bindings,
+    /// Prepared, and not in service before.
+    fresh: Vec<Fresh>,
+}
+
+struct Fresh {
+    place: String,
+    binding: Arc<Binding>,
+    predecessor: Option<Arc<Binding>>,
+}
+
+impl Link<'_> {
+    fn selector(&mut self, balancer: &Arc<snapshot::Balancer>) -> Result<Arc<Selector>, LinkError> {
+        let pool = self.linker.live.prepare(balancer);
+        let place = Place::Method(&balancer.name);
+        let chain = balancer
+            .lbmethod
+            .iter()
+            .map(|method| self.bind(method, place, &pool))
+            .collect::<Result<_, _>>()?;
+        let affinity = balancer
+            .affinity
+            .as_ref()
+            .map(|policy| self.bind(policy, Place::Affinity(&balancer.name), &pool))
+            .transpose()?;
+        let last_resort = PolicyRef::BuiltIn {
+            name: "byrequests",
+            config: serde_json::json!({}),
+        };
+        let last_resort = Some(self.bind(&last_resort, place, &pool)?);
+        Ok(Arc::new(Selector {
+            pool,
+            chain,
+            affinity,
+            last_resort,
+        }))
+    }
+
+    fn vhost(
+        &mut self,
+        vhost: &snapshot::Vhost,
+        selectors: &BTreeMap<String, Arc<Selector>>,
+    ) -> Result<LiveVhost, LinkError> {
+        let mut routes = Vec::with_capacity(vhost.routes.len());
+        for route in &vhost.routes {
+            let Action::Proxy(proxy) = &route.action else {
+                routes.push(None);
+                continue;
+            };
+            let place = Place::Rewriter {
+                vhost: &vhost.name,
+                route: &route.name,
+            };
+            let selector = selectors
+                .get(&proxy.balancer)
+                .ok_or_else(|| LinkError::NoBalancer {
+                    place: format!("route `{}` of vhost `{}`", route.name, vhost.name),
+                    balancer: proxy.balancer.clone(),
+                })?;
+            let rewriters = proxy
+                .rewrite
+                .iter()
+                .map(|rewriter| self.bind(rewriter, place, &selector.pool))
+                .collect::<Result<_, _>>()?;
+            routes.push(Some(Arc::new(Forward {
+                proxy: Arc::clone(proxy),
+                selector: Arc::clone(selector),
+                rewriters,
+            })));
+        }
+        Ok(LiveVhost { routes })
+    }
+
+    /// The binding for a place: this generation's, else that of the one before, else a new one.
+    fn bind(
+        &mut self,
+        policy: &PolicyRef,
+        place: Place<'_>,
+        pool: &Arc<Pool>,
+    ) -> Result<Arc<Binding>, LinkError> {
+        let (module, mut key) = self.resolve(policy, place)?;
+        let exports = module.exports();
+        if !place.fits(exports) {
+            return Err(LinkError::WrongKind {
+                place: place.to_string(),
+                policy: key.lineage.policy,
+                needs: place.needs(),
+                exports,
+            });
+        }
+        // Who knows members knows those of one pool; everybody else can be shared.
+        let own = exports.balancer || exports.membership;
+        key.lineage.pool = own.then(|| Arc::clone(pool));
+        if let Some(binding) = self.bindings.find(&key) {
+            return Ok(Arc::clone(binding));
+        }
+        let kept = self.before.and_then(|before| before.find(&key));
+        let binding = match kept {
+            Some(kept) => Arc::clone(kept),
+            None => self.prepare(module, &key, place)?,
+        };
+        self.bindings.add(key, Arc::clone(&binding));
+        Ok(binding)
+    }
+
+    fn resolve(
+        &self,
+        policy: &PolicyRef,
+        place: Place<'_>,
+    ) -> Result<(Arc<dyn Module>, Key), LinkError> {
+        let missing = |name: &str| LinkError::NoPolicy {
+            place: place.to_string(),
+            policy: name.to_owned(),
+        };
+        let (name, module, config, limits, on_error) = match policy {
+            PolicyRef::BuiltIn { name, config } => {
+                let module = (self.modules.built_in)(name).ok_or_else(|| missing(name))?;
+                let module = module.map_err(|refusal| LinkError::Refused {
+                    place: place.to_string(),
+                    policy: (*name).into(),
+                    refusal,
+                })?;
+                let limits = &self.snapshot.policy_limits;
+                (*name, module, config, limits, OnError::BuiltIn)
+            }
+            PolicyRef::Named(name) => {
+                let source = self.snapshot.policies.get(name);
+                let source = source.ok_or_else(|| missing(name))?;
+                let module = self.modules.named.get(name).ok_or_else(|| missing(name))?;
+                let (limits, on_error) = (&source.limits, source.on_error);
+                (
+                    name.as_str(),
+                    Arc::clone(module),
+                    &source.config,
+                    limits,
+                    on_error,
+                )
+            }
+        };
+        let lineage = Lineage {
+            policy: name.into(),
+            built_in: matches!(policy, PolicyRef::BuiltIn { .. }),
+            pool: None,
+        };
+        let key = Key {
+            lineage,
+            digest: module.digest(),
+            config: config.to_string().into(),
+            limits: limits.clone(),
+            on_error,
+        };
+        Ok((module, key))
+    }
+
+    fn prepare(
+        &mut self,
+        module: Arc<dyn Module>,
+        key: &Key,
+        place: Place<'_>,
+    ) -> Result<Arc<Binding>, LinkError> {
+        let scope = key.lineage.pool.as_ref().map_or("*", |pool| pool.name());
+        let binding = format!("{TENANT}/{scope}");
+        let environment = Environment {
+            tenant: TENANT.into(),
+            policy: Arc::clone(&key.lineage.policy),
+            limits: key.limits.clone(),
+            seed: self.linker.seed.hash_one((
+                &key.lineage.policy,
+                &binding,
+                key.digest,
+                &key.config,
+            )),
+        };
+        let parts = BindingParts {
+            policy: Arc::clone(&key.lineage.policy),
+            module,
+            config: Arc::clone(&key.config),
+            binding,
+            environment,
+            on_error: key.on_error,
+            pool: key.lineage.pool.clone(),
+            workers: self.linker.workers,
+            clock: self.linker.live.clock(),
+            background: Arc::clone(&self.linker.background),
+        };
+        let binding = Binding::prepare(parts).map_err(|refusal| LinkError::Refused {
+            place: place.to_string(),
+            policy: Arc::clone(&key.lineage.policy),
+            refusal,
+        })?;
+        let predecessor = self.before.and_then(|before| before.predecessor(key));
+        self.fresh.push(Fresh {
+            place: place.to_string(),
+            binding: Arc::clone(&binding),
+            predecessor: predecessor.cloned(),
+        });
+        Ok(binding)
+    }
+
+    /// The last step, after everything else has held.
+    fn enter_service(self) -> Result<Bindings, LinkError> {
+        for fresh in self.fresh {
+            let entered = fresh.binding.enter_service(fresh.predecessor.as_ref());
+            entered.map_err(|refusal| LinkError::Refused {
+                place: fresh.place,
+                policy: Arc::clone(fresh.binding.policy()),
+                refusal,
+            })?;
+        }
+        Ok(self.bindings)
+    }
+}
