@@ -13,6 +13,7 @@ use super::{
     place::Place,
 };
 use crate::{
+    decision::{Hook, Trigger},
     members::{Clock, Live, Pool},
     policy::{Background, Binding, BindingParts, Environment, Module, Selector},
     routing,
@@ -54,12 +55,27 @@ pub struct Forward {
     pub selector: Arc<Selector>,
     /// In their order.
     pub rewriters: Vec<Arc<Binding>>,
+    /// Some rewriter may plan a body, so that it must come whole and in a coding that can be undone.
+    pub plans_bodies: bool,
+}
+
+/// Whether a rewriter may plan bodies: it streams them itself, or asks for their type.
+fn plans_bodies(rewriter: &Binding) -> bool {
+    let by_type = |(hook, trigger): &(Hook, Trigger)| {
+        *hook == Hook::OnResponse && matches!(trigger, Trigger::ContentType(_))
+    };
+    rewriter.exports().transformer || rewriter.descriptor().triggers.iter().any(by_type)
 }
 
 impl Generation {
     /// Everything in service that runs a policy, each once.
     pub fn bindings(&self) -> impl Iterator<Item = &Arc<Binding>> {
         self.bindings.iter()
+    }
+
+    /// Live handles of a route that forwards, by the indices that [`routing::Table::find`] gives.
+    pub fn forward(&self, vhost: usize, route: usize) -> Option<&Forward> {
+        self.vhosts.get(vhost)?.routes.get(route)?.as_deref()
     }
 
     /// Who chooses the members of a balancer.
@@ -207,10 +223,11 @@ impl Link<'_> {
                 .rewrite
                 .iter()
                 .map(|rewriter| self.bind(rewriter, place, &selector.pool))
-                .collect::<Result<_, _>>()?;
+                .collect::<Result<Vec<_>, _>>()?;
             routes.push(Some(Arc::new(Forward {
                 proxy: Arc::clone(proxy),
                 selector: Arc::clone(selector),
+                plans_bodies: rewriters.iter().any(|rewriter| plans_bodies(rewriter)),
                 rewriters,
             })));
         }
