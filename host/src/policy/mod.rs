@@ -30,6 +30,8 @@ mod standing;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
+mod testing_service;
+#[cfg(test)]
 mod testing_views;
 mod tried;
 mod trigger;
