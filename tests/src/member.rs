@@ -1,0 +1,444 @@
+//! Scriptable members: what a server behind the gateway does, byte by byte.
+//!
+//! A member listens on a port of its own, records every request it is sent and
+//! answers as its script says. A script runs on the connection's thread once a
+//! request's head has arrived; it may read the body or not, send anything, wait
+//! for a gate, and say how the connection goes on.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    ports::ReservedPort,
+    wait::DEADLINE,
+    wire::{Broken, Head, Stop, Wire},
+};
+
+/// How a connection goes on after a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It waits for the next request.
+    Keep,
+    /// FIN.
+    Close,
+    /// RST.
+    Reset,
+}
+
+/// A request as the member saw it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The exact bytes are in `head.raw`.
+    pub head: Head,
+    /// What was read of the body: all of it, where the script asked.
+    pub body: Vec<u8>,
+    /// Trailers of a chunked body.
+    pub trailers: Vec<(String, String)>,
+    /// Number of the connection, from 0.
+    pub connection: usize,
+}
+
+impl Seen {
+    /// `GET`
+    pub fn method(&self) -> &str {
+        self.head.word(0)
+    }
+
+    /// `/path?query`
+    pub fn target(&self) -> &str {
+        self.head.word(1)
+    }
+
+    /// First value of a field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.head.field(name)
+    }
+}
+
+/// A script: what to do with one request.
+pub type Script = dyn Fn(&mut Exchange<'_>) -> After + Send + Sync;
+
+/// One request at a member, while its script runs.
+pub struct Exchange<'a> {
+    /// The member, for its address, route or recordings.
+    pub member: &'a Shared,
+    /// The request's head.
+    pub head: Head,
+    /// Requests on this connection before this one.
+    pub nth_on_connection: usize,
+    /// Requests at this member before this one.
+    pub nth: usize,
+    wire: &'a mut Wire,
+    body_read: bool,
+}
+
+impl Exchange<'_> {
+    /// `/path?query`
+    pub fn target(&self) -> &str {
+        self.head.word(1)
+    }
+
+    /// `/path`
+    pub fn path(&self) -> &str {
+        self.target().split('?').next().unwrap_or_default()
+    }
+
+    /// Reads the rest of the request. `Err` where the gateway leaves first.
+    pub fn read_body(&mut self) -> Result<Vec<u8>, Stop> {
+        let mut body = Vec::new();
+        let mut trailers = Vec::new();
+        self.body_read = true;
+        let read = if self.head.is_chunked() {
+            self.wire.chunked(&mut body).map(|t| trailers = t)
+        } else {
+            let length = self
+                .head
+                .length()
+                .expect("the gateway sends one length")
+                .unwrap_or(0);
+            self.wire.exactly(length, &mut body)
+        };
+        let mut seen = self.member.seen.lock().unwrap();
+        seen[self.nth].body.clone_from(&body);
+        seen[self.nth].trailers = trailers;
+        drop(seen);
+        self.member.changed.notify_all();
+        read.map(|()| body)
+    }
+
+    /// Sends bytes; false where the gateway has left.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.wire.send(bytes.as_ref()).is_ok()
+    }
+
+    /// Waits until the gateway closes its side; the bytes before that.
+    pub fn until_closed(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = self.wire.to_end(&mut rest);
+        rest
+    }
+
+    /// What the gateway sends next; empty at its end.
+    pub fn some(&mut self) -> Vec<u8> {
+        self.wire.some().unwrap_or_default()
+    }
+
+    /// Notes a fact for the test to wait for, see [`Member::wait_for_note`].
+    pub fn note(&self, note: &str) {
+        self.member.notes.lock().unwrap().push(note.to_owned());
+        self.member.changed.notify_all();
+    }
+
+    /// Holds the request until the test opens the gate, or the member ends.
+    pub fn wait_at_gate(&self) {
+        let end = Instant::now() + 4 * DEADLINE;
+        let mut gate = self.member.gate.lock().unwrap();
+        while gate.passes == 0 && !gate.open && !self.member.stopping.load(Ordering::SeqCst) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            gate = self
+                .member
+                .changed
+                .wait_timeout(gate, left.min(Duration::from_millis(50)))
+                .unwrap()
+                .0;
+        }
+        gate.passes = gate.passes.saturating_sub(1);
+    }
+}
+
+#[derive(Default)]
+struct Gate {
+    open: bool,
+    passes: usize,
+}
+
+/// What a member's threads and the test share.
+pub struct Shared {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Its name: answers carry it as `X-Member`.
+    pub name: String,
+    script: Mutex<Arc<Script>>,
+    seen: Mutex<Vec<Seen>>,
+    notes: Mutex<Vec<String>>,
+    gate: Mutex<Gate>,
+    changed: Condvar,
+    accepted: AtomicUsize,
+    live: Mutex<HashMap<usize, TcpStream>>,
+    stopping: AtomicBool,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "member {} on {}", self.name, self.addr)
+    }
+}
+
+/// A running member; it ends when dropped.
+#[derive(Debug)]
+pub struct Member {
+    shared: Arc<Shared>,
+    port: ReservedPort,
+    accepting: Option<thread::JoinHandle<()>>,
+}
+
+impl Member {
+    /// Starts one on a free port.
+    pub fn start(
+        name: &str,
+        script: impl Fn(&mut Exchange<'_>) -> After + Send + Sync + 'static,
+    ) -> Self {
+        let port = ReservedPort::new();
+        let shared = Arc::new(Shared {
+            addr: port.addr(),
+            name: name.to_owned(),
+            script: Mutex::new(Arc::new(script)),
+            seen: Mutex::default(),
+            notes: Mutex::default(),
+            gate: Mutex::default(),
+            changed: Condvar::new(),
+            accepted: AtomicUsize::new(0),
+            live: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        });
+        let mut member = Self {
+            shared,
+            port,
+            accepting: None,
+        };
+        member.listen();
+        member
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.shared.addr
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// `http://127.0.0.1:port`, for the configuration.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.shared.addr)
+    }
+
+    /// Answers as `script` says from the next request on.
+    pub fn becomes(&self, script: impl Fn(&mut Exchange<'_>) -> After + Send + Sync + 'static) {
+        *self.shared.script.lock().unwrap() = Arc::new(script);
+    }
+
+    /// Stops as a killed process does: nobody listens, every connection is reset.
+    pub fn crash(&mut self) {
+        self.stop_accepting();
+        for (_, stream) in self.shared.live.lock().unwrap().drain() {
+            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Listens again on the same port after [`Member::crash`].
+    pub fn restart(&mut self) {
+        assert!(self.accepting.is_none(), "it is running");
+        self.shared.stopping.store(false, Ordering::SeqCst);
+        self.listen();
+    }
+
+    /// Closes its connections as a server does with idle ones, and goes on listening.
+    pub fn close_connections(&self) {
+        for (_, stream) in self.shared.live.lock().unwrap().drain() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Lets `n` held requests (see [`Exchange::wait_at_gate`]) pass.
+    pub fn release(&self, n: usize) {
+        self.shared.gate.lock().unwrap().passes += n;
+        self.shared.changed.notify_all();
+    }
+
+    /// Lets every held request pass, now and later.
+    pub fn open_gate(&self) {
+        self.shared.gate.lock().unwrap().open = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Every request so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.seen.lock().unwrap().clone()
+    }
+
+    /// How many requests so far.
+    pub fn hits(&self) -> usize {
+        self.shared.seen.lock().unwrap().len()
+    }
+
+    /// The last request.
+    #[track_caller]
+    pub fn last(&self) -> Seen {
+        self.seen().pop().expect("the member was sent a request")
+    }
+
+    /// Connections accepted so far.
+    pub fn connections(&self) -> usize {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Connections open now.
+    pub fn open_connections(&self) -> usize {
+        self.shared.live.lock().unwrap().len()
+    }
+
+    /// Waits until `n` requests have arrived.
+    #[track_caller]
+    pub fn wait_for_hits(&self, n: usize) {
+        let seen = self.wait(self.shared.seen.lock().unwrap(), |seen| seen.len() >= n);
+        assert!(
+            seen.len() >= n,
+            "{} of {n} requests arrived at {}",
+            seen.len(),
+            self.name()
+        );
+    }
+
+    /// Waits until a script noted `note`.
+    #[track_caller]
+    pub fn wait_for_note(&self, note: &str) {
+        let notes = self.wait(self.shared.notes.lock().unwrap(), |notes| {
+            notes.iter().any(|n| n == note)
+        });
+        assert!(
+            notes.iter().any(|n| n == note),
+            "{note:?} is not among {notes:?}"
+        );
+    }
+
+    fn wait<'a, T>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        done: impl Fn(&T) -> bool,
+    ) -> MutexGuard<'a, T> {
+        let end = Instant::now() + DEADLINE;
+        while !done(&guard) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            // The condition variable serves several locks, so a wake-up may be missed: look again soon.
+            guard = self
+                .shared
+                .changed
+                .wait_timeout(guard, left.min(Duration::from_millis(20)))
+                .unwrap()
+                .0;
+        }
+        guard
+    }
+
+    fn listen(&mut self) {
+        let listener = self.port.listen();
+        let shared = Arc::clone(&self.shared);
+        self.accepting = Some(thread::spawn(move || accept(&listener, &shared)));
+    }
+
+    fn stop_accepting(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.changed.notify_all();
+        if let Some(accepting) = self.accepting.take() {
+            // Wakes the accept call; it looks at `stopping` before anything else.
+            let _ = TcpStream::connect(self.shared.addr);
+            let _ = accepting.join();
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.stop_accepting();
+        self.close_connections();
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming() {
+        if shared.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
+        if let Ok(copy) = stream.try_clone() {
+            shared.live.lock().unwrap().insert(number, copy);
+        }
+        let shared = Arc::clone(shared);
+        thread::spawn(move || {
+            serve(&shared, stream, number);
+            // Closing needs both handles gone: the copy in `live` would keep the socket open.
+            shared.live.lock().unwrap().remove(&number);
+        });
+    }
+}
+
+fn serve(shared: &Shared, stream: TcpStream, connection: usize) {
+    // Kept connections may idle for the length of a test.
+    let mut wire = Wire::new(stream, 8 * DEADLINE);
+    for nth_on_connection in 0.. {
+        let head = match wire.head() {
+            Ok(head) => head,
+            Err(Broken::Malformed(why)) => panic!(
+                "the gateway sent a malformed head to {}: {why}",
+                shared.name
+            ),
+            Err(_) => return,
+        };
+        let nth = {
+            let mut seen = shared.seen.lock().unwrap();
+            seen.push(Seen {
+                head: head.clone(),
+                body: Vec::new(),
+                trailers: Vec::new(),
+                connection,
+            });
+            seen.len() - 1
+        };
+        shared.changed.notify_all();
+        let script = Arc::clone(&shared.script.lock().unwrap());
+        let mut exchange = Exchange {
+            member: shared,
+            head,
+            nth_on_connection,
+            nth,
+            wire: &mut wire,
+            body_read: false,
+        };
+        let mut after = script(&mut exchange);
+        if after == After::Keep && !exchange.body_read && exchange.read_body().is_err() {
+            after = After::Close;
+        }
+        match after {
+            After::Keep => {}
+            After::Close => {
+                shared.live.lock().unwrap().remove(&connection);
+                return;
+            }
+            After::Reset => {
+                wire.reset_on_close();
+                shared.live.lock().unwrap().remove(&connection);
+                return;
+            }
+        }
+    }
+}
