@@ -31,6 +31,7 @@ pub struct Setup {
     whole: Option<String>,
     arguments: Vec<String>,
     nofile: Option<u64>,
+    link: Option<PathBuf>,
     dir: TempDir,
 }
 
@@ -45,6 +46,7 @@ impl Setup {
             whole: None,
             arguments: vec!["--workers".into(), "2".into()],
             nofile: None,
+            link: None,
             dir: tempfile::Builder::new()
                 .prefix("switchyard-e2e-")
                 .tempdir()
@@ -109,6 +111,13 @@ impl Setup {
         self
     }
 
+    /// Makes the configuration's file a symbolic link to this file of the folder.
+    #[must_use]
+    pub fn linked(mut self, to: &str) -> Self {
+        self.link = Some(to.into());
+        self
+    }
+
     /// The configuration's folder.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -146,7 +155,10 @@ impl Setup {
     #[track_caller]
     pub fn try_start(self) -> Result<Gateway, (ExitStatus, Vec<String>)> {
         let file = self.dir.path().join("switchyard.toml");
-        fs::write(&file, self.text()).unwrap();
+        match &self.link {
+            Some(to) => std::os::unix::fs::symlink(to, &file).unwrap(),
+            None => fs::write(&file, self.text()).unwrap(),
+        }
         let mut command = Command::new(target::switchyard());
         command
             .arg("run")

@@ -442,3 +442,61 @@ fn serve(shared: &Shared, stream: TcpStream, connection: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{client::Client, client::Request, scripts};
+
+    #[test]
+    fn a_member_records_answers_crashes_and_comes_back() {
+        let mut member = Member::start("a", scripts::name());
+        let mut client = Client::connect(member.addr());
+        assert_eq!(client.ask(&Request::post("/x", "body")).text(), "a");
+        assert_eq!(client.get("/y").text(), "a");
+        assert_eq!((member.hits(), member.connections()), (2, 1));
+        assert_eq!(member.seen()[0].body, b"body");
+        assert_eq!(member.last().target(), "/y");
+        member.crash();
+        assert!(TcpStream::connect(member.addr()).is_err());
+        assert!(
+            client.try_send(Request::get("/").bytes()).is_err() || client.try_response().is_err()
+        );
+        member.restart();
+        assert_eq!(Client::connect(member.addr()).get("/").text(), "a");
+    }
+
+    #[test]
+    fn a_held_request_waits_for_its_gate() {
+        let member = Member::start("a", scripts::held());
+        let mut client = Client::patient(member.addr(), Duration::from_millis(100));
+        client.send(Request::get("/").bytes());
+        member.wait_for_note("holding");
+        assert!(matches!(client.try_response(), Err(Broken::TimedOut(_))));
+        member.release(1);
+        client.wire().deadline = DEADLINE;
+        assert_eq!(client.response().text(), "a");
+    }
+
+    #[test]
+    fn resets_and_closes_can_be_told_apart() {
+        for (after, broken) in [
+            (After::Close, Broken::Closed),
+            (After::Reset, Broken::Reset),
+        ] {
+            let member = Member::start("a", scripts::silent(after));
+            let mut client = Client::connect(member.addr());
+            client.send(Request::get("/").bytes());
+            assert_eq!(client.try_response(), Err(broken));
+        }
+    }
+
+    #[test]
+    fn a_kept_connection_serves_the_script_of_the_moment() {
+        let member = Member::start("a", scripts::name());
+        let mut client = Client::connect(member.addr());
+        assert_eq!(client.get("/").text(), "a");
+        member.becomes(scripts::answer("404 Not Found", &[], "gone"));
+        assert_eq!(client.get("/").status, 404);
+    }
+}
