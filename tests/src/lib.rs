@@ -16,6 +16,7 @@ pub mod client;
 pub mod cluster;
 pub mod gateway;
 pub mod golden;
+pub mod guests;
 pub mod member;
 pub mod ports;
 pub mod scripts;
