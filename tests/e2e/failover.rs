@@ -3,7 +3,7 @@
 use std::thread;
 
 use switchyard_tests::{
-    After, Client, Gateway, Member, Request, ReservedPort, eventually, member::Script, scripts,
+    After, Client, Gateway, Member, Request, ReservedPort, Script, eventually, scripts,
     wait::DEADLINE,
 };
 

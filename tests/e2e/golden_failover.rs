@@ -104,7 +104,7 @@ struct Case {
     scenario: &'static str,
     fact: &'static str,
     request: fn() -> Request,
-    a: Option<fn() -> Box<switchyard_tests::member::Script>>,
+    a: Option<fn() -> Box<switchyard_tests::Script>>,
     ours: Option<(&'static [&'static str], &'static str)>,
 }
 

@@ -9,7 +9,8 @@ use std::{
 };
 
 use crate::{
-    member::{After, Exchange, Member},
+    exchange::{After, Exchange},
+    member::Member,
     scripts::reply,
 };
 

@@ -14,20 +14,26 @@
 
 pub mod client;
 pub mod cluster;
+pub mod exchange;
 pub mod gateway;
 pub mod golden;
 pub mod guests;
+pub mod head;
+mod log;
 pub mod member;
 pub mod ports;
 pub mod scripts;
+pub mod setup;
 pub mod target;
 pub mod wait;
 pub mod wire;
 
 pub use client::{Client, Request};
 pub use cluster::Cluster;
-pub use gateway::{Gateway, Setup};
-pub use member::{After, Exchange, Member, Seen};
+pub use exchange::{After, Exchange, Script, Seen};
+pub use gateway::Gateway;
+pub use member::Member;
 pub use ports::ReservedPort;
+pub use setup::Setup;
 pub use wait::{DEADLINE, eventually};
 pub use wire::{Broken, Head, Response};

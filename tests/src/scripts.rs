@@ -1,6 +1,6 @@
 //! What members do, good and bad. Each function gives a script for [`Member::start`](crate::Member::start).
 
-use crate::member::{After, Exchange};
+use crate::exchange::{After, Exchange};
 
 /// A whole answer with a length.
 pub fn reply(status: &str, fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
