@@ -20,6 +20,7 @@ fn configuration(a: &Member, b: &Member, group: &str) -> Result<String, &'static
         "prefix without slash both" => to("/app", "/webapp"),
         "root" | "balancer root" => to("/", ""),
         "balancer with path, prefix" => to("/app", "/webapp"),
+        "noquery" => to("/app", "/app"),
         "balancer members with path" => to("/app", "/ctx"),
         "balancer members with path + url path" => to("/app/", "/ctx/w/"),
         "exclusions before general" => in_order(&[
@@ -64,7 +65,7 @@ fn configuration(a: &Member, b: &Member, group: &str) -> Result<String, &'static
         {
             return Err("there is one canonical path, without switches");
         }
-        "mapping=encoded" | "noquery" | "url with query string" => {
+        "mapping=encoded" | "url with query string" => {
             return Err("there is no such parameter");
         }
         _ => return Err(UNKNOWN),
@@ -73,8 +74,51 @@ fn configuration(a: &Member, b: &Member, group: &str) -> Result<String, &'static
 
 const UNKNOWN: &str = "not decided";
 
-/// Where we differ on purpose: group, target, what the member gets (empty = refused), why.
-const DIFFERENCES: &[(&str, &str, &str, &str)] = &[];
+/// Where we differ on purpose: group, target, member and what it gets, why.
+const DIFFERENCES: &[(&str, &str, &str, &str)] = &[
+    (
+        "prefix with slash both",
+        "/app/;a=b/x",
+        "refused",
+        "an empty segment with parameters hides the next one",
+    ),
+    (
+        "prefix with slash both",
+        "/app/a%2Fb",
+        "a /webapp/a%2Fb",
+        "an encoded slash within a segment is legal",
+    ),
+    (
+        "prefix with slash both",
+        "/app/a%3Bb",
+        "a /webapp/a%3Bb",
+        "decoded it would start a parameter",
+    ),
+    (
+        "prefix without slash both",
+        "/app;v=1",
+        "a /webapp;v=1",
+        "parameters belong to the segment",
+    ),
+    (
+        "balancer members with path",
+        "/app",
+        "a /ctx",
+        "no slash is made up",
+    ),
+    (
+        "mapping=servlet",
+        "/some/path;v=1",
+        "a /some/path;v=1",
+        "parameters are the member's to read",
+    ),
+    (
+        "mapping=servlet",
+        "/some/path/..;/x",
+        "refused",
+        "ambiguous",
+    ),
+];
 
 #[test]
 fn paths_are_mapped_as_httpd_does_or_better() {
