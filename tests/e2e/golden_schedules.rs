@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use switchyard_tests::{Client, Gateway, Member, Request, golden, scripts};
+use switchyard_tests::{After, Client, Exchange, Gateway, Member, Request, golden, scripts};
 
 use crate::conf::{balancer, entry, site};
 
@@ -169,60 +169,56 @@ fn settle(gateway: &Gateway, balancer: &str) {
     });
 }
 
+/// Answers `/…/hold-NAME` with a head at once, and with its body when the test notes `NAME`.
+fn holding(exchange: &mut Exchange<'_>) -> After {
+    let Some((_, name)) = exchange.target().split_once("hold-") else {
+        return scripts::name()(exchange);
+    };
+    let (name, member) = (name.to_owned(), exchange.member.name.clone());
+    exchange.send(format!(
+        "HTTP/1.1 200 OK\r\nX-Member: {member}\r\nContent-Length: 1\r\n\r\n"
+    ));
+    exchange.wait_for_note(&name);
+    exchange.send("x");
+    After::Keep
+}
+
 #[test]
 fn bybusyness_gives_httpds_choices_while_requests_are_held() {
     let file = golden::load("bybusyness.json");
     let scenarios = golden::list(&file, "scenarios");
     let members = members();
     for member in members.values() {
-        member.becomes(|exchange| {
-            if exchange.target().ends_with("hold") {
-                let name = exchange.member.name.clone();
-                exchange.send(format!(
-                    "HTTP/1.1 200 OK\r\nX-Member: {name}\r\nContent-Length: 1\r\n\r\n"
-                ));
-                exchange.wait_at_gate();
-                exchange.send("x");
-                return switchyard_tests::After::Keep;
-            }
-            scripts::name()(exchange)
-        });
+        member.becomes(holding);
     }
     let gateway = gateway(scenarios, "bybusyness", &members);
     for (i, scenario) in scenarios.iter().enumerate() {
         let balancer = format!("s{i}");
-        let mut held: Vec<(String, Client)> = Vec::new();
+        let mut held: BTreeMap<String, Client> = BTreeMap::new();
         for step in golden::list(scenario, "steps") {
             let member = golden::text(step, "member");
+            let request = format!("{balancer}-{}", golden::text(step, "request"));
             match golden::text(step, "op") {
                 "req" => {
-                    assert_eq!(
-                        gateway.get(&format!("/{balancer}/x")).text(),
-                        member,
-                        "{}: {step}",
-                        title(scenario)
-                    );
+                    let answer = gateway.get(&format!("/{balancer}/x")).text();
+                    assert_eq!(answer, member, "{}: {step}", title(scenario));
                 }
-                op if op.starts_with("open") => {
+                "finish" => {
+                    members[member].note(&request);
+                    assert_eq!(held.get_mut(&request).expect("it is held").exactly(1), b"x");
+                }
+                _ => {
                     let mut client = gateway.connect();
-                    client.send(Request::get(&format!("/{balancer}/hold")).bytes());
+                    client.send(Request::get(&format!("/{balancer}/hold-{request}")).bytes());
                     // The head has come, so the choice is made; the body is held.
+                    let chosen = client.head();
                     assert_eq!(
-                        client.head().field("x-member"),
+                        chosen.field("x-member"),
                         Some(member),
                         "{}: {step}",
                         title(scenario)
                     );
-                    held.push((member.to_owned(), client));
-                }
-                _ => {
-                    let at = held
-                        .iter()
-                        .position(|(m, _)| m == member)
-                        .expect("one is held there");
-                    members[member].release(1);
-                    // Any of the member's held requests may be the one that got away; all but one stay.
-                    held.remove(at);
+                    held.insert(request, client);
                 }
             }
             let expected = &step["busy_after"];

@@ -276,13 +276,14 @@ fn a_fifo_hangs_nobody() {
 
 #[test]
 fn error_pages_are_the_operators_own() {
+    let dead = switchyard_tests::ReservedPort::new();
     let setup = Setup::new("")
         .file("pages/missing.html", "<p>ours: 404</p>")
         .file("pages/oops.txt", "ours: 5xx");
     let text = site(&[]).replace(
         "default = true",
         "default = true\nerror_page = { \"404\" = \"pages/missing.html\", \"5xx\" = \"pages/oops.txt\" }",
-    ) + "[[vhost.route]]\npath = \"/dead\"\nproxy = \"http://127.0.0.1:1/\"\n";
+    ) + &format!("[[vhost.route]]\npath = \"/dead\"\nproxy = \"{}/\"\n", dead.url());
     let gateway = setup.body(text).start();
     let missing = gateway.get("/nothing");
     assert_eq!(

@@ -108,6 +108,11 @@ impl Exchange<'_> {
         self.wire.send(bytes.as_ref()).is_ok()
     }
 
+    /// Ends the sending direction.
+    pub fn finish_sending(&self) {
+        self.wire.finish_sending();
+    }
+
     /// Waits until the gateway closes its side; the bytes before that.
     pub fn until_closed(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
@@ -122,8 +127,24 @@ impl Exchange<'_> {
 
     /// Notes a fact for the test to wait for, see [`Member::wait_for_note`].
     pub fn note(&self, note: &str) {
-        self.member.notes.lock().unwrap().push(note.to_owned());
-        self.member.changed.notify_all();
+        self.member.take_note(note);
+    }
+
+    /// Holds the request until this was noted, by a script or by [`Member::note`](crate::Member::note).
+    pub fn wait_for_note(&self, note: &str) {
+        let end = Instant::now() + 4 * DEADLINE;
+        let mut notes = self.member.notes.lock().unwrap();
+        while !notes.iter().any(|n| n == note)
+            && !self.member.stopping.load(Ordering::SeqCst)
+            && Instant::now() < end
+        {
+            notes = self
+                .member
+                .changed
+                .wait_timeout(notes, Duration::from_millis(20))
+                .unwrap()
+                .0;
+        }
     }
 
     /// Holds the request until the test opens the gate, or the member ends.

@@ -47,6 +47,13 @@ pub struct Shared {
     malformed: Mutex<Vec<String>>,
 }
 
+impl Shared {
+    pub(crate) fn take_note(&self, note: &str) {
+        self.notes.lock().unwrap().push(note.to_owned());
+        self.changed.notify_all();
+    }
+}
+
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "member {} on {}", self.name, self.addr)
@@ -181,6 +188,11 @@ impl Member {
             seen.len(),
             self.name()
         );
+    }
+
+    /// Notes a fact for scripts to wait for, see [`Exchange::wait_for_note`].
+    pub fn note(&self, note: &str) {
+        self.shared.take_note(note);
     }
 
     /// Waits until a script noted `note`.

@@ -1,4 +1,4 @@
-//! Resources and odd moments: descriptors used up, many connections, members that come and go.
+//! Resources: descriptors used up, memory, floods.
 
 use std::{thread, time::Duration};
 
@@ -40,11 +40,11 @@ fn an_idle_client_connection_costs_little_memory() {
         assert_eq!(client.get("/").status, 200);
     }
     let before = gateway.resident();
-    let mut clients: Vec<Client> = (0..1000).map(|_| gateway.connect()).collect();
+    let mut clients: Vec<Client> = (0..400).map(|_| gateway.connect()).collect();
     for client in &mut clients {
         assert_eq!(client.get("/").status, 200);
     }
-    let each = gateway.resident().saturating_sub(before) / 1000;
+    let each = gateway.resident().saturating_sub(before) / 400;
     assert!(each < 20 * 1024, "{each} bytes for each idle connection");
 }
 
