@@ -4,7 +4,7 @@ use switchyard_tests::{After, Gateway, Member, Request, eventually, scripts, wai
 
 use crate::conf::everything_to;
 
-const CHECKED: &str = "health = { path = \"/up\", interval = \"50ms\", rise = 2, fall = 2, timeout = \"200ms\" }\nretry = \"60s\"";
+const CHECKED: &str = "health = { path = \"/up\", interval = \"100ms\", rise = 2, fall = 2, timeout = \"200ms\" }\nretry = \"60s\"";
 
 /// `/up` answers with this status, everything else with the name.
 fn health(
