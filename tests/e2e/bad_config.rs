@@ -93,7 +93,7 @@ fn what_works_but_is_hardly_meant_is_warned_of() {
                     "[balancer.cl]",
                     "[[vhost.route]]\npath = \"/shadowed\"\nbalancer = \"cl\"\n[balancer.cl]",
                 ),
-            "/shadowed",
+            "never serves",
         ),
         (
             "a listener that is not bindable",
