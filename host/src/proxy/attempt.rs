@@ -9,6 +9,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
+    broken::{Broken, client_failed, garbled, unanswered, unconnected},
     downstream::Downstream,
     error::ProxyError,
     exchange::Exchange,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     decision::{Failure, Outcome},
     generation::Forward,
-    http1::{self, Bounds, Fields, Framing, Inlet, Malformed, ReadError, RequestLine, ResponseHead, Version},
+    http1::{self, Bounds, Fields, Framing, Inlet, Malformed, RequestLine, ResponseHead, Version},
     members::InFlight,
     policy::{Attempt, Chosen, Session},
     snapshot::{HttpLimits, MemberId},
@@ -62,26 +63,6 @@ pub struct Sender<'a> {
     pub expects: bool,
     /// Protocols to switch to, where that is allowed.
     pub upgrade: Option<&'a str>,
-}
-
-/// An attempt that brought no answer.
-struct Broken {
-    error: ProxyError,
-    /// `None`: no member is to blame.
-    failure: Option<Failure>,
-    /// The member may have seen some of the request.
-    sent: bool,
-    fresh: bool,
-}
-
-impl Broken {
-    fn ours(error: ProxyError) -> Self {
-        Self { error, failure: None, sent: true, fresh: true }
-    }
-
-    fn member(failure: Failure, what: String, sent: bool, fresh: bool) -> Self {
-        Self { error: ProxyError::Member { failure, what }, failure: Some(failure), sent, fresh }
-    }
 }
 
 impl Sender<'_> {
@@ -299,6 +280,21 @@ impl Sender<'_> {
     }
 }
 
+async fn pass_on(
+    head: &ResponseHead,
+    version: Version,
+    client: &mut tokio::net::tcp::WriteHalf<'_>,
+) -> Result<(), Broken> {
+    if version == Version::Http10 {
+        return Ok(()); // RFC 9110 15.2: never to a 1.0 client
+    }
+    let mut fields = head.fields.clone();
+    forwarded::strip_hop_by_hop(&mut fields, &[]);
+    let mut out = Vec::new();
+    http1::interim(&mut out, head.status, &fields);
+    client.write_all(&out).await.map_err(|_| Broken::ours(ProxyError::ClientLeft))
+}
+
 /// Whether a 101 switches to a protocol that was asked for.
 fn switched(head: &ResponseHead, asked: Option<&str>) -> bool {
     let Some(asked) = asked else { return false };
@@ -315,51 +311,4 @@ fn member_host(host: &str, port: u16) -> String {
         (true, 80) => format!("[{host}]"),
         (true, port) => format!("[{host}]:{port}"),
     }
-}
-
-async fn pass_on(
-    head: &ResponseHead,
-    version: Version,
-    client: &mut tokio::net::tcp::WriteHalf<'_>,
-) -> Result<(), Broken> {
-    if version == Version::Http10 {
-        return Ok(()); // RFC 9110 15.2: never to a 1.0 client
-    }
-    let mut fields = head.fields.clone();
-    forwarded::strip_hop_by_hop(&mut fields, &[]);
-    let mut out = Vec::new();
-    http1::interim(&mut out, head.status, &fields);
-    client.write_all(&out).await.map_err(|_| Broken::ours(ProxyError::ClientLeft))
-}
-
-fn unconnected(error: &ConnectError) -> Broken {
-    match (error, error.failure()) {
-        (ConnectError::Full(full), _) => {
-            Broken { error: ProxyError::Full(full.to_string()), failure: None, sent: false, fresh: true }
-        }
-        (_, Some(failure)) => Broken::member(failure, error.to_string(), false, true),
-        (_, None) => Broken::ours(ProxyError::Internal(error.to_string())),
-    }
-}
-
-fn unanswered(error: &ReadError, sent: bool, fresh: bool) -> Broken {
-    match error {
-        ReadError::Malformed(malformed) => garbled(*malformed, fresh),
-        ReadError::TimedOut => Broken::member(Failure::ResponseTimeout, "no answer in time".into(), sent, fresh),
-        ReadError::Closed => Broken::member(Failure::Reset, "closed without an answer".into(), sent, fresh),
-        ReadError::Io(error) => Broken::member(Failure::Reset, error.to_string(), sent, fresh),
-    }
-}
-
-fn garbled(malformed: Malformed, fresh: bool) -> Broken {
-    Broken::member(Failure::Protocol, malformed.to_string(), true, fresh)
-}
-
-fn client_failed(error: UploadError) -> Broken {
-    Broken::ours(match error {
-        UploadError::TooLarge => ProxyError::BodyTooLarge,
-        UploadError::Client(ReadError::TimedOut) => ProxyError::BodyTimedOut,
-        UploadError::Client(ReadError::Malformed(malformed)) => ProxyError::Malformed(malformed),
-        UploadError::Client(_) | UploadError::Member => ProxyError::ClientLeft,
-    })
 }

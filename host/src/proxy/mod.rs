@@ -7,6 +7,7 @@
 
 mod answer;
 mod attempt;
+mod broken;
 mod download;
 mod downstream;
 mod edits;
