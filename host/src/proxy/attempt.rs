@@ -98,7 +98,8 @@ impl Sender<'_> {
             };
             debug!(member = %id, error = %broken.error, "An attempt failed");
             let may_repeat = upload.can_repeat() && (!broken.sent || exchange.is_idempotent());
-            let is_members = broken.failure.is_some() || matches!(broken.error, ProxyError::Full(_));
+            let is_members =
+                broken.failure.is_some() || matches!(broken.error, ProxyError::Full(_));
             if !is_members || !may_repeat || tried.len() as u32 >= max_attempts {
                 return Err(broken.error);
             }
@@ -131,13 +132,23 @@ impl Sender<'_> {
             };
             let fresh = connection.fresh;
             let connect_time = connection.connect_time;
-            match self.exchange(exchange, connection, &in_flight, down, upload, trace).await {
+            match self
+                .exchange(exchange, connection, &in_flight, down, upload, trace)
+                .await
+            {
                 Ok((head, connection, sent_at)) => {
                     let first_byte = sent_at.elapsed();
                     in_flight.answered(head.status, first_byte);
                     in_flight.sent(upload.sent());
                     trace.answered(connect_time, first_byte);
-                    return Ok(Reply { head, connection, in_flight, moved, sent_at, first_byte });
+                    return Ok(Reply {
+                        head,
+                        connection,
+                        in_flight,
+                        moved,
+                        sent_at,
+                        first_byte,
+                    });
                 }
                 Err(broken) => {
                     in_flight.sent(upload.sent());
@@ -153,17 +164,25 @@ impl Sender<'_> {
         }
     }
 
-    async fn connect(&self, in_flight: &InFlight, must_be_fresh: bool) -> Result<Connection, ConnectError> {
+    async fn connect(
+        &self,
+        in_flight: &InFlight,
+        must_be_fresh: bool,
+    ) -> Result<Connection, ConnectError> {
         if !must_be_fresh && in_flight.settings().keepalive {
             return upstream::open(self.worker, in_flight).await;
         }
         let connections = in_flight.live().connections();
-        let permit = connections.acquire_fresh(self.worker, in_flight.settings()).await?;
+        let permit = connections
+            .acquire_fresh(self.worker, in_flight.settings())
+            .await?;
         upstream::connect(in_flight, permit).await
     }
 
     fn conclude(&self, in_flight: &InFlight, broken: &Broken, begun: Instant) {
-        let Some(failure) = broken.failure else { return };
+        let Some(failure) = broken.failure else {
+            return;
+        };
         in_flight.failed(failure, broken.fresh);
         self.forward.selector.completed(Outcome {
             revision: in_flight.members().revision,
@@ -189,10 +208,14 @@ impl Sender<'_> {
         trace: &mut Trace,
     ) -> Result<(ResponseHead, Connection, Instant), Broken> {
         let settings = in_flight.settings();
-        let target = exchange.path().mapped(&self.forward.proxy.prefix, &settings.base_path);
+        let target = exchange
+            .path()
+            .mapped(&self.forward.proxy.prefix, &settings.base_path);
         let host = match &exchange.planned_authority {
             Some(planned) => planned.as_str().to_owned(),
-            None if self.forward.proxy.preserve_host => exchange.original_authority.as_str().to_owned(),
+            None if self.forward.proxy.preserve_host => {
+                exchange.original_authority.as_str().to_owned()
+            }
             None => member_host(&settings.host, settings.port),
         };
         let mut awaiting = self.expects && !upload.is_received();
@@ -207,8 +230,14 @@ impl Sender<'_> {
         upload.begin(|out| http1::request_head(out, line, &exchange.fields));
 
         let fresh = connection.fresh;
-        let patience = Patience { client: self.limits.body_timeout, member: settings.answer_timeout };
-        let bounds = Bounds { head_size: self.limits.head_size, field_count: self.limits.field_count };
+        let patience = Patience {
+            client: self.limits.body_timeout,
+            member: settings.answer_timeout,
+        };
+        let bounds = Bounds {
+            head_size: self.limits.head_size,
+            field_count: self.limits.field_count,
+        };
         let sent_at = Instant::now();
         let mut interims = 0;
         // The member may have stopped reading because it has answered: listen on for that answer.
@@ -224,7 +253,10 @@ impl Sender<'_> {
             let mut none = bytes::BytesMut::new();
             let mut no_body = Inlet::new(&mut nothing, &mut none);
             while !deaf && !upload.is_flushed() {
-                deaf = upload.step(&mut no_body, &mut writer, patience).await.is_err();
+                deaf = upload
+                    .step(&mut no_body, &mut writer, patience)
+                    .await
+                    .is_err();
             }
         }
         let head = loop {
@@ -292,7 +324,10 @@ async fn pass_on(
     forwarded::strip_hop_by_hop(&mut fields, &[]);
     let mut out = Vec::new();
     http1::interim(&mut out, head.status, &fields);
-    client.write_all(&out).await.map_err(|_| Broken::ours(ProxyError::ClientLeft))
+    client
+        .write_all(&out)
+        .await
+        .map_err(|_| Broken::ours(ProxyError::ClientLeft))
 }
 
 /// Whether a 101 switches to a protocol that was asked for.
@@ -300,7 +335,9 @@ fn switched(head: &ResponseHead, asked: Option<&str>) -> bool {
     let Some(asked) = asked else { return false };
     let to = head.fields.text("upgrade").unwrap_or_default().trim();
     head.fields.has_token("connection", "upgrade")
-        && asked.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case(to))
+        && asked
+            .split(',')
+            .any(|protocol| protocol.trim().eq_ignore_ascii_case(to))
 }
 
 /// `host`, or `host:port` where the port is not 80; version 6 addresses in brackets.

@@ -22,21 +22,34 @@ pub struct Broken {
 impl Broken {
     /// No member is to blame.
     pub fn ours(error: ProxyError) -> Self {
-        Self { error, failure: None, sent: true, fresh: true }
+        Self {
+            error,
+            failure: None,
+            sent: true,
+            fresh: true,
+        }
     }
 
     /// The member is.
     pub fn member(failure: Failure, what: String, sent: bool, fresh: bool) -> Self {
-        Self { error: ProxyError::Member { failure, what }, failure: Some(failure), sent, fresh }
+        Self {
+            error: ProxyError::Member { failure, what },
+            failure: Some(failure),
+            sent,
+            fresh,
+        }
     }
 }
 
 /// There was no connection.
 pub fn unconnected(error: &ConnectError) -> Broken {
     match (error, error.failure()) {
-        (ConnectError::Full(full), _) => {
-            Broken { error: ProxyError::Full(full.to_string()), failure: None, sent: false, fresh: true }
-        }
+        (ConnectError::Full(full), _) => Broken {
+            error: ProxyError::Full(full.to_string()),
+            failure: None,
+            sent: false,
+            fresh: true,
+        },
         (_, Some(failure)) => Broken::member(failure, error.to_string(), false, true),
         (_, None) => Broken::ours(ProxyError::Internal(error.to_string())),
     }
@@ -46,8 +59,18 @@ pub fn unconnected(error: &ConnectError) -> Broken {
 pub fn unanswered(error: &ReadError, sent: bool, fresh: bool) -> Broken {
     match error {
         ReadError::Malformed(malformed) => garbled(*malformed, fresh),
-        ReadError::TimedOut => Broken::member(Failure::ResponseTimeout, "no answer in time".into(), sent, fresh),
-        ReadError::Closed => Broken::member(Failure::Reset, "closed without an answer".into(), sent, fresh),
+        ReadError::TimedOut => Broken::member(
+            Failure::ResponseTimeout,
+            "no answer in time".into(),
+            sent,
+            fresh,
+        ),
+        ReadError::Closed => Broken::member(
+            Failure::Reset,
+            "closed without an answer".into(),
+            sent,
+            fresh,
+        ),
         ReadError::Io(error) => Broken::member(Failure::Reset, error.to_string(), sent, fresh),
     }
 }

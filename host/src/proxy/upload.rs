@@ -134,7 +134,10 @@ impl Upload {
             self.take(client, piece.map_err(UploadError::Client)?)?;
         } else if self.written == 0 && !self.ended {
             // What has come already goes with the head.
-            if let Some(piece) = client.ready(&mut self.decoder).map_err(UploadError::Client)? {
+            if let Some(piece) = client
+                .ready(&mut self.decoder)
+                .map_err(UploadError::Client)?
+            {
                 self.take(client, piece)?;
             }
         }
@@ -149,10 +152,18 @@ impl Upload {
             self.written += written;
             self.sent += written as u64;
         }
-        Ok(if self.is_done() { Step::Done } else { Step::Progress })
+        Ok(if self.is_done() {
+            Step::Done
+        } else {
+            Step::Progress
+        })
     }
 
-    fn take<R: AsyncRead + Unpin>(&mut self, client: &mut Inlet<'_, R>, piece: Option<usize>) -> Result<(), UploadError> {
+    fn take<R: AsyncRead + Unpin>(
+        &mut self,
+        client: &mut Inlet<'_, R>,
+        piece: Option<usize>,
+    ) -> Result<(), UploadError> {
         let Some(length) = piece else {
             self.end();
             return Ok(());
@@ -202,4 +213,3 @@ pub struct Patience {
     /// For taking bytes.
     pub member: Duration,
 }
-

@@ -83,7 +83,9 @@ impl Balancer for TestBalancer {
         let next = Verdict::Member((self.picks - 1) as u32 % self.members.len().max(1) as u32);
         match self.does.as_str() {
             "trap" => panic!("asked to trap"),
-            "trap-often" if self.picks.is_multiple_of(2) => panic!("asked to trap every second time"),
+            "trap-often" if self.picks.is_multiple_of(2) => {
+                panic!("asked to trap every second time")
+            }
             "loop" => spin(),
             "allocate" => loop {
                 self.hoard.push(vec![1; 1 << 20]);
