@@ -212,7 +212,7 @@ const NOTHING: Call<'static> = Call {
 
 fn pick(c: &mut Criterion) {
     for members in [3, 10, 100] {
-        let mut instance = start("byrequests", "null", members);
+        let mut instance = start("byrequests", "{}", members);
         let (request, pool) = (Request(None), Pool::of(members));
         let call = Call {
             request: Some(&request),
@@ -223,7 +223,7 @@ fn pick(c: &mut Criterion) {
             b.iter(|| instance.pick(black_box(&call), 0, 1).expect("a verdict"));
         });
     }
-    let mut instance = start("bybusyness", "null", 10);
+    let mut instance = start("bybusyness", "{}", 10);
     let (request, pool) = (Request(None), Pool::of(10));
     let call = Call {
         request: Some(&request),

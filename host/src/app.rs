@@ -10,11 +10,7 @@ mod signals;
 mod sockets;
 mod worker;
 
-use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -123,9 +119,8 @@ pub fn run(options: &Options, snapshot: Snapshot) -> Result<Ending, StartError> 
             worker,
             current: Arc::clone(writer.current()),
             connections: Arc::clone(&connections),
-            alive: alive.clone(),
         };
-        worker::start(parts, inbox).map_err(system("start a worker"))?;
+        worker::start(parts, inbox, alive.clone()).map_err(system("start a worker"))?;
     }
     drop(alive);
     let controller = Controller::start(writer).map_err(system("start the reload thread"))?;
@@ -164,15 +159,6 @@ impl fmt::Display for Ready<'_> {
             .iter()
             .map(ToString::to_string)
             .collect();
-        write!(
-            f,
-            "switchyard ready: listening on {}",
-            addresses.join(", ")
-        )
+        write!(f, "switchyard ready: listening on {}", addresses.join(", "))
     }
-}
-
-/// The configuration's path as messages name it.
-pub fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

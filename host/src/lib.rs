@@ -15,6 +15,5 @@ pub mod proxy;
 pub mod response;
 pub mod routing;
 pub mod snapshot;
-pub mod telemetry;
 pub mod upstream;
 pub mod wasm;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     control::Surroundings,
-    generation::{AccessLogs, Generation},
+    generation::Generation,
     listener::Drain,
     members::locked,
     policy::Background,
@@ -83,7 +83,10 @@ impl Outlets {
             let beside = |other: &Listener| other.bind.is_ipv4() && other.bind.port() == port;
             let wanted = Wanted {
                 address: listener.bind,
-                shared: state.serving.iter().any(|s| s.listener.bind == listener.bind),
+                shared: state
+                    .serving
+                    .iter()
+                    .any(|s| s.listener.bind == listener.bind),
                 only_v6: port != 0 && next.listeners.iter().any(beside),
             };
             prepared.push(Prepared {
@@ -98,7 +101,11 @@ impl Outlets {
     /// Where clients are accepted, in the configuration's order.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let state = locked(&self.state);
-        state.serving.iter().map(|serving| serving.address).collect()
+        state
+            .serving
+            .iter()
+            .map(|serving| serving.address)
+            .collect()
     }
 
     /// Tells all listeners to stop; no more will follow.
@@ -143,9 +150,8 @@ impl State {
 }
 
 impl Surroundings for Arc<Outlets> {
-    fn prepare(&mut self, next: &Snapshot) -> Result<AccessLogs, String> {
-        self.bind(next).map_err(|error| error.to_string())?;
-        Ok(AccessLogs::default())
+    fn prepare(&mut self, next: &Snapshot) -> Result<(), String> {
+        self.bind(next).map_err(|error| error.to_string())
     }
 
     fn publish(&mut self, next: &Arc<Generation>) {

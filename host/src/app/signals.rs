@@ -58,7 +58,11 @@ impl Signals {
         }
         let deadline = (gateway.drain_deadline)();
         let open = gateway.connections.open();
-        info!(connections = open, ?deadline, "Draining: requests under way finish");
+        info!(
+            connections = open,
+            ?deadline,
+            "Draining: requests under way finish"
+        );
         gateway.outlets.drain(Drain::Draining);
         tokio::select! {
             biased;
@@ -69,7 +73,10 @@ impl Signals {
             },
         }
         let open = gateway.connections.open();
-        warn!(connections = open, "The drain deadline is over; connections are cut off");
+        warn!(
+            connections = open,
+            "The drain deadline is over; connections are cut off"
+        );
         gateway.outlets.drain(Drain::Now);
         tokio::select! {
             signal = self.stop() => Ending::Killed(signal),

@@ -22,8 +22,6 @@ pub(super) struct Parts {
     pub current: Arc<Current>,
     /// Over all workers.
     pub connections: Arc<ConnectionCount>,
-    /// Dropped when it has ended.
-    pub alive: mpsc::Sender<()>,
 }
 
 /// A socket to accept clients on.
@@ -37,8 +35,8 @@ pub(super) struct Assignment {
 /// Sockets for one worker; closed when there will be no more.
 pub(super) type Inbox = mpsc::UnboundedReceiver<Assignment>;
 
-/// Starts a worker. It ends once its inbox is closed and every listener has drained.
-pub(super) fn start(parts: Parts, inbox: Inbox) -> io::Result<()> {
+/// Starts a worker. It ends once its inbox is closed and every listener has drained, and drops `alive` then.
+pub(super) fn start(parts: Parts, inbox: Inbox, alive: mpsc::Sender<()>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -48,6 +46,7 @@ pub(super) fn start(parts: Parts, inbox: Inbox) -> io::Result<()> {
             runtime.block_on(serve(&parts, inbox));
             // Connections that were told to end at once end here.
             drop(runtime);
+            drop(alive);
         })?;
     Ok(())
 }

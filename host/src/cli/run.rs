@@ -18,7 +18,8 @@ const UNAVAILABLE: u8 = 69;
 
 /// Runs until a signal ends it; 0 where it drained.
 pub fn run(config: PathBuf, workers: Option<usize>) -> ExitCode {
-    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let colour =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let loaded = match config::load(&config) {
         Ok(loaded) => loaded,
         Err(report) => {
@@ -31,11 +32,15 @@ pub fn run(config: PathBuf, workers: Option<usize>) -> ExitCode {
         eprintln!("{}", loaded.render(colour).trim_end());
     }
     let workers = workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     match app::run(&Options { config, workers }, loaded.snapshot) {
         Ok(Ending::Drained) => ExitCode::SUCCESS,
         // As a shell reports a process that a signal ended.
-        Ok(Ending::Killed(signal)) => ExitCode::from(128_u8.saturating_add(u8::try_from(signal).unwrap_or(0))),
+        Ok(Ending::Killed(signal)) => {
+            ExitCode::from(128_u8.saturating_add(u8::try_from(signal).unwrap_or(0)))
+        }
         Err(error) => {
             eprintln!("switchyard: {error}");
             ExitCode::from(match error {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::{self, Report},
-    generation::{AccessLogs, Current, Generation, LinkError, Linker, Modules, Origin},
+    generation::{Current, Generation, LinkError, Linker, Modules, Origin},
     members::Clock,
     policy::Module,
     snapshot::{PolicySource, Snapshot},
@@ -26,7 +26,7 @@ use crate::{
 /// What a generation needs outside of itself, such as sockets; `app` provides it.
 pub trait Surroundings: Send {
     /// Gets everything ready for `next` that can fail. Nothing of the present may suffer.
-    fn prepare(&mut self, next: &Snapshot) -> Result<AccessLogs, String>;
+    fn prepare(&mut self, next: &Snapshot) -> Result<(), String>;
 
     /// `next` is in service: use what was prepared, and let go of what it does not need.
     fn publish(&mut self, next: &Arc<Generation>);
@@ -255,7 +255,8 @@ impl Writer {
     }
 
     fn in_service(&self) -> Named {
-        let module = |(name, tracked): (&String, &Tracked)| Some((name.clone(), tracked.in_service()?));
+        let module =
+            |(name, tracked): (&String, &Tracked)| Some((name.clone(), tracked.in_service()?));
         self.policies.iter().filter_map(module).collect()
     }
 
@@ -346,8 +347,8 @@ fn make(
     named: &Named,
     before: Option<&Generation>,
 ) -> Result<Generation, Failure> {
-    let access = setup.surroundings.prepare(snapshot);
-    let access = access.map_err(Failure::Surroundings)?;
+    let prepared = setup.surroundings.prepare(snapshot);
+    prepared.map_err(Failure::Surroundings)?;
     let stock = &setup.stock;
     let modules = Modules {
         named,
@@ -358,7 +359,7 @@ fn make(
         before,
     };
     let snapshot = Arc::clone(snapshot);
-    let linked = setup.linker.link(snapshot, &modules, access, origin);
+    let linked = setup.linker.link(snapshot, &modules, origin);
     Ok(linked.inspect_err(|_| setup.surroundings.abandon())?)
 }
 

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fmt,
     hash::{BuildHasher, RandomState},
-    iter,
     sync::Arc,
 };
 
@@ -14,11 +13,11 @@ use super::{
     place::Place,
 };
 use crate::{
+    decision::{Hook, Trigger},
     members::{Clock, Live, Pool},
     policy::{Background, Binding, BindingParts, Environment, Module, Selector},
     routing,
     snapshot::{self, Action, OnError, PolicyRef, Snapshot},
-    telemetry::AccessLog,
 };
 
 /// Until there are tenants, everything belongs to this one.
@@ -36,7 +35,6 @@ pub struct Generation {
     pub table: routing::Table,
     /// By the same indices as `snapshot.vhosts`.
     pub vhosts: Vec<LiveVhost>,
-    access: Option<Arc<AccessLog>>,
     selectors: BTreeMap<String, Arc<Selector>>,
     bindings: Bindings,
 }
@@ -46,17 +44,6 @@ pub struct Generation {
 pub struct LiveVhost {
     /// By route index; `None` where the action is not `Proxy`.
     pub routes: Vec<Option<Arc<Forward>>>,
-    /// Takes its requests; `None` = nobody writes them down.
-    pub access: Option<Arc<AccessLog>>,
-}
-
-/// Access logs, opened.
-#[derive(Debug, Default)]
-pub struct AccessLogs {
-    /// Of requests that reach no vhost.
-    pub process: Option<Arc<AccessLog>>,
-    /// By the same indices as `Snapshot::vhosts`.
-    pub vhosts: Vec<Option<Arc<AccessLog>>>,
 }
 
 /// Live handles of a route that forwards.
@@ -68,25 +55,27 @@ pub struct Forward {
     pub selector: Arc<Selector>,
     /// In their order.
     pub rewriters: Vec<Arc<Binding>>,
+    /// Some rewriter may plan a body, so that it must come whole and in a coding that can be undone.
+    pub plans_bodies: bool,
+}
+
+/// Whether a rewriter may plan bodies: it streams them itself, or asks for their type.
+fn plans_bodies(rewriter: &Binding) -> bool {
+    let by_type = |(hook, trigger): &(Hook, Trigger)| {
+        *hook == Hook::OnResponse && matches!(trigger, Trigger::ContentType(_))
+    };
+    rewriter.exports().transformer || rewriter.descriptor().triggers.iter().any(by_type)
 }
 
 impl Generation {
-    /// The live handles of a route that forwards.
-    pub fn forward(&self, vhost: usize, route: usize) -> Option<&Arc<Forward>> {
-        self.vhosts.get(vhost)?.routes.get(route)?.as_ref()
-    }
-
-    /// Where a request of this vhost is written down, or one that reaches no vhost.
-    pub fn access_log(&self, vhost: Option<usize>) -> Option<&Arc<AccessLog>> {
-        match vhost.and_then(|index| self.vhosts.get(index)) {
-            Some(vhost) => vhost.access.as_ref(),
-            None => self.access.as_ref(),
-        }
-    }
-
     /// Everything in service that runs a policy, each once.
     pub fn bindings(&self) -> impl Iterator<Item = &Arc<Binding>> {
         self.bindings.iter()
+    }
+
+    /// Live handles of a route that forwards, by the indices that [`routing::Table::find`] gives.
+    pub fn forward(&self, vhost: usize, route: usize) -> Option<&Forward> {
+        self.vhosts.get(vhost)?.routes.get(route)?.as_deref()
     }
 
     /// Who chooses the members of a balancer.
@@ -132,7 +121,6 @@ impl Linker {
         &self,
         snapshot: Arc<Snapshot>,
         modules: &Modules<'_>,
-        access: AccessLogs,
         origin: Origin<'_>,
     ) -> Result<Generation, LinkError> {
         let table = routing::Table::new(&snapshot)?;
@@ -151,10 +139,9 @@ impl Linker {
         let vhosts = snapshot
             .vhosts
             .iter()
-            .zip(access.vhosts.into_iter().chain(iter::repeat(None)))
-            .map(|(vhost, access)| {
+            .map(|vhost| {
                 let routes = link.routes(vhost, &selectors)?;
-                Ok(LiveVhost { routes, access })
+                Ok(LiveVhost { routes })
             })
             .collect::<Result<_, LinkError>>()?;
         let bindings = link.enter_service()?;
@@ -163,7 +150,6 @@ impl Linker {
             loaded_at_ms: Clock::wall_ms(),
             table,
             vhosts,
-            access: access.process,
             selectors,
             bindings,
             snapshot,
@@ -240,10 +226,11 @@ impl Link<'_> {
                 .rewrite
                 .iter()
                 .map(|rewriter| self.bind(rewriter, place, &selector.pool))
-                .collect::<Result<_, _>>()?;
+                .collect::<Result<Vec<_>, _>>()?;
             routes.push(Some(Arc::new(Forward {
                 proxy: Arc::clone(proxy),
                 selector: Arc::clone(selector),
+                plans_bodies: rewriters.iter().any(|rewriter| plans_bodies(rewriter)),
                 rewriters,
             })));
         }

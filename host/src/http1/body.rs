@@ -171,7 +171,8 @@ fn chunk_size(line: &[u8]) -> Result<(u64, usize), Malformed> {
     }
     let (size, extension) = line.split_at(digits);
     let after_blanks = extension.trim_ascii_start();
-    if !extension.is_empty() && !(after_blanks.starts_with(b";") && is_legal_value(after_blanks)) {
+    let is_extension = after_blanks.starts_with(b";") && is_legal_value(after_blanks);
+    if !(extension.is_empty() || is_extension) {
         return Err(Malformed::ChunkSize);
     }
     let value = |digit: u8| u64::from((digit as char).to_digit(16).unwrap_or_default());

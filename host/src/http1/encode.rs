@@ -165,15 +165,8 @@ mod tests {
             request,
             "GET /a HTTP/1.1\r\nHost: m:1\r\nA: b\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n"
         );
-        let response = text(|out| {
-            response_head(
-                out,
-                404,
-                &fields,
-                Framing::Chunked,
-                Some("close"),
-            )
-        });
+        let response =
+            text(|out| response_head(out, 404, &fields, Framing::Chunked, Some("close")));
         assert_eq!(
             response,
             "HTTP/1.1 404 Not Found\r\nA: b\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"

@@ -88,7 +88,11 @@ impl<'a, R: AsyncRead + Unpin> Inlet<'a, R> {
 
     /// The next piece of a body: so many bytes at the front of the buffer, which the caller takes
     /// off before asking again. `None` at the end.
-    pub async fn piece(&mut self, decoder: &mut Decoder, patience: Duration) -> Result<Option<usize>, ReadError> {
+    pub async fn piece(
+        &mut self,
+        decoder: &mut Decoder,
+        patience: Duration,
+    ) -> Result<Option<usize>, ReadError> {
         loop {
             if let Some(piece) = self.ready(decoder)? {
                 return Ok(piece);
@@ -101,7 +105,10 @@ impl<'a, R: AsyncRead + Unpin> Inlet<'a, R> {
     }
 
     /// The next piece where the buffer holds it already.
-    #[allow(clippy::option_option, reason = "unknown, ended and a piece are three things")]
+    #[allow(
+        clippy::option_option,
+        reason = "unknown, ended and a piece are three things"
+    )]
     pub fn ready(&mut self, decoder: &mut Decoder) -> Result<Option<Option<usize>>, ReadError> {
         match decoder.decode(self.buffer)? {
             Decoded::Data(range) => {

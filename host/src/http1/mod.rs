@@ -15,10 +15,12 @@ mod response;
 mod scan;
 
 pub use body::{Decoded, Decoder};
-pub use encode::{CHUNK_END, chunk_head, end_chunks, interim, request_head, response_head, RequestLine};
+pub use encode::{
+    CHUNK_END, RequestLine, chunk_head, end_chunks, interim, request_head, response_head,
+};
 pub use error::Malformed;
-pub use inlet::{Inlet, ReadError};
 pub use fields::{Fields, Line, is_legal_value, is_token};
+pub use inlet::{Inlet, ReadError};
 pub use request::{RequestHead, Target};
 pub use response::ResponseHead;
 pub use scan::{HeadScanner, Scan};

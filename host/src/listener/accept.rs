@@ -88,7 +88,11 @@ impl Drop for Counted {
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Accepts on `socket` until draining, and returns once every connection it accepted has ended.
-pub async fn accept(socket: std::net::TcpListener, proxy_protocol: bool, context: Context) -> io::Result<()> {
+pub async fn accept(
+    socket: std::net::TcpListener,
+    proxy_protocol: bool,
+    context: Context,
+) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     let socket = TcpListener::from_std(socket)?;
     let mut drain = context.drain.clone();
@@ -140,7 +144,13 @@ async fn now_or_never(socket: &TcpListener) -> Option<io::Result<(TcpStream, Soc
     }
 }
 
-fn begin(tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, context: &Context) {
+fn begin(
+    tasks: &mut JoinSet<()>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    proxy_protocol: bool,
+    context: &Context,
+) {
     let counted = context.connections.count();
     let context = context.clone();
     tasks.spawn(async move {
@@ -156,5 +166,8 @@ fn begin(tasks: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr, proxy_pro
 /// The client gave up between connecting and being accepted.
 fn is_clients(error: &io::Error) -> bool {
     use io::ErrorKind::*;
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | ConnectionRefused)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted | ConnectionRefused
+    )
 }

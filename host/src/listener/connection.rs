@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::{Buf, BytesMut};
 use tokio::{
     net::TcpStream,
+    sync::watch,
     time::{Instant, timeout},
 };
 use tracing::debug;
@@ -22,10 +23,25 @@ use crate::{
 const EMPTY_LINES: usize = 4;
 
 /// Serves a connection to its end.
-pub async fn serve(mut stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, mut context: Context) {
-    let Ok(local) = stream.local_addr() else { return };
+pub async fn serve(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    proxy_protocol: bool,
+    mut context: Context,
+) {
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
     let (reader, writer) = stream.split();
-    let mut down = Downstream { reader, writer, buffer: BytesMut::new(), peer, client: peer, local, served: 0 };
+    let mut down = Downstream {
+        reader,
+        writer,
+        buffer: BytesMut::new(),
+        peer,
+        client: peer,
+        local,
+        served: 0,
+    };
     let next = requests(&mut down, proxy_protocol, &mut context).await;
     drop(down);
     match next {
@@ -45,7 +61,10 @@ async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &mut
             return Next::Close;
         }
         let limits = gateway.current.load().snapshot.limits.clone();
-        let bounds = Bounds { head_size: limits.head_size, field_count: limits.field_count };
+        let bounds = Bounds {
+            head_size: limits.head_size,
+            field_count: limits.field_count,
+        };
         let deadline = Instant::now() + limits.head_timeout;
         let head = match read_head(down, bounds, deadline).await {
             Ok(head) => head,
@@ -65,10 +84,18 @@ async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &mut
 }
 
 /// Learns from a PROXY header who is meant. Only trusted peers may send one, and they must.
-async fn introduce(down: &mut Downstream<'_>, context: &Context) -> Result<(), preface::PrefaceError> {
+async fn introduce(
+    down: &mut Downstream<'_>,
+    context: &Context,
+) -> Result<(), preface::PrefaceError> {
     let live = context.gateway.current.load();
     let peer = down.peer.ip().to_canonical();
-    if !live.snapshot.trusted_proxies.iter().any(|net| net.contains(&peer)) {
+    if !live
+        .snapshot
+        .trusted_proxies
+        .iter()
+        .any(|net| net.contains(&peer))
+    {
         return Err(preface::PrefaceError::Malformed);
     }
     let deadline = Instant::now() + live.snapshot.limits.head_timeout;
@@ -92,23 +119,30 @@ async fn wait_for_request(down: &mut Downstream<'_>, context: &mut Context) -> b
         // An idle connection keeps no buffer.
         down.buffer = BytesMut::new();
         let idle = context.gateway.current.load().snapshot.limits.idle_timeout;
-        let readable = timeout(idle, down.reader.readable());
-        tokio::select! {
+        let spoke = tokio::select! {
             biased;
-            ready = readable => if !matches!(ready, Ok(Ok(()))) { return false },
-            _ = context.drain.wait_for(|drain| *drain != Drain::Serving) => {
-                // One that has begun to speak is still heard.
-                let fresh = down.served == 0;
-                let brief = timeout(GRACE, down.reader.readable()).await;
-                if !(fresh && matches!(brief, Ok(Ok(())))) {
-                    return false;
-                }
-            }
+            ready = timeout(idle, down.reader.readable()) => Some(matches!(ready, Ok(Ok(())))),
+            () = stops(&mut context.drain) => None,
+        };
+        let spoke = match spoke {
+            Some(spoke) => spoke,
+            // Draining. A client that has only just connected is heard if it speaks at once.
+            None if down.served > 0 => false,
+            None => matches!(timeout(GRACE, down.reader.readable()).await, Ok(Ok(()))),
+        };
+        if !spoke {
+            return false;
         }
         if down.inlet().fill(idle).await.is_err() {
             return false;
         }
     }
+}
+
+/// Returns once the gateway no longer takes new requests.
+async fn stops(drain: &mut watch::Receiver<Drain>) {
+    // An error means that nobody is left to say so: the gateway is gone.
+    let _ = drain.wait_for(|drain| *drain != Drain::Serving).await;
 }
 
 /// How long a new connection is given to speak while the gateway drains.
@@ -120,7 +154,11 @@ enum HeadError {
     Refused(ProxyError),
 }
 
-async fn read_head(down: &mut Downstream<'_>, bounds: Bounds, deadline: Instant) -> Result<RequestHead, HeadError> {
+async fn read_head(
+    down: &mut Downstream<'_>,
+    bounds: Bounds,
+    deadline: Instant,
+) -> Result<RequestHead, HeadError> {
     let length = match down.inlet().head(bounds.head_size, deadline).await {
         Ok(length) => length,
         Err(ReadError::Closed | ReadError::Io(_)) => return Err(HeadError::Gone),
@@ -128,5 +166,6 @@ async fn read_head(down: &mut Downstream<'_>, bounds: Bounds, deadline: Instant)
         Err(ReadError::Malformed(malformed)) => return Err(HeadError::Refused(malformed.into())),
     };
     let bytes = down.buffer.split_to(length);
-    RequestHead::parse(&bytes, bounds, Fields::new()).map_err(|malformed| HeadError::Refused(malformed.into()))
+    RequestHead::parse(&bytes, bounds, Fields::new())
+        .map_err(|malformed| HeadError::Refused(malformed.into()))
 }

@@ -42,7 +42,9 @@ pub async fn read(
         }
         let far = deadline.saturating_duration_since(Instant::now());
         let mut inlet = Inlet::new(reader, buffer);
-        timeout_at(deadline, inlet.fill(far)).await.map_err(|_| ReadError::TimedOut)??;
+        timeout_at(deadline, inlet.fill(far))
+            .await
+            .map_err(|_| ReadError::TimedOut)??;
     }
 }
 

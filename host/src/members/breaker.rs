@@ -361,6 +361,16 @@ mod tests {
     }
 
     #[test]
+    fn forced_request_that_fails_leaves_somebody_elses_trial_alone() {
+        let (mut breaker, _) = blocked_at(100);
+        let forced = Ticket::ordinary(breaker.blocks());
+        let trial = breaker.try_trial(1_100).unwrap();
+        assert_eq!(breaker.failed(forced, Harm::Down, 1_101, RETRY), None);
+        assert_eq!(breaker.admission(9_999), Admission::Trial);
+        assert_eq!(breaker.succeeded(trial, 9_999), Some(Transition::Up));
+    }
+
+    #[test]
     fn second_answer_timeout_in_a_row_blocks() {
         let mut breaker = Breaker::new(0, false);
         let ticket = Ticket::ordinary(0);

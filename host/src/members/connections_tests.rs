@@ -127,6 +127,36 @@ async fn waiters_are_served_in_line_by_permits_and_by_idle_connections() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn permit_freed_before_the_last_waiter_ran_wakes_the_next_one() {
+    let connections = Arc::new(connections(2));
+    let first = open(connections.acquire(0, &settings()).await.unwrap());
+    let second = open(connections.acquire(0, &settings()).await.unwrap());
+    let waiter = |worker| {
+        let connections = Arc::clone(&connections);
+        tokio::spawn(async move { connections.acquire(worker, &settings()).await.map(open) })
+    };
+    let started = Instant::now();
+    let one = waiter(0);
+    yield_now().await;
+    // Wakes the first waiter, which runs only after the second has joined the line.
+    drop(first);
+    let settings = settings();
+    let mut two = std::pin::pin!(connections.acquire(1, &settings));
+    assert!(poll_once(two.as_mut()).is_none());
+    drop(second);
+    let (_one, _two) = (one.await.unwrap().unwrap(), two.await.unwrap());
+    assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.poll(&mut context) {
+        std::task::Poll::Ready(value) => Some(value),
+        std::task::Poll::Pending => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiter_that_leaves_passes_its_turn_on() {
     let connections = Arc::new(connections(1));
     let busy = open(connections.acquire(0, &settings()).await.unwrap());

@@ -14,6 +14,8 @@ mod columns;
 mod instance;
 mod observer;
 mod pin;
+#[cfg(test)]
+mod pin_tests;
 mod recovery;
 mod rewriter;
 #[cfg(test)]
@@ -27,6 +29,10 @@ mod slot;
 mod standing;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod testing_service;
+#[cfg(test)]
+mod testing_views;
 mod tried;
 mod trigger;
 mod version;

@@ -1,121 +1,26 @@
-//! Native policies and views for tests of `policy`.
+//! Native policies for tests of `policy`.
 
 use std::{
-    borrow::Cow,
     collections::HashMap,
     fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
 };
 
-use super::{
-    Background, Binding, BindingParts, Digest, Environment, Exports, Fault, Instance, Job, Module,
-    Refusal,
+use super::{Digest, Environment, Exports, Fault, Instance, Module, Refusal};
+pub(super) use super::{
+    testing_service::{Later, bound, in_service, limits, parts},
+    testing_views::{Request, Response},
 };
 use crate::{
     decision::{
         Call, Concurrency, Context, Descriptor, Edit, Hold, Hook, Member, Outcome, RequestPlan,
-        RequestView, ResponsePlan, ResponseView, Trigger, Verdict,
+        ResponsePlan, Trigger, Verdict,
     },
-    members::{Clock, Pool, locked},
-    snapshot::{OnError, PolicyLimits},
+    members::locked,
 };
-
-/// A request with headers, cookies and path parameters given as pairs.
-#[derive(Debug, Default)]
-pub(super) struct Request {
-    pub headers: Vec<(&'static str, &'static str)>,
-    pub cookies: Vec<(&'static str, &'static str)>,
-    pub parameters: Vec<(&'static str, &'static str)>,
-}
-
-fn first<'a>(pairs: &[(&'static str, &'a str)], name: &str) -> Option<&'a str> {
-    pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
-}
-
-impl RequestView for Request {
-    fn method(&self) -> &str {
-        "GET"
-    }
-    fn path(&self) -> &str {
-        "/"
-    }
-    fn scheme(&self) -> &str {
-        "http"
-    }
-    fn authority(&self) -> &str {
-        "www"
-    }
-    fn original_path(&self) -> &str {
-        "/"
-    }
-    fn original_scheme(&self) -> &str {
-        "http"
-    }
-    fn original_authority(&self) -> &str {
-        "www"
-    }
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        first(&self.headers, name).map(str::as_bytes)
-    }
-    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.header(name).into_iter().for_each(each);
-    }
-    fn header_names(&self, each: &mut dyn FnMut(&str)) {
-        self.headers.iter().for_each(|(name, _)| each(name));
-    }
-    fn cookie(&self, name: &str) -> Option<&[u8]> {
-        first(&self.cookies, name).map(str::as_bytes)
-    }
-    fn cookies(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.cookie(name).into_iter().for_each(each);
-    }
-    fn query(&self, _: &str) -> Option<Cow<'_, str>> {
-        None
-    }
-    fn path_parameter(&self, name: &str) -> Option<&str> {
-        first(&self.parameters, name)
-    }
-    fn attribute(&self, _: &str) -> Option<Cow<'_, str>> {
-        None
-    }
-    fn tried(&self) -> &[u32] {
-        &[]
-    }
-}
-
-/// A response with these headers.
-#[derive(Debug, Default)]
-pub(super) struct Response {
-    pub headers: Vec<(&'static str, &'static str)>,
-}
-
-impl ResponseView for Response {
-    fn status(&self) -> u16 {
-        200
-    }
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        first(&self.headers, name).map(str::as_bytes)
-    }
-    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.header(name).into_iter().for_each(each);
-    }
-    fn header_names(&self, each: &mut dyn FnMut(&str)) {
-        self.headers.iter().for_each(|(name, _)| each(name));
-    }
-    fn member_id(&self) -> &str {
-        "a"
-    }
-    fn member_route(&self) -> &str {
-        "a"
-    }
-    fn moved(&self) -> bool {
-        false
-    }
-}
 
 type Pick = dyn Fn(&Call<'_>, u32, u64) -> Result<Verdict, Fault> + Send + Sync;
 type Locate = dyn Fn(&Call<'_>) -> Result<Option<Hold>, Fault> + Send + Sync;
@@ -356,75 +261,4 @@ impl Instance for Running {
     fn finish_body(&mut self) -> Result<Vec<u8>, Fault> {
         Ok(Vec::new())
     }
-}
-
-/// Keeps jobs until a test runs them.
-#[derive(Default)]
-pub(super) struct Later {
-    jobs: Mutex<Vec<(Duration, Job)>>,
-}
-
-impl Background for Later {
-    fn after(&self, delay: Duration, job: Job) {
-        locked(&self.jobs).push((delay, job));
-    }
-}
-
-impl Later {
-    /// Runs what is waiting now; returns the delays it was given.
-    pub fn run(&self) -> Vec<Duration> {
-        let jobs = std::mem::take(&mut *locked(&self.jobs));
-        let run = |(delay, job): (Duration, Job)| {
-            job();
-            delay
-        };
-        jobs.into_iter().map(run).collect()
-    }
-}
-
-pub(super) fn limits() -> PolicyLimits {
-    PolicyLimits {
-        deadline: Duration::from_millis(5),
-        init_deadline: Duration::from_secs(1),
-        memory: 32 << 20,
-        module_size: 32 << 20,
-        compile_time: Duration::from_secs(5),
-        compile_memory: 512 << 20,
-        log_bytes: 16 << 10,
-        failures: 3,
-        failure_window: Duration::from_secs(60),
-        quarantine: Duration::from_secs(30),
-    }
-}
-
-/// What a binding of `native` is made of.
-pub(super) fn parts(native: &Native, pool: Option<&Arc<Pool>>, later: &Arc<Later>) -> BindingParts {
-    BindingParts {
-        policy: native.name.into(),
-        module: Arc::new(native.clone()),
-        config: "{}".into(),
-        binding: "test/cluster".into(),
-        environment: Environment {
-            tenant: "test".into(),
-            policy: native.name.into(),
-            limits: limits(),
-            seed: 1,
-        },
-        on_error: OnError::BuiltIn,
-        pool: pool.cloned(),
-        workers: 2,
-        clock: pool.map_or_else(Clock::start, |pool| pool.clock()),
-        background: Arc::clone(later) as Arc<dyn Background>,
-    }
-}
-
-/// A native policy in service on a pool.
-pub(super) fn bound(native: &Native, pool: &Arc<Pool>) -> Arc<Binding> {
-    in_service(parts(native, Some(pool), &Arc::default()), None)
-}
-
-pub(super) fn in_service(parts: BindingParts, predecessor: Option<&Arc<Binding>>) -> Arc<Binding> {
-    let binding = Binding::prepare(parts).unwrap();
-    binding.enter_service(predecessor).unwrap();
-    binding
 }

@@ -55,7 +55,11 @@ pub async fn send(
     date(&mut fields);
     let mut out = Vec::with_capacity(512 + body.len());
     let bodiless = matches!(status, 204 | 304);
-    let framing = if bodiless { Framing::None } else { Framing::Length(body.len() as u64) };
+    let framing = if bodiless {
+        Framing::None
+    } else {
+        Framing::Length(body.len() as u64)
+    };
     http1::response_head(&mut out, status, &fields, framing, manner.connection());
     begin(trace, status, out.len());
     trace.response = fields;
@@ -63,7 +67,9 @@ pub async fn send(
         out.extend_from_slice(body);
         trace.body_bytes = body.len() as u64;
     }
-    down.write(&out, manner.patience).await.map_err(|_| Undelivered)
+    down.write(&out, manner.patience)
+        .await
+        .map_err(|_| Undelivered)
 }
 
 fn begin(trace: &mut Trace, status: u16, head_bytes: usize) {
@@ -75,7 +81,10 @@ fn begin(trace: &mut Trace, status: u16, head_bytes: usize) {
 /// Adds `Date` where the answer has none (RFC 9110 6.6.1).
 pub fn date(fields: &mut Fields) {
     if !fields.contains("date") {
-        fields.push("Date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
+        fields.push(
+            "Date",
+            httpdate::fmt_http_date(SystemTime::now()).as_bytes(),
+        );
     }
 }
 
@@ -101,7 +110,10 @@ pub async fn error(
         return send(down, trace, manner, status, fields, &page.body).await;
     }
     fields.push("Content-Type", b"text/html; charset=utf-8");
-    let reason = http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason()).unwrap_or("Error");
+    let reason = http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|code| code.canonical_reason())
+        .unwrap_or("Error");
     let body = format!(
         "<!DOCTYPE html>\n<html><head><title>{status} {reason}</title></head>\n<body><h1>{status} {reason}</h1><p>{}</p></body></html>\n",
         escaped(what)
@@ -111,11 +123,16 @@ pub async fn error(
 
 /// The operator's page for a status, if there is one.
 pub fn page_for(vhost: &Vhost, status: u16) -> Option<&crate::snapshot::ErrorPage> {
-    vhost.error_pages.iter().find(|page| page.statuses.contains(&status))
+    vhost
+        .error_pages
+        .iter()
+        .find(|page| page.statuses.contains(&status))
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// Sends the client elsewhere.
@@ -130,7 +147,9 @@ pub async fn redirect(
     fields.push("Location", location.as_bytes());
     fields.push("Content-Type", b"text/html; charset=utf-8");
     let link = escaped(location).replace('"', "&quot;");
-    let body = format!("<!DOCTYPE html>\n<html><body><p><a href=\"{link}\">{link}</a></p></body></html>\n");
+    let body = format!(
+        "<!DOCTYPE html>\n<html><body><p><a href=\"{link}\">{link}</a></p></body></html>\n"
+    );
     send(down, trace, manner, status, fields, body.as_bytes()).await
 }
 
@@ -156,25 +175,56 @@ pub async fn file(
         None if answer.status != 304 => Framing::Length(0),
         _ => Framing::None,
     };
-    http1::response_head(&mut out, answer.status, &fields, framing, manner.connection());
+    http1::response_head(
+        &mut out,
+        answer.status,
+        &fields,
+        framing,
+        manner.connection(),
+    );
     begin(trace, answer.status, out.len());
     trace.response = fields;
     if request.method == http::Method::HEAD {
-        return down.write(&out, manner.patience).await.map_err(|_| Undelivered);
+        return down
+            .write(&out, manner.patience)
+            .await
+            .map_err(|_| Undelivered);
     }
     match answer.body {
-        FileBody::Empty => down.write(&out, manner.patience).await.map_err(|_| Undelivered),
-        FileBody::File { file, offset, length } => {
-            stream(down, trace, manner, file, out, offset, length).await.map(|_| ())
-        }
-        FileBody::Parts { mut file, parts, end } => {
+        FileBody::Empty => down
+            .write(&out, manner.patience)
+            .await
+            .map_err(|_| Undelivered),
+        FileBody::File {
+            file,
+            offset,
+            length,
+        } => stream(down, trace, manner, file, out, offset, length)
+            .await
+            .map(|_| ()),
+        FileBody::Parts {
+            mut file,
+            parts,
+            end,
+        } => {
             for part in parts {
                 trace.body_bytes += part.head.len() as u64;
                 out.extend_from_slice(&part.head);
-                file = stream(down, trace, manner, file, std::mem::take(&mut out), part.offset, part.length).await?;
+                file = stream(
+                    down,
+                    trace,
+                    manner,
+                    file,
+                    std::mem::take(&mut out),
+                    part.offset,
+                    part.length,
+                )
+                .await?;
             }
             trace.body_bytes += end.len() as u64;
-            down.write(&end, manner.patience).await.map_err(|_| Undelivered)
+            down.write(&end, manner.patience)
+                .await
+                .map_err(|_| Undelivered)
         }
     }
 }
@@ -194,12 +244,18 @@ async fn stream(
         let read = spawn_blocking(move || {
             let start = out.len();
             out.resize(start + want as usize, 0);
-            let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(&mut out[start..]));
+            let read = file
+                .seek(SeekFrom::Start(offset))
+                .and_then(|_| file.read_exact(&mut out[start..]));
             read.map(|()| (file, out))
         });
         // A file that shrank since its length was promised can only be broken off.
-        let Ok(Ok((same, mut block))) = read.await else { return Err(Undelivered) };
-        down.write(&block, manner.patience).await.map_err(|_| Undelivered)?;
+        let Ok(Ok((same, mut block))) = read.await else {
+            return Err(Undelivered);
+        };
+        down.write(&block, manner.patience)
+            .await
+            .map_err(|_| Undelivered)?;
         trace.body_bytes += want;
         (offset, left) = (offset + want, left - want);
         if left == 0 {

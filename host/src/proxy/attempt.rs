@@ -9,6 +9,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
+    broken::{Broken, client_failed, garbled, unanswered, unconnected},
     downstream::Downstream,
     error::ProxyError,
     exchange::Exchange,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     decision::{Failure, Outcome},
     generation::Forward,
-    http1::{self, Bounds, Fields, Framing, Inlet, Malformed, ReadError, RequestLine, ResponseHead, Version},
+    http1::{self, Bounds, Fields, Framing, Inlet, Malformed, RequestLine, ResponseHead, Version},
     members::InFlight,
     policy::{Attempt, Chosen, Session},
     snapshot::{HttpLimits, MemberId},
@@ -64,26 +65,6 @@ pub struct Sender<'a> {
     pub upgrade: Option<&'a str>,
 }
 
-/// An attempt that brought no answer.
-struct Broken {
-    error: ProxyError,
-    /// `None`: no member is to blame.
-    failure: Option<Failure>,
-    /// The member may have seen some of the request.
-    sent: bool,
-    fresh: bool,
-}
-
-impl Broken {
-    fn ours(error: ProxyError) -> Self {
-        Self { error, failure: None, sent: true, fresh: true }
-    }
-
-    fn member(failure: Failure, what: String, sent: bool, fresh: bool) -> Self {
-        Self { error: ProxyError::Member { failure, what }, failure: Some(failure), sent, fresh }
-    }
-}
-
 impl Sender<'_> {
     /// Sends the request until a member answers, within the balancer's attempts.
     pub async fn send(
@@ -117,7 +98,8 @@ impl Sender<'_> {
             };
             debug!(member = %id, error = %broken.error, "An attempt failed");
             let may_repeat = upload.can_repeat() && (!broken.sent || exchange.is_idempotent());
-            let is_members = broken.failure.is_some() || matches!(broken.error, ProxyError::Full(_));
+            let is_members =
+                broken.failure.is_some() || matches!(broken.error, ProxyError::Full(_));
             if !is_members || !may_repeat || tried.len() as u32 >= max_attempts {
                 return Err(broken.error);
             }
@@ -150,13 +132,23 @@ impl Sender<'_> {
             };
             let fresh = connection.fresh;
             let connect_time = connection.connect_time;
-            match self.exchange(exchange, connection, &in_flight, down, upload, trace).await {
+            match self
+                .exchange(exchange, connection, &in_flight, down, upload, trace)
+                .await
+            {
                 Ok((head, connection, sent_at)) => {
                     let first_byte = sent_at.elapsed();
                     in_flight.answered(head.status, first_byte);
                     in_flight.sent(upload.sent());
                     trace.answered(connect_time, first_byte);
-                    return Ok(Reply { head, connection, in_flight, moved, sent_at, first_byte });
+                    return Ok(Reply {
+                        head,
+                        connection,
+                        in_flight,
+                        moved,
+                        sent_at,
+                        first_byte,
+                    });
                 }
                 Err(broken) => {
                     in_flight.sent(upload.sent());
@@ -172,17 +164,25 @@ impl Sender<'_> {
         }
     }
 
-    async fn connect(&self, in_flight: &InFlight, must_be_fresh: bool) -> Result<Connection, ConnectError> {
+    async fn connect(
+        &self,
+        in_flight: &InFlight,
+        must_be_fresh: bool,
+    ) -> Result<Connection, ConnectError> {
         if !must_be_fresh && in_flight.settings().keepalive {
             return upstream::open(self.worker, in_flight).await;
         }
         let connections = in_flight.live().connections();
-        let permit = connections.acquire_fresh(self.worker, in_flight.settings()).await?;
+        let permit = connections
+            .acquire_fresh(self.worker, in_flight.settings())
+            .await?;
         upstream::connect(in_flight, permit).await
     }
 
     fn conclude(&self, in_flight: &InFlight, broken: &Broken, begun: Instant) {
-        let Some(failure) = broken.failure else { return };
+        let Some(failure) = broken.failure else {
+            return;
+        };
         in_flight.failed(failure, broken.fresh);
         self.forward.selector.completed(Outcome {
             revision: in_flight.members().revision,
@@ -208,10 +208,14 @@ impl Sender<'_> {
         trace: &mut Trace,
     ) -> Result<(ResponseHead, Connection, Instant), Broken> {
         let settings = in_flight.settings();
-        let target = exchange.path().mapped(&self.forward.proxy.prefix, &settings.base_path);
+        let target = exchange
+            .path()
+            .mapped(&self.forward.proxy.prefix, &settings.base_path);
         let host = match &exchange.planned_authority {
             Some(planned) => planned.as_str().to_owned(),
-            None if self.forward.proxy.preserve_host => exchange.original_authority.as_str().to_owned(),
+            None if self.forward.proxy.preserve_host => {
+                exchange.original_authority.as_str().to_owned()
+            }
             None => member_host(&settings.host, settings.port),
         };
         let mut awaiting = self.expects && !upload.is_received();
@@ -226,8 +230,14 @@ impl Sender<'_> {
         upload.begin(|out| http1::request_head(out, line, &exchange.fields));
 
         let fresh = connection.fresh;
-        let patience = Patience { client: self.limits.body_timeout, member: settings.answer_timeout };
-        let bounds = Bounds { head_size: self.limits.head_size, field_count: self.limits.field_count };
+        let patience = Patience {
+            client: self.limits.body_timeout,
+            member: settings.answer_timeout,
+        };
+        let bounds = Bounds {
+            head_size: self.limits.head_size,
+            field_count: self.limits.field_count,
+        };
         let sent_at = Instant::now();
         let mut interims = 0;
         // The member may have stopped reading because it has answered: listen on for that answer.
@@ -243,7 +253,10 @@ impl Sender<'_> {
             let mut none = bytes::BytesMut::new();
             let mut no_body = Inlet::new(&mut nothing, &mut none);
             while !deaf && !upload.is_flushed() {
-                deaf = upload.step(&mut no_body, &mut writer, patience).await.is_err();
+                deaf = upload
+                    .step(&mut no_body, &mut writer, patience)
+                    .await
+                    .is_err();
             }
         }
         let head = loop {
@@ -255,7 +268,7 @@ impl Sender<'_> {
             if uploading && !awaiting && upload.sent() == 0 {
                 match upload.step(&mut client, &mut writer, patience).await {
                     Ok(_) => {}
-                    Err(UploadError::Member(_)) => deaf = true,
+                    Err(UploadError::Member) => deaf = true,
                     Err(error) => return Err(client_failed(error)),
                 }
                 continue;
@@ -287,7 +300,7 @@ impl Sender<'_> {
                 }
                 step = upload.step(&mut client, &mut writer, patience), if uploading && !awaiting => match step {
                     Ok(Step::Progress | Step::Done) => {}
-                    Err(UploadError::Member(_)) => deaf = true,
+                    Err(UploadError::Member) => deaf = true,
                     Err(error) => return Err(client_failed(error)),
                 },
             }
@@ -296,24 +309,6 @@ impl Sender<'_> {
             return Err(garbled(Malformed::UnaskedUpgrade, fresh));
         }
         Ok((head, connection, sent_at))
-    }
-}
-
-/// Whether a 101 switches to a protocol that was asked for.
-fn switched(head: &ResponseHead, asked: Option<&str>) -> bool {
-    let Some(asked) = asked else { return false };
-    let to = head.fields.text("upgrade").unwrap_or_default().trim();
-    head.fields.has_token("connection", "upgrade")
-        && asked.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case(to))
-}
-
-/// `host`, or `host:port` where the port is not 80; version 6 addresses in brackets.
-fn member_host(host: &str, port: u16) -> String {
-    match (host.contains(':'), port) {
-        (false, 80) => host.to_owned(),
-        (false, port) => format!("{host}:{port}"),
-        (true, 80) => format!("[{host}]"),
-        (true, port) => format!("[{host}]:{port}"),
     }
 }
 
@@ -329,37 +324,28 @@ async fn pass_on(
     forwarded::strip_hop_by_hop(&mut fields, &[]);
     let mut out = Vec::new();
     http1::interim(&mut out, head.status, &fields);
-    client.write_all(&out).await.map_err(|_| Broken::ours(ProxyError::ClientLeft))
+    client
+        .write_all(&out)
+        .await
+        .map_err(|_| Broken::ours(ProxyError::ClientLeft))
 }
 
-fn unconnected(error: &ConnectError) -> Broken {
-    match (error, error.failure()) {
-        (ConnectError::Full(full), _) => {
-            Broken { error: ProxyError::Full(full.to_string()), failure: None, sent: false, fresh: true }
-        }
-        (_, Some(failure)) => Broken::member(failure, error.to_string(), false, true),
-        (_, None) => Broken::ours(ProxyError::Internal(error.to_string())),
+/// Whether a 101 switches to a protocol that was asked for.
+fn switched(head: &ResponseHead, asked: Option<&str>) -> bool {
+    let Some(asked) = asked else { return false };
+    let to = head.fields.text("upgrade").unwrap_or_default().trim();
+    head.fields.has_token("connection", "upgrade")
+        && asked
+            .split(',')
+            .any(|protocol| protocol.trim().eq_ignore_ascii_case(to))
+}
+
+/// `host`, or `host:port` where the port is not 80; version 6 addresses in brackets.
+fn member_host(host: &str, port: u16) -> String {
+    match (host.contains(':'), port) {
+        (false, 80) => host.to_owned(),
+        (false, port) => format!("{host}:{port}"),
+        (true, 80) => format!("[{host}]"),
+        (true, port) => format!("[{host}]:{port}"),
     }
-}
-
-fn unanswered(error: &ReadError, sent: bool, fresh: bool) -> Broken {
-    match error {
-        ReadError::Malformed(malformed) => garbled(*malformed, fresh),
-        ReadError::TimedOut => Broken::member(Failure::ResponseTimeout, "no answer in time".into(), sent, fresh),
-        ReadError::Closed => Broken::member(Failure::Reset, "closed without an answer".into(), sent, fresh),
-        ReadError::Io(error) => Broken::member(Failure::Reset, error.to_string(), sent, fresh),
-    }
-}
-
-fn garbled(malformed: Malformed, fresh: bool) -> Broken {
-    Broken::member(Failure::Protocol, malformed.to_string(), true, fresh)
-}
-
-fn client_failed(error: UploadError) -> Broken {
-    Broken::ours(match error {
-        UploadError::TooLarge => ProxyError::BodyTooLarge,
-        UploadError::Client(ReadError::TimedOut) => ProxyError::BodyTimedOut,
-        UploadError::Client(ReadError::Malformed(malformed)) => ProxyError::Malformed(malformed),
-        UploadError::Client(_) | UploadError::Member(_) => ProxyError::ClientLeft,
-    })
 }

@@ -103,7 +103,10 @@ impl Download {
             self.refill(member, member_patience).await?;
         } else if !std::mem::replace(&mut self.primed, true) {
             // What has come already goes with the head.
-            if let Some(piece) = member.ready(&mut self.decoder).map_err(DownloadError::Member)? {
+            if let Some(piece) = member
+                .ready(&mut self.decoder)
+                .map_err(DownloadError::Member)?
+            {
                 self.take(member, piece)?;
             }
         }
@@ -144,11 +147,18 @@ impl Download {
         if self.unfiltered > 0 {
             return self.filter(member);
         }
-        let piece = member.piece(&mut self.decoder, patience).await.map_err(DownloadError::Member)?;
+        let piece = member
+            .piece(&mut self.decoder, patience)
+            .await
+            .map_err(DownloadError::Member)?;
         self.take(member, piece)
     }
 
-    fn take<R>(&mut self, member: &mut Inlet<'_, R>, piece: Option<usize>) -> Result<(), DownloadError> {
+    fn take<R>(
+        &mut self,
+        member: &mut Inlet<'_, R>,
+        piece: Option<usize>,
+    ) -> Result<(), DownloadError> {
         let Some(length) = piece else {
             self.draining = true;
             return self.drain();
@@ -175,7 +185,9 @@ impl Download {
         let input = &member.buffer[..self.unfiltered];
         let used = match &mut self.filter {
             Filter::None => input.len(),
-            Filter::Native(rewriter) => rewriter.feed(input, &mut made).map_err(DownloadError::Body)?,
+            Filter::Native(rewriter) => rewriter
+                .feed(input, &mut made)
+                .map_err(DownloadError::Body)?,
             Filter::Guest(guest) => {
                 made = guest.write_body(input).map_err(DownloadError::Guest)?;
                 input.len()

@@ -74,14 +74,19 @@ fn check(fields: &Fields, edit: &Edit) -> Result<(), IllegalEdit> {
     if !is_token(name.as_bytes()) {
         return Err(IllegalEdit::Name(name.escape_debug().take(80).collect()));
     }
-    if FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)) {
+    if FORBIDDEN
+        .iter()
+        .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+    {
         return Err(IllegalEdit::Forbidden(name.clone()));
     }
     if value.is_some_and(|value| !is_legal_value(value)) {
         return Err(IllegalEdit::Value(name.clone()));
     }
     match line {
-        Some(index) if fields.all(name).count() <= index as usize => Err(IllegalEdit::NoSuchLine(name.clone(), index)),
+        Some(index) if fields.all(name).count() <= index as usize => {
+            Err(IllegalEdit::NoSuchLine(name.clone(), index))
+        }
         _ => Ok(()),
     }
 }
@@ -92,14 +97,22 @@ mod tests {
 
     fn cookies() -> Fields {
         let mut fields = Fields::new();
-        for (name, value) in [("Set-Cookie", "a"), ("X", "x"), ("Set-Cookie", "b"), ("Set-Cookie", "c")] {
+        for (name, value) in [
+            ("Set-Cookie", "a"),
+            ("X", "x"),
+            ("Set-Cookie", "b"),
+            ("Set-Cookie", "c"),
+        ] {
             fields.push(name, value.as_bytes());
         }
         fields
     }
 
     fn dump(fields: &Fields) -> String {
-        fields.iter().map(|line| format!("{}={};", line.name, String::from_utf8_lossy(line.value))).collect()
+        fields
+            .iter()
+            .map(|line| format!("{}={};", line.name, String::from_utf8_lossy(line.value)))
+            .collect()
     }
 
     #[test]
@@ -119,11 +132,17 @@ mod tests {
     fn an_illegal_edit_changes_nothing() {
         let set = |name: &str, value: &[u8]| Edit::Set(name.into(), value.to_vec());
         for (edit, fault) in [
-            (set("content-length", b"1"), IllegalEdit::Forbidden("content-length".into())),
+            (
+                set("content-length", b"1"),
+                IllegalEdit::Forbidden("content-length".into()),
+            ),
             (set("Host", b"a"), IllegalEdit::Forbidden("Host".into())),
             (set("a b", b"1"), IllegalEdit::Name("a b".into())),
             (set("a", b"1\r\nb: c"), IllegalEdit::Value("a".into())),
-            (Edit::RemoveLine("set-cookie".into(), 3), IllegalEdit::NoSuchLine("set-cookie".into(), 3)),
+            (
+                Edit::RemoveLine("set-cookie".into(), 3),
+                IllegalEdit::NoSuchLine("set-cookie".into(), 3),
+            ),
         ] {
             let mut fields = cookies();
             let before = dump(&fields);

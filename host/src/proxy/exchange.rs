@@ -102,7 +102,9 @@ impl RequestView for Exchange {
     }
 
     fn cookie(&self, name: &str) -> Option<&[u8]> {
-        cookies(&self.fields).find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
+        cookies(&self.fields)
+            .find(|(found, _)| *found == name.as_bytes())
+            .map(|(_, value)| value)
     }
 
     fn cookies(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
@@ -113,7 +115,9 @@ impl RequestView for Exchange {
 
     fn query(&self, name: &str) -> Option<Cow<'_, str>> {
         let query = Exchange::path(self).query()?;
-        url::form_urlencoded::parse(query.as_bytes()).find(|(found, _)| found == name).map(|(_, value)| value)
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value)
     }
 
     fn path_parameter(&self, name: &str) -> Option<&str> {
@@ -139,10 +143,13 @@ impl RequestView for Exchange {
 
 /// Name and value of every cookie, as RFC 6265 5.4 has clients send them.
 fn cookies(fields: &Fields) -> impl Iterator<Item = (&[u8], &[u8])> {
-    fields.all("cookie").flat_map(|line| line.split(|&byte| byte == b';')).filter_map(|pair| {
-        let equals = memchr::memchr(b'=', pair)?;
-        Some((pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii()))
-    })
+    fields
+        .all("cookie")
+        .flat_map(|line| line.split(|&byte| byte == b';'))
+        .filter_map(|pair| {
+            let equals = memchr::memchr(b'=', pair)?;
+            Some((pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii()))
+        })
 }
 
 /// Every distinct name, lower case, in order of first appearance.

@@ -18,8 +18,14 @@ const HOP_BY_HOP: &[&str] = &[
 ];
 
 /// What a client claims of itself and only a trusted proxy may.
-const CLAIMS: &[&str] =
-    &["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-server", "x-forwarded-port"];
+const CLAIMS: &[&str] = &[
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-forwarded-port",
+];
 
 /// Fields whose spelling with `_` some servers take for the real ones (CGI and its heirs).
 const ALIASED: &[&str] = &[
@@ -39,12 +45,18 @@ const ALIASED: &[&str] = &[
 pub fn strip_hop_by_hop(fields: &mut Fields, also: &[&str]) {
     // At most this many names are looked at; a head may hold thousands.
     const NAMED: usize = 64;
-    let named: Vec<Vec<u8>> = fields.tokens("connection").take(NAMED).map(<[u8]>::to_vec).collect();
+    let named: Vec<Vec<u8>> = fields
+        .tokens("connection")
+        .take(NAMED)
+        .map(<[u8]>::to_vec)
+        .collect();
     let is = |name: &str, list: &[&str]| list.iter().any(|other| name.eq_ignore_ascii_case(other));
     fields.retain(|line| {
         !(is(line.name, HOP_BY_HOP)
             || is(line.name, also)
-            || named.iter().any(|token| token.eq_ignore_ascii_case(line.name.as_bytes())))
+            || named
+                .iter()
+                .any(|token| token.eq_ignore_ascii_case(line.name.as_bytes())))
     });
 }
 
@@ -68,7 +80,13 @@ pub struct Asker<'a> {
 }
 
 /// Prepares a client's fields for a member.
-pub fn to_member(fields: &mut Fields, asker: &Asker<'_>, x_real_ip: bool, forwarded: bool, via: Option<&str>) {
+pub fn to_member(
+    fields: &mut Fields,
+    asker: &Asker<'_>,
+    x_real_ip: bool,
+    forwarded: bool,
+    via: Option<&str>,
+) {
     strip_hop_by_hop(fields, &["expect", "host", "proxy", "proxy-authorization"]);
     let is = |name: &str, list: &[&str]| list.iter().any(|other| name.eq_ignore_ascii_case(other));
     fields.retain(|line| {
@@ -108,7 +126,11 @@ fn element(asker: &Asker<'_>) -> String {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => format!("\"[{v6}]\""),
     };
-    format!("for={peer};host=\"{}\";proto={}", asker.host.replace(['"', '\\'], ""), asker.scheme)
+    format!(
+        "for={peer};host=\"{}\";proto={}",
+        asker.host.replace(['"', '\\'], ""),
+        asker.scheme
+    )
 }
 
 fn via_element(version: Version, name: &str) -> String {
@@ -137,7 +159,9 @@ pub fn client_of(fields: &Fields, peer: IpAddr, is_trusted: impl Fn(IpAddr) -> b
     let hops: Vec<&[u8]> = fields.tokens("x-forwarded-for").collect();
     let mut client = peer;
     for hop in hops.into_iter().rev() {
-        let Some(address) = std::str::from_utf8(hop).ok().and_then(parse_hop) else { break };
+        let Some(address) = std::str::from_utf8(hop).ok().and_then(parse_hop) else {
+            break;
+        };
         client = address;
         if !is_trusted(address) {
             break;
@@ -151,7 +175,11 @@ fn parse_hop(text: &str) -> Option<IpAddr> {
     let text = text.trim_matches('"');
     text.parse()
         .ok()
-        .or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| {
+            text.parse::<std::net::SocketAddr>()
+                .ok()
+                .map(|address| address.ip())
+        })
         .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
         .map(|address: IpAddr| address.to_canonical())
 }
@@ -162,14 +190,24 @@ mod tests {
 
     fn fields(lines: &[(&str, &str)]) -> Fields {
         let mut fields = Fields::new();
-        lines.iter().for_each(|(name, value)| fields.push(name, value.as_bytes()));
+        lines
+            .iter()
+            .for_each(|(name, value)| fields.push(name, value.as_bytes()));
         fields
     }
 
     fn asker(trusted: bool) -> Asker<'static> {
         let peer = IpAddr::from([10, 0, 0, 9]);
         let (host, scheme, server) = ("h:80", "http", "www");
-        Asker { peer, trusted, client: peer, host, scheme, server, version: Version::Http11 }
+        Asker {
+            peer,
+            trusted,
+            client: peer,
+            host,
+            scheme,
+            server,
+            version: Version::Http11,
+        }
     }
 
     fn sent(lines: &[(&str, &str)], trusted: bool, name: &str) -> Option<String> {
@@ -180,16 +218,33 @@ mod tests {
 
     #[test]
     fn claims_of_untrusted_clients_are_replaced() {
-        let claimed = [("X-Forwarded-For", "6.6.6.6"), ("X-Real-IP", "6.6.6.6"), ("Forwarded", "for=6.6.6.6")];
-        assert_eq!(sent(&claimed, false, "x-forwarded-for").unwrap(), "10.0.0.9");
+        let claimed = [
+            ("X-Forwarded-For", "6.6.6.6"),
+            ("X-Real-IP", "6.6.6.6"),
+            ("Forwarded", "for=6.6.6.6"),
+        ];
+        assert_eq!(
+            sent(&claimed, false, "x-forwarded-for").unwrap(),
+            "10.0.0.9"
+        );
         assert_eq!(sent(&claimed, false, "x-real-ip").unwrap(), "10.0.0.9");
-        assert_eq!(sent(&claimed, false, "forwarded").unwrap(), "for=10.0.0.9;host=\"h:80\";proto=http");
-        assert_eq!(sent(&claimed, true, "x-forwarded-for").unwrap(), "6.6.6.6, 10.0.0.9");
+        assert_eq!(
+            sent(&claimed, false, "forwarded").unwrap(),
+            "for=10.0.0.9;host=\"h:80\";proto=http"
+        );
+        assert_eq!(
+            sent(&claimed, true, "x-forwarded-for").unwrap(),
+            "6.6.6.6, 10.0.0.9"
+        );
     }
 
     #[test]
     fn clients_cannot_name_our_fields_away() {
-        let lines = [("Connection", "close, X-Forwarded-For, X-Real-IP, X-A"), ("X-A", "1"), ("Keep-Alive", "5")];
+        let lines = [
+            ("Connection", "close, X-Forwarded-For, X-Real-IP, X-A"),
+            ("X-A", "1"),
+            ("Keep-Alive", "5"),
+        ];
         assert_eq!(sent(&lines, false, "x-forwarded-for").unwrap(), "10.0.0.9");
         for gone in ["connection", "x-a", "keep-alive"] {
             assert_eq!(sent(&lines, false, gone), None);
@@ -198,8 +253,14 @@ mod tests {
 
     #[test]
     fn spellings_with_underscores_are_dropped_where_they_could_be_taken_for_ours() {
-        assert_eq!(sent(&[("X_Forwarded_For", "6.6.6.6")], false, "x_forwarded_for"), None);
-        assert_eq!(sent(&[("Content_Length", "6")], false, "content_length"), None);
+        assert_eq!(
+            sent(&[("X_Forwarded_For", "6.6.6.6")], false, "x_forwarded_for"),
+            None
+        );
+        assert_eq!(
+            sent(&[("Content_Length", "6")], false, "content_length"),
+            None
+        );
         assert_eq!(sent(&[("my_field", "6")], false, "my_field").unwrap(), "6");
     }
 
@@ -207,10 +268,20 @@ mod tests {
     fn the_client_is_the_last_hop_that_is_no_proxy() {
         let trusted = |address: IpAddr| address.to_string().starts_with("10.");
         let peer = IpAddr::from([10, 0, 0, 9]);
-        let of = |value: &str| client_of(&fields(&[("X-Forwarded-For", value)]), peer, trusted).to_string();
+        let of = |value: &str| {
+            client_of(&fields(&[("X-Forwarded-For", value)]), peer, trusted).to_string()
+        };
         assert_eq!(of("6.6.6.6, 1.2.3.4, 10.0.0.1"), "1.2.3.4");
         assert_eq!(of("6.6.6.6, junk, 10.0.0.1"), "10.0.0.1");
         assert_eq!(of("[::1]:80"), "::1");
-        assert_eq!(client_of(&fields(&[("X-Forwarded-For", "1.1.1.1")]), [9, 9, 9, 9].into(), trusted).to_string(), "9.9.9.9");
+        assert_eq!(
+            client_of(
+                &fields(&[("X-Forwarded-For", "1.1.1.1")]),
+                [9, 9, 9, 9].into(),
+                trusted
+            )
+            .to_string(),
+            "9.9.9.9"
+        );
     }
 }

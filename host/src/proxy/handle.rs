@@ -16,7 +16,6 @@ use crate::{
     generation::{Current, Generation},
     http1::{Framing, ReadError, RequestHead, Version},
     policy::Refused,
-    telemetry::Record,
 };
 
 /// What a worker needs to serve requests.
@@ -43,20 +42,35 @@ pub enum Next {
 const DISCARD: u64 = 64 * 1024;
 
 /// Serves one request.
-pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, mut head: RequestHead, may_keep: bool) -> Next {
+pub async fn handle(
+    gateway: &Gateway,
+    down: &mut Downstream<'_>,
+    mut head: RequestHead,
+    may_keep: bool,
+) -> Next {
     let live = gateway.current.load();
     let limits = &live.snapshot.limits;
     let mut trace = Trace::start();
     let mut upload = Upload::new(head.framing, limits.body_size);
     let wants = head.keep_alive();
-    let last = limits.requests_per_connection != 0 && down.served + 1 >= limits.requests_per_connection;
+    let last =
+        limits.requests_per_connection != 0 && down.served + 1 >= limits.requests_per_connection;
     let mut manner = Manner {
         head_only: head.method == http::Method::HEAD,
         keep: may_keep && wants && !last,
         version: head.version,
         patience: limits.write_timeout,
     };
-    let served = pipeline::run(gateway, &live, down, &mut head, &mut upload, &mut trace, manner).await;
+    let served = pipeline::run(
+        gateway,
+        &live,
+        down,
+        &mut head,
+        &mut upload,
+        &mut trace,
+        manner,
+    )
+    .await;
     let next = match served {
         Ok(Ended::Kept) => Next::Keep,
         Ok(Ended::Closed) => Next::Close,
@@ -71,7 +85,6 @@ pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, mut head: Requ
         next => next,
     };
     trace.aborted = next == Next::Abort;
-    record(&live, down, &head, &trace, upload.received(), next);
     next
 }
 
@@ -81,7 +94,12 @@ pub async fn refuse(gateway: &Gateway, down: &mut Downstream<'_>, error: &ProxyE
     let mut trace = Trace::start();
     let mut upload = Upload::new(Framing::None, 0);
     let patience = live.snapshot.limits.write_timeout;
-    let manner = Manner { head_only: false, keep: false, version: Version::Http11, patience };
+    let manner = Manner {
+        head_only: false,
+        keep: false,
+        version: Version::Http11,
+        patience,
+    };
     fail(&live, down, &mut trace, &mut upload, manner, error).await
 }
 
@@ -90,7 +108,14 @@ fn closes(error: &ProxyError) -> bool {
     use ProxyError::*;
     matches!(
         error,
-        Malformed(_) | Target(_) | AmbiguousPath | ForeignHost | BodyTooLarge | HeadTimedOut | BodyTimedOut | ClientLeft
+        Malformed(_)
+            | Target(_)
+            | AmbiguousPath
+            | ForeignHost
+            | BodyTooLarge
+            | HeadTimedOut
+            | BodyTimedOut
+            | ClientLeft
     )
 }
 
@@ -104,15 +129,23 @@ async fn fail(
 ) -> Next {
     trace.error = error.word();
     match error {
-        ProxyError::Internal(what) => tracing::error!(vhost = %trace.vhost, %what, "A request failed for want of resources"),
+        ProxyError::Internal(what) => {
+            tracing::error!(vhost = %trace.vhost, %what, "A request failed for want of resources")
+        }
         ProxyError::Member { what, .. } => {
-            let member = trace.member.as_ref().map(|member| member.id.to_string()).unwrap_or_default();
+            let member = trace
+                .member
+                .as_ref()
+                .map(|member| member.id.to_string())
+                .unwrap_or_default();
             warn!(vhost = %trace.vhost, balancer = %trace.balancer, %member, attempts = trace.attempts, %what, "No member answered");
         }
         ProxyError::Refused(Refused::NobodyUsable) | ProxyError::Full(_) => {
             warn!(vhost = %trace.vhost, balancer = %trace.balancer, cause = %error, "Nobody could serve a request");
         }
-        ProxyError::Plan(what) => warn!(vhost = %trace.vhost, route = %trace.route, %what, "A policy's plan cannot be carried out"),
+        ProxyError::Plan(what) => {
+            warn!(vhost = %trace.vhost, route = %trace.route, %what, "A policy's plan cannot be carried out")
+        }
         _ => debug!(vhost = %trace.vhost, cause = %error, "A request was refused"),
     }
     if trace.answering {
@@ -126,7 +159,16 @@ async fn fail(
     manner.keep &= upload.is_received() || left.is_some_and(|left| left <= DISCARD);
     // A client that waits for a 100 may never send its body.
     let vhost = trace.vhost_index.map(|index| &*live.snapshot.vhosts[index]);
-    match answer::error(down, trace, manner, vhost, error.status(), &error.to_string()).await {
+    match answer::error(
+        down,
+        trace,
+        manner,
+        vhost,
+        error.status(),
+        &error.to_string(),
+    )
+    .await
+    {
         Ok(()) if manner.keep => Next::Keep,
         Ok(()) => Next::Close,
         Err(Undelivered) => Next::Abort,
@@ -147,46 +189,13 @@ async fn discard(down: &mut Downstream<'_>, upload: &mut Upload, patience: Durat
                 }
             }
             Ok(None) => break,
-            Err(ReadError::Closed | ReadError::Io(_) | ReadError::TimedOut | ReadError::Malformed(_)) => return Next::Close,
+            Err(
+                ReadError::Closed
+                | ReadError::Io(_)
+                | ReadError::TimedOut
+                | ReadError::Malformed(_),
+            ) => return Next::Close,
         }
     }
     Next::Keep
-}
-
-fn record(live: &Generation, down: &Downstream<'_>, head: &RequestHead, trace: &Trace, received: u64, next: Next) {
-    let Some(log) = live.access_log(trace.vhost_index) else { return };
-    let target = pipeline::target_text(&head.target);
-    let version = if head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
-    let member = trace.member.as_deref();
-    log.write(&Record {
-        client: down.client.ip(),
-        peer: down.peer,
-        local: down.local,
-        started: trace.started,
-        duration: trace.begun.elapsed(),
-        method: head.method.as_str(),
-        target: &target,
-        version,
-        host: head.fields.text("host").unwrap_or_default(),
-        status: trace.status,
-        body_bytes: trace.body_bytes,
-        head_bytes: trace.head_bytes,
-        received_bytes: received,
-        vhost: &trace.vhost,
-        route: &trace.route,
-        balancer: &trace.balancer,
-        member: member.map_or("", |member| &member.id.0),
-        member_route: member.map_or("", |member| &member.route),
-        session_route: &trace.session_route,
-        moved: trace.moved,
-        attempts: trace.attempts,
-        policy: &trace.policy,
-        policy_time: trace.policy_time,
-        error: trace.error,
-        keepalive_index: down.served,
-        kept: next == Next::Keep,
-        aborted: trace.aborted,
-        request_header: &|name| head.fields.get(name).map(<[u8]>::to_vec),
-        response_header: &|name| trace.response.get(name).map(<[u8]>::to_vec),
-    });
 }

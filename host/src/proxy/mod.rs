@@ -7,6 +7,7 @@
 
 mod answer;
 mod attempt;
+mod broken;
 mod download;
 mod downstream;
 mod edits;
@@ -22,6 +23,6 @@ mod tunnel;
 mod upload;
 
 pub use downstream::Downstream;
-pub use handle::{Gateway, Next, handle, refuse};
 pub use error::ProxyError;
 pub use forwarded::client_of;
+pub use handle::{Gateway, Next, handle, refuse};

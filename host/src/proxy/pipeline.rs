@@ -71,9 +71,17 @@ pub async fn run(
         // `OPTIONS *` asks about the gateway itself (RFC 9110 9.3.7).
         let mut fields = Fields::new();
         fields.push("Allow", b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
-        return Ok(Ended::of(answer::send(down, trace, manner, 204, fields, b"").await, manner));
+        return Ok(Ended::of(
+            answer::send(down, trace, manner, 204, fields, b"").await,
+            manner,
+        ));
     };
-    let trusted = |address: IpAddr| snapshot.trusted_proxies.iter().any(|net| net.contains(&address));
+    let trusted = |address: IpAddr| {
+        snapshot
+            .trusted_proxies
+            .iter()
+            .any(|net| net.contains(&address))
+    };
     let client = forwarded::client_of(&head.fields, down.client.ip().to_canonical(), trusted);
     let found = live.table.find(&addressed.host, &path, client);
     if addressed.absolute && matches!(found.by, HostMatch::Default) {
@@ -82,7 +90,10 @@ pub async fn run(
     trace.vhost.clone_from(&found.vhost.name);
     trace.vhost_index = Some(found.vhost_index);
     // A body that waits for a 100 is not read for an answer of our own.
-    let own = Manner { keep: manner.keep && !(expects && !upload.is_received()), ..manner };
+    let own = Manner {
+        keep: manner.keep && (!expects || upload.is_received()),
+        ..manner
+    };
     let (index, route, captures) = match found.target {
         routing::Target::Denied { route } => {
             trace.route.clone_from(&route.name);
@@ -91,10 +102,16 @@ pub async fn run(
         routing::Target::Ambiguous => return Err(ProxyError::AmbiguousPath),
         routing::Target::NotFound => return Err(ProxyError::NotFound),
         routing::Target::DocumentRoot => {
-            let Some(root) = &found.vhost.document_root else { return Err(ProxyError::NotFound) };
+            let Some(root) = &found.vhost.document_root else {
+                return Err(ProxyError::NotFound);
+            };
             return serve_file(down, trace, own, head, root, path).await;
         }
-        routing::Target::Route { index, route, captures } => (index, route, captures),
+        routing::Target::Route {
+            index,
+            route,
+            captures,
+        } => (index, route, captures),
     };
     trace.route.clone_from(&route.name);
     match &route.action {
@@ -107,7 +124,8 @@ pub async fn run(
         Action::Proxy(_) => {
             let peer_trusted = trusted(down.client.ip().to_canonical());
             let forward = live.forward(found.vhost_index, index);
-            let forward = forward.ok_or_else(|| ProxyError::Internal("the route has no balancer".into()))?;
+            let forward =
+                forward.ok_or_else(|| ProxyError::Internal("the route has no balancer".into()))?;
             let mut exchange = Exchange {
                 method: head.method.clone(),
                 version: head.version,
@@ -133,15 +151,36 @@ pub async fn run(
                 server: &found.vhost.name,
                 version: head.version,
             };
-            forwarded::to_member(&mut exchange.fields, &asker, snapshot.x_real_ip, snapshot.forwarded, snapshot.via.as_deref());
+            forwarded::to_member(
+                &mut exchange.fields,
+                &asker,
+                snapshot.x_real_ip,
+                snapshot.forwarded,
+                snapshot.via.as_deref(),
+            );
             let upgrade = offered(head, forward);
             plan_request(gateway, forward, &mut exchange).await?;
             let session = forward.selector.locate(gateway.worker, &exchange).await;
             trace.located(&session);
-            let sender = Sender { worker: gateway.worker, forward, limits: &snapshot.limits, expects, upgrade };
-            let reply = sender.send(&exchange, &session, down, upload, trace).await?;
+            let sender = Sender {
+                worker: gateway.worker,
+                forward,
+                limits: &snapshot.limits,
+                expects,
+                upgrade,
+            };
+            let reply = sender
+                .send(&exchange, &session, down, upload, trace)
+                .await?;
             manner.keep &= upload.is_received();
-            let delivery = Delivery { gateway, live, forward, vhost: found.vhost, exchange: &exchange, manner };
+            let delivery = Delivery {
+                gateway,
+                live,
+                forward,
+                vhost: found.vhost,
+                exchange: &exchange,
+                manner,
+            };
             reply::deliver(delivery, reply, down, upload, trace).await
         }
         Action::Exclude | Action::Continue => Err(ProxyError::NotFound),
@@ -174,20 +213,34 @@ fn addressed(head: &RequestHead, down: &Downstream<'_>) -> Result<Addressed, Pro
         Target::Authority(_) => return Err(ProxyError::Method),
         Target::Asterisk => (host, None, false),
         Target::Origin(path) => (host, Some(CanonicalPath::parse(path.as_bytes())?), false),
-        Target::Absolute { authority, path, .. } => {
+        Target::Absolute {
+            authority, path, ..
+        } => {
             let named = Authority::parse(authority.as_bytes())?;
             if host.is_some_and(|host| !host.as_str().eq_ignore_ascii_case(named.as_str())) {
                 return Err(crate::http1::Malformed::Host.into());
             }
-            (Some(named), Some(CanonicalPath::parse(path.as_bytes())?), true)
+            (
+                Some(named),
+                Some(CanonicalPath::parse(path.as_bytes())?),
+                true,
+            )
         }
     };
-    let host = authority.as_ref().map(|authority| authority.host().to_owned()).unwrap_or_default();
+    let host = authority
+        .as_ref()
+        .map(|authority| authority.host().to_owned())
+        .unwrap_or_default();
     let authority = match authority {
         Some(authority) => authority,
         None => Authority::parse(down.local.to_string().as_bytes())?,
     };
-    Ok(Addressed { host, authority, path, absolute })
+    Ok(Addressed {
+        host,
+        authority,
+        path,
+        absolute,
+    })
 }
 
 /// Whether the client waits for a 100 before it sends its body.
@@ -197,7 +250,9 @@ fn expectation(head: &RequestHead) -> Result<bool, ProxyError> {
         (None, _) => Ok(false),
         // An expectation of a 1.0 client is ignored (RFC 9110 10.1.1).
         (Some(_), _) if head.version == Version::Http10 => Ok(false),
-        (Some(value), None) if value.eq_ignore_ascii_case(b"100-continue") => Ok(head.framing != Framing::None),
+        (Some(value), None) if value.eq_ignore_ascii_case(b"100-continue") => {
+            Ok(head.framing != Framing::None)
+        }
         _ => Err(ProxyError::Expectation),
     }
 }
@@ -213,23 +268,38 @@ fn scheme(fields: &Fields, trusted: bool) -> &'static str {
 /// read as the new protocol's first bytes.
 fn offered<'a>(head: &'a RequestHead, forward: &Forward) -> Option<&'a str> {
     let offered = head.upgrade()?;
-    let allowed = |protocol: &str| forward.proxy.upgrade.iter().any(|allowed| allowed.eq_ignore_ascii_case(protocol.trim()));
-    (head.framing == Framing::None && head.method == Method::GET && offered.split(',').all(allowed)).then_some(offered)
+    let allowed = |protocol: &str| {
+        forward
+            .proxy
+            .upgrade
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(protocol.trim()))
+    };
+    (head.framing == Framing::None && head.method == Method::GET && offered.split(',').all(allowed))
+        .then_some(offered)
 }
 
 /// Asks the rewriters what they want of the request, each seeing what the one before made of it.
-async fn plan_request(gateway: &Gateway, forward: &Forward, exchange: &mut Exchange) -> Result<(), ProxyError> {
+async fn plan_request(
+    gateway: &Gateway,
+    forward: &Forward,
+    exchange: &mut Exchange,
+) -> Result<(), ProxyError> {
     for rewriter in &forward.rewriters {
-        let Some(plan) = rewriter.on_request(gateway.worker, exchange).await? else { continue };
+        let Some(plan) = rewriter.on_request(gateway.worker, exchange).await? else {
+            continue;
+        };
         let refuse = |what: String| ProxyError::Plan(format!("{}: {what}", rewriter.policy()));
         let target = |error: TargetError| refuse(error.to_string());
         if let Some(path) = plan.path {
             exchange.planned = Some(CanonicalPath::parse(path.as_bytes()).map_err(target)?);
         }
         if let Some(authority) = plan.authority {
-            exchange.planned_authority = Some(Authority::parse(authority.as_bytes()).map_err(target)?);
+            exchange.planned_authority =
+                Some(Authority::parse(authority.as_bytes()).map_err(target)?);
         }
-        edits::apply(&mut exchange.fields, &plan.headers).map_err(|illegal| refuse(illegal.to_string()))?;
+        edits::apply(&mut exchange.fields, &plan.headers)
+            .map_err(|illegal| refuse(illegal.to_string()))?;
     }
     if forward.plans_bodies {
         // A body that will be rewritten must come whole, in a coding that can be undone.
@@ -251,11 +321,25 @@ async fn serve_file(
 ) -> Result<Ended, ProxyError> {
     let method = head.method.clone();
     let owned = |name| head.fields.text(name).map(str::to_owned);
-    let conditions =
-        ["range", "if-range", "if-none-match", "if-modified-since", "if-match", "if-unmodified-since"].map(owned);
+    let conditions = [
+        "range",
+        "if-range",
+        "if-none-match",
+        "if-modified-since",
+        "if-match",
+        "if-unmodified-since",
+    ]
+    .map(owned);
     let folder = folder.clone();
     let looked = tokio::task::spawn_blocking(move || {
-        let [range, if_range, if_none_match, if_modified_since, if_match, if_unmodified_since] = &conditions;
+        let [
+            range,
+            if_range,
+            if_none_match,
+            if_modified_since,
+            if_match,
+            if_unmodified_since,
+        ] = &conditions;
         let request = FileRequest {
             method: method.as_str(),
             range: range.as_deref(),
@@ -267,7 +351,9 @@ async fn serve_file(
         };
         files::serve(&folder, &path, request)
     });
-    let answer = looked.await.map_err(|error| ProxyError::Internal(error.to_string()))?;
+    let answer = looked
+        .await
+        .map_err(|error| ProxyError::Internal(error.to_string()))?;
     if let Some(cause) = &answer.cause {
         tracing::warn!(vhost = %trace.vhost, route = %trace.route, status = answer.status, %cause, "A file could not be served");
     }
@@ -287,7 +373,11 @@ async fn serve_file(
 pub fn target_text(target: &Target) -> Cow<'_, str> {
     match target {
         Target::Origin(path) => Cow::Borrowed(path),
-        Target::Absolute { scheme, authority, path } => Cow::Owned(format!("{scheme}://{authority}{path}")),
+        Target::Absolute {
+            scheme,
+            authority,
+            path,
+        } => Cow::Owned(format!("{scheme}://{authority}{path}")),
         Target::Authority(authority) => Cow::Borrowed(authority),
         Target::Asterisk => Cow::Borrowed("*"),
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    downstream::Downstream,
     download::{Download, DownloadError},
+    downstream::Downstream,
     upload::{Patience, Upload},
 };
 use crate::{http1::Inlet, upstream::Connection};
@@ -32,7 +32,10 @@ pub async fn relay(
     let (mut reader, mut writer) = connection.stream.split();
     let mut member = Inlet::new(&mut reader, &mut connection.buffer);
     let mut client = Inlet::new(&mut down.reader, &mut down.buffer);
-    let patience = Patience { client: pauses.client_body, member: pauses.member };
+    let patience = Patience {
+        client: pauses.client_body,
+        member: pauses.member,
+    };
     let mut uploading = !upload.is_done();
     loop {
         tokio::select! {

@@ -68,13 +68,28 @@ pub async fn deliver(
     }
     let length = fields.get("content-length").map(<[u8]>::to_vec);
     let member_version = reply.head.version;
-    forwarded::to_client(&mut fields, delivery.live.snapshot.via.as_deref(), member_version);
+    forwarded::to_client(
+        &mut fields,
+        delivery.live.snapshot.via.as_deref(),
+        member_version,
+    );
     let planned = plan_response(delivery, &reply, &mut fields).await?;
     let status = planned.status;
 
-    if status >= 400 && delivery.vhost.replace_member_errors && answer::page_for(delivery.vhost, status).is_some() {
+    if status >= 400
+        && delivery.vhost.replace_member_errors
+        && answer::page_for(delivery.vhost, status).is_some()
+    {
         // The member's connection goes with the body nobody wants.
-        let sent = answer::error(down, trace, delivery.manner, Some(delivery.vhost), status, "").await;
+        let sent = answer::error(
+            down,
+            trace,
+            delivery.manner,
+            Some(delivery.vhost),
+            status,
+            "",
+        )
+        .await;
         conclude(delivery, &reply, trace, Failure::None);
         return Ok(match sent {
             Ok(()) if delivery.manner.keep => Ended::Kept,
@@ -88,10 +103,14 @@ pub async fn deliver(
     let bodiless = manner.head_only || status == 204 || status == 304;
     let framing = match (bodiless, reply.head.framing) {
         (true, _) => Framing::None,
-        (false, framing @ (Framing::None | Framing::Length(_))) if matches!(filter, Filter::None) => match framing {
-            Framing::Length(length) => Framing::Length(length),
-            _ => Framing::Length(0),
-        },
+        (false, framing @ (Framing::None | Framing::Length(_)))
+            if matches!(filter, Filter::None) =>
+        {
+            match framing {
+                Framing::Length(length) => Framing::Length(length),
+                _ => Framing::Length(0),
+            }
+        }
         (false, _) if manner.version == Version::Http11 => Framing::Chunked,
         (false, _) => Framing::Close,
     };
@@ -110,12 +129,19 @@ pub async fn deliver(
     trace.head_bytes = out.len() as u64;
     trace.response = fields;
 
-    let body_framing = if bodiless { Framing::None } else { reply.head.framing };
+    let body_framing = if bodiless {
+        Framing::None
+    } else {
+        reply.head.framing
+    };
     let mut download = Download::new(Decoder::new(body_framing), filter, framing, out);
     let limits = &delivery.live.snapshot.limits;
     let settings = reply.in_flight.settings();
-    let pauses =
-        Pauses { member: settings.answer_timeout, client_body: limits.body_timeout, client: limits.write_timeout };
+    let pauses = Pauses {
+        member: settings.answer_timeout,
+        client_body: limits.body_timeout,
+        client: limits.write_timeout,
+    };
     let carried = relay::relay(&mut reply.connection, down, &mut download, upload, pauses).await;
     trace.body_bytes = download.delivered;
     // httpd counts the status line without CR LF and the body, so do the golden schedules.
@@ -123,15 +149,27 @@ pub async fn deliver(
     match carried {
         Ok(()) => {
             conclude(delivery, &reply, trace, Failure::None);
-            let clean = download.is_received() && member_keeps && upload.is_done() && reply.connection.buffer.is_empty();
+            let clean = download.is_received()
+                && member_keeps
+                && upload.is_done()
+                && reply.connection.buffer.is_empty();
             if clean && settings.keepalive && body_framing == reply.head.framing {
-                let Reply { connection, in_flight, .. } = reply;
+                let Reply {
+                    connection,
+                    in_flight,
+                    ..
+                } = reply;
                 connection.keep(delivery.gateway.worker, &in_flight);
             }
-            Ok(if manner.keep && upload.is_done() { Ended::Kept } else { Ended::Closed })
+            Ok(if manner.keep && upload.is_done() {
+                Ended::Kept
+            } else {
+                Ended::Closed
+            })
         }
         Err(error) => {
-            conclude(delivery, &reply, trace, broken(&error, &reply, exchange, trace));
+            let failure = broken(&error, &reply, exchange, trace);
+            conclude(delivery, &reply, trace, failure);
             Ok(Ended::Aborted)
         }
     }
@@ -144,8 +182,14 @@ const STATUS_LINE: u64 = 15;
 fn broken(error: &DownloadError, reply: &Reply, exchange: &Exchange, trace: &mut Trace) -> Failure {
     let (failure, word, cause) = match error {
         DownloadError::Client(error) => return client_left(error, trace),
-        DownloadError::Member(ReadError::TimedOut) => (Failure::ResponseTimeout, "body_timeout", "it paused too long".into()),
-        DownloadError::Member(ReadError::Malformed(error)) => (Failure::Protocol, "protocol", error.to_string()),
+        DownloadError::Member(ReadError::TimedOut) => (
+            Failure::ResponseTimeout,
+            "body_timeout",
+            "it paused too long".into(),
+        ),
+        DownloadError::Member(ReadError::Malformed(error)) => {
+            (Failure::Protocol, "protocol", error.to_string())
+        }
         DownloadError::Member(error) => (Failure::Reset, "reset", error.to_string()),
         DownloadError::Body(error) => (Failure::None, "body", error.to_string()),
         DownloadError::Guest(error) => (Failure::None, "body_policy", error.to_string()),
@@ -181,18 +225,40 @@ fn conclude(delivery: Delivery<'_>, reply: &Reply, trace: &Trace, failure: Failu
 }
 
 /// Asks the rewriters, each seeing its predecessor's result, then affinity for its cookies.
-async fn plan_response(delivery: Delivery<'_>, reply: &Reply, fields: &mut Fields) -> Result<Planned, ProxyError> {
+async fn plan_response(
+    delivery: Delivery<'_>,
+    reply: &Reply,
+    fields: &mut Fields,
+) -> Result<Planned, ProxyError> {
     let worker = delivery.gateway.worker;
     let settings = reply.in_flight.settings();
-    let mut planned = Planned { status: reply.head.status, body: BodyPlan::Pass, by: None };
-    let refuse = |binding: &Binding, what: String| ProxyError::Plan(format!("{}: {what}", binding.policy()));
+    let mut planned = Planned {
+        status: reply.head.status,
+        body: BodyPlan::Pass,
+        by: None,
+    };
+    let refuse =
+        |binding: &Binding, what: String| ProxyError::Plan(format!("{}: {what}", binding.policy()));
     for (at, rewriter) in delivery.forward.rewriters.iter().enumerate() {
-        let view = answered(planned.status, fields, &settings.id.0, &settings.route, reply.moved);
-        let Some(plan) = rewriter.on_response(worker, delivery.exchange, &view).await? else { continue };
+        let view = answered(
+            planned.status,
+            fields,
+            &settings.id.0,
+            &settings.route,
+            reply.moved,
+        );
+        let Some(plan) = rewriter
+            .on_response(worker, delivery.exchange, &view)
+            .await?
+        else {
+            continue;
+        };
         if let Some(status) = plan.status {
-            planned.status = checked_status(reply.head.status, status).map_err(|what| refuse(rewriter, what))?;
+            planned.status =
+                checked_status(reply.head.status, status).map_err(|what| refuse(rewriter, what))?;
         }
-        edits::apply(fields, &plan.headers).map_err(|illegal| refuse(rewriter, illegal.to_string()))?;
+        edits::apply(fields, &plan.headers)
+            .map_err(|illegal| refuse(rewriter, illegal.to_string()))?;
         if plan.body != BodyPlan::Pass {
             if planned.by.is_some() {
                 warn!(policy = %rewriter.policy(), route = %delivery.exchange.route, "A second policy planned the body; the first one's plan holds");
@@ -202,16 +268,35 @@ async fn plan_response(delivery: Delivery<'_>, reply: &Reply, fields: &mut Field
         }
     }
     if let Some(affinity) = &delivery.forward.selector.affinity {
-        let view = answered(planned.status, fields, &settings.id.0, &settings.route, reply.moved);
+        let view = answered(
+            planned.status,
+            fields,
+            &settings.id.0,
+            &settings.route,
+            reply.moved,
+        );
         if let Some(cookies) = affinity.bind(worker, delivery.exchange, &view).await? {
-            edits::apply(fields, &cookies).map_err(|illegal| refuse(affinity, illegal.to_string()))?;
+            edits::apply(fields, &cookies)
+                .map_err(|illegal| refuse(affinity, illegal.to_string()))?;
         }
     }
     Ok(planned)
 }
 
-fn answered<'a>(status: u16, fields: &'a Fields, id: &'a str, route: &'a str, moved: bool) -> Answered<'a> {
-    Answered { status, fields, member_id: id, member_route: route, moved }
+fn answered<'a>(
+    status: u16,
+    fields: &'a Fields,
+    id: &'a str,
+    route: &'a str,
+    moved: bool,
+) -> Answered<'a> {
+    Answered {
+        status,
+        fields,
+        member_id: id,
+        member_route: route,
+        moved,
+    }
 }
 
 /// A policy may change a status, but not whether a body follows.
@@ -221,13 +306,19 @@ fn checked_status(was: u16, wanted: u16) -> Result<u16, String> {
         return Err(format!("{wanted} is no final status"));
     }
     if bodiless(was) != bodiless(wanted) {
-        return Err(format!("{was} cannot become {wanted}: one of them has no body"));
+        return Err(format!(
+            "{was} cannot become {wanted}: one of them has no body"
+        ));
     }
     Ok(wanted)
 }
 
 /// What rewrites the body, the head changed to suit.
-fn filter(delivery: Delivery<'_>, planned: &Planned, fields: &mut Fields) -> Result<Filter, ProxyError> {
+fn filter(
+    delivery: Delivery<'_>,
+    planned: &Planned,
+    fields: &mut Fields,
+) -> Result<Filter, ProxyError> {
     let codings: Vec<&[u8]> = fields.all("content-encoding").collect();
     let codings = String::from_utf8_lossy(&codings.join(&b", "[..])).into_owned();
     let facts = BodyFacts {
@@ -244,10 +335,12 @@ fn filter(delivery: Delivery<'_>, planned: &Planned, fields: &mut Fields) -> Res
             let guest = delivery.forward.rewriters[by].open_body(seed);
             Filter::Guest(guest.map_err(|refusal| ProxyError::Plan(refusal.to_string()))?)
         }
-        (plan, _) => match body::plan(plan, &facts).map_err(|error| ProxyError::Plan(error.to_string()))? {
-            Some(rewriter) => Filter::Native(Box::new(rewriter)),
-            None => return Ok(Filter::None),
-        },
+        (plan, _) => {
+            match body::plan(plan, &facts).map_err(|error| ProxyError::Plan(error.to_string()))? {
+                Some(rewriter) => Filter::Native(Box::new(rewriter)),
+                None => return Ok(Filter::None),
+            }
+        }
     };
     let changes = body::head_changes();
     changes.drop.iter().for_each(|name| fields.remove(name));
@@ -277,7 +370,11 @@ async fn switch(
         return Ended::Aborted;
     }
     let limits = &delivery.live.snapshot.limits;
-    let idle = reply.in_flight.settings().answer_timeout.max(limits.idle_timeout);
+    let idle = reply
+        .in_flight
+        .settings()
+        .answer_timeout
+        .max(limits.idle_timeout);
     let (to_client, to_member) = tunnel::run(&mut reply.connection, down, idle).await;
     trace.body_bytes = to_client;
     reply.in_flight.received(to_client + STATUS_LINE);

@@ -16,7 +16,11 @@ const BUFFER: usize = 16 * 1024;
 
 /// Carries bytes until both directions ended, one broke, or nothing moved for `idle`. Gives the
 /// numbers of bytes to the client and to the member.
-pub async fn run(connection: &mut Connection, down: &mut Downstream<'_>, idle: Duration) -> (u64, u64) {
+pub async fn run(
+    connection: &mut Connection,
+    down: &mut Downstream<'_>,
+    idle: Duration,
+) -> (u64, u64) {
     let (mut reader, mut writer) = connection.stream.split();
     let mut to_client = Lane::new(std::mem::take(&mut connection.buffer));
     let mut to_member = Lane::new(std::mem::take(&mut down.buffer));
@@ -44,7 +48,11 @@ struct Lane {
 
 impl Lane {
     fn new(buffer: BytesMut) -> Self {
-        Self { buffer, moved: 0, ended: false }
+        Self {
+            buffer,
+            moved: 0,
+            ended: false,
+        }
     }
 
     /// Writes what is there, or else reads; passes an end on as an end. May be cancelled.
@@ -56,7 +64,11 @@ impl Lane {
         if !self.buffer.is_empty() {
             let written = to.write_buf(&mut self.buffer).await?;
             self.moved += written as u64;
-            return if written == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) };
+            return if written == 0 {
+                Err(io::ErrorKind::WriteZero.into())
+            } else {
+                Ok(())
+            };
         }
         self.buffer.reserve(BUFFER);
         if from.read_buf(&mut self.buffer).await? == 0 {

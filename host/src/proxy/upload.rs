@@ -1,6 +1,6 @@
 //! A request's body on its way from the client to a member.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
@@ -43,7 +43,7 @@ pub enum UploadError {
     /// More than the limit.
     TooLarge,
     /// The member stopped taking bytes; it may have answered all the same.
-    Member(io::Error),
+    Member,
 }
 
 impl Upload {
@@ -134,24 +134,36 @@ impl Upload {
             self.take(client, piece.map_err(UploadError::Client)?)?;
         } else if self.written == 0 && !self.ended {
             // What has come already goes with the head.
-            if let Some(piece) = client.ready(&mut self.decoder).map_err(UploadError::Client)? {
+            if let Some(piece) = client
+                .ready(&mut self.decoder)
+                .map_err(UploadError::Client)?
+            {
                 self.take(client, piece)?;
             }
         }
         let rest = &self.out[self.written..];
         if !rest.is_empty() {
             let write = timeout(patience.member, member.write(rest)).await;
-            let written = write.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(UploadError::Member)?;
-            if written == 0 {
-                return Err(UploadError::Member(io::ErrorKind::WriteZero.into()));
-            }
+            let written = match write {
+                Ok(Ok(written)) if written > 0 => written,
+                // Closed, broken, or not in time.
+                _ => return Err(UploadError::Member),
+            };
             self.written += written;
             self.sent += written as u64;
         }
-        Ok(if self.is_done() { Step::Done } else { Step::Progress })
+        Ok(if self.is_done() {
+            Step::Done
+        } else {
+            Step::Progress
+        })
     }
 
-    fn take<R: AsyncRead + Unpin>(&mut self, client: &mut Inlet<'_, R>, piece: Option<usize>) -> Result<(), UploadError> {
+    fn take<R: AsyncRead + Unpin>(
+        &mut self,
+        client: &mut Inlet<'_, R>,
+        piece: Option<usize>,
+    ) -> Result<(), UploadError> {
         let Some(length) = piece else {
             self.end();
             return Ok(());
@@ -201,4 +213,3 @@ pub struct Patience {
     /// For taking bytes.
     pub member: Duration,
 }
-

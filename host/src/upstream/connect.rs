@@ -61,15 +61,28 @@ impl ConnectError {
 
 /// Out of file descriptors, memory or ports: this process's trouble, no member's.
 fn is_ours(error: &io::Error) -> bool {
-    let ours = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
-    error.raw_os_error().is_some_and(|code| ours.contains(&code))
+    let ours = [
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOBUFS,
+        libc::ENOMEM,
+        libc::EADDRNOTAVAIL,
+    ];
+    error
+        .raw_os_error()
+        .is_some_and(|code| ours.contains(&code))
 }
 
 /// A kept connection that still lives, or a new one.
 pub async fn open(worker: usize, member: &InFlight) -> Result<Connection, ConnectError> {
     let settings = member.settings();
     loop {
-        match member.live().connections().acquire(worker, settings).await? {
+        match member
+            .live()
+            .connections()
+            .acquire(worker, settings)
+            .await?
+        {
             Lease::Open(permit) => return connect(member, permit).await,
             Lease::Kept(kept) => {
                 if is_quiet(&kept.stream) && kept.idle_since.elapsed() < settings.idle_timeout {
@@ -112,7 +125,8 @@ pub async fn connect(member: &InFlight, permit: Permit) -> Result<Connection, Co
 /// kernel, since the runtime may not have heard of the close yet.
 fn is_quiet(stream: &TcpStream) -> bool {
     let mut byte = [std::mem::MaybeUninit::uninit()];
-    let looked = SockRef::from(stream).recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT);
+    let looked =
+        SockRef::from(stream).recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT);
     matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 

@@ -17,7 +17,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::compile_child::LARGEST;
+use super::{compile_child::LARGEST, memfd};
 use crate::policy::Digest;
 
 /// Of every file, with the format's version.
@@ -100,23 +100,25 @@ impl Cache {
         self.dir.join(format!("{digest}-{:016x}.code", self.engine))
     }
 
-    /// The code, if it is there and whole.
-    pub(super) fn get(&self, digest: Digest) -> Option<Vec<u8>> {
+    /// The code in a sealed file, if it is there and whole.
+    pub(super) fn get(&self, digest: Digest) -> Option<File> {
         let path = self.path(digest);
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
             .open(&path)
             .ok()?;
-        let code = whole(&file);
+        let code = whole(&mut file);
         if code.is_none() {
             tracing::warn!(path = %path.display(), "Compiled code in the cache is damaged; compiling again");
+            // What cannot be removed is replaced once it is compiled.
+            let _ = fs::remove_file(&path);
         }
         code
     }
 
     /// Keeps the code; a cache that cannot be written is no error.
-    pub(super) fn put(&self, digest: Digest, code: &[u8]) {
+    pub(super) fn put(&self, digest: Digest, code: &File) {
         if let Err(error) = self.write(digest, code) {
             tracing::warn!(directory = %self.dir.display(), %error, "Compiled code cannot be kept; it is compiled again at the next start");
         }
@@ -124,7 +126,9 @@ impl Cache {
         let _ = self.prune();
     }
 
-    fn write(&self, digest: Digest, code: &[u8]) -> io::Result<()> {
+    fn write(&self, digest: Digest, code: &File) -> io::Result<()> {
+        let hash = hash(code)?;
+        let mut code = memfd::Reader::new(code);
         let number = self.written.fetch_add(1, Relaxed);
         let temporary = self
             .dir
@@ -136,10 +140,11 @@ impl Cache {
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW);
         let mut file = open.open(&temporary)?;
-        let written = [MAGIC.as_slice(), &Sha256::digest(code), code]
-            .iter()
-            .try_for_each(|part| file.write_all(part));
-        let renamed = written.and_then(|()| fs::rename(&temporary, self.path(digest)));
+        let header = [MAGIC.as_slice(), &hash].concat();
+        let written = file
+            .write_all(&header)
+            .and_then(|()| io::copy(&mut code, &mut file));
+        let renamed = written.and_then(|_| fs::rename(&temporary, self.path(digest)));
         if renamed.is_err() {
             let _ = fs::remove_file(&temporary);
         }
@@ -166,12 +171,29 @@ impl Cache {
     }
 }
 
-/// The code of a file that is what was written.
-fn whole(file: &File) -> Option<Vec<u8>> {
-    let mut content = Vec::new();
-    file.take(LARGEST).read_to_end(&mut content).ok()?;
-    let (hash, code) = content.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
-    (Sha256::digest(code).as_slice() == hash).then(|| code.to_vec())
+/// The code of a file that is what was written. Copied first and checked then:
+/// what is checked can no longer change.
+fn whole(file: &mut File) -> Option<File> {
+    let mut magic = [0; MAGIC.len()];
+    let mut expected = [0; 32];
+    file.read_exact(&mut magic).ok()?;
+    file.read_exact(&mut expected).ok()?;
+    let mut code = memfd::create(c"code").ok()?;
+    io::copy(&mut file.take(LARGEST), &mut code).ok()?;
+    memfd::seal(&code).ok()?;
+    (magic == *MAGIC && hash(&code).ok()? == expected).then_some(code)
+}
+
+fn hash(code: &File) -> io::Result<[u8; 32]> {
+    let mut hasher = Sha256::new();
+    let mut chunk = [0; 16 << 10];
+    let mut code = memfd::Reader::new(code);
+    loop {
+        match code.read(&mut chunk)? {
+            0 => return Ok(hasher.finalize().into()),
+            length => hasher.update(&chunk[..length]),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -183,15 +205,25 @@ mod tests {
 
     const DIGEST: Digest = Digest([3; 32]);
 
+    fn put(cache: &Cache, digest: Digest, code: &[u8]) {
+        cache.put(digest, &memfd::sealed(c"code", code).unwrap());
+    }
+
+    fn get(cache: &Cache, digest: Digest) -> Option<Vec<u8>> {
+        let code = cache.get(digest)?;
+        assert!(memfd::is_sealed(&code));
+        Some(memfd::read(&code, LARGEST).unwrap())
+    }
+
     #[test]
     fn what_is_put_is_found_by_the_same_engine_only() {
         let dir = Directory::new();
         let cache = Cache::open(&dir.join("cache"), 1).unwrap();
-        assert_eq!(cache.get(DIGEST), None);
-        cache.put(DIGEST, b"code");
-        assert_eq!(cache.get(DIGEST).unwrap(), b"code");
+        assert_eq!(get(&cache, DIGEST), None);
+        put(&cache, DIGEST, b"code");
+        assert_eq!(get(&cache, DIGEST).unwrap(), b"code");
         assert_eq!(
-            Cache::open(&dir.join("cache"), 2).unwrap().get(DIGEST),
+            get(&Cache::open(&dir.join("cache"), 2).unwrap(), DIGEST),
             None
         );
         assert_eq!(
@@ -204,21 +236,21 @@ mod tests {
     fn damage_is_found_out() {
         let dir = Directory::new();
         let cache = Cache::open(&dir.join("cache"), 1).unwrap();
-        cache.put(DIGEST, b"some code");
+        put(&cache, DIGEST, b"some code");
         let path = cache.path(DIGEST);
         let good = fs::read(&path).unwrap();
         for length in 0..good.len() {
             fs::write(&path, &good[..length]).unwrap();
-            assert_eq!(cache.get(DIGEST), None, "cut to {length}");
+            assert_eq!(get(&cache, DIGEST), None, "cut to {length}");
         }
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
             fs::write(&path, &bad).unwrap();
-            assert_eq!(cache.get(DIGEST), None, "bit of byte {at}");
+            assert_eq!(get(&cache, DIGEST), None, "bit of byte {at}");
         }
-        cache.put(DIGEST, b"some code");
-        assert_eq!(cache.get(DIGEST).unwrap(), b"some code");
+        put(&cache, DIGEST, b"some code");
+        assert_eq!(get(&cache, DIGEST).unwrap(), b"some code");
     }
 
     #[test]
@@ -252,13 +284,13 @@ mod tests {
         let dir = Directory::new();
         let cache = Cache::open(&dir.join("cache"), 1).unwrap();
         for number in 0..=u8::MAX {
-            cache.put(Digest([number; 32]), b"");
+            put(&cache, Digest([number; 32]), b"");
         }
-        cache.put(Digest([77; 32]), b"");
+        put(&cache, Digest([77; 32]), b"");
         let mut other = [0; 32];
         other[31] = 1;
-        cache.put(Digest(other), b"new");
+        put(&cache, Digest(other), b"new");
         assert_eq!(fs::read_dir(dir.join("cache")).unwrap().count(), FILES);
-        assert_eq!(cache.get(Digest(other)).unwrap(), b"new");
+        assert_eq!(get(&cache, Digest(other)).unwrap(), b"new");
     }
 }

@@ -1,5 +1,9 @@
 //! Has policies compiled: one at a time, first come, first served, each in a
 //! child process of its own that cannot outlive its bounds.
+//!
+//! Built-in policies take the same way. Compiled in this process, five of them
+//! left 35 MB of the compiler's heap behind (50 MB resident in all, against
+//! 18 MB with the child), and a gateway is to start within 40.
 
 use std::{
     ffi::OsString,
@@ -15,7 +19,7 @@ use std::{
 use super::{
     check,
     compile::{CompileError, compile},
-    compile_child::{self, FAILED, INVALID, LARGEST, page_size},
+    compile_child::{self, FAILED, INVALID, page_size},
     engine::PolicyEngine,
     fault::cut,
     memfd,
@@ -92,16 +96,20 @@ impl Queue {
 }
 
 impl Compiler {
-    /// The code of `wasm`, or why there is none.
+    /// The code of `wasm` in a sealed file, or why there is none.
     pub(super) fn code(
         &self,
         engine: &PolicyEngine,
-        name: &str,
         wasm: &[u8],
         limits: &PolicyLimits,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<File, Refusal> {
         let code = match self {
-            Self::InProcess => compile(&engine.engine, wasm),
+            Self::InProcess => compile(&engine.engine, wasm).and_then(|code| {
+                let sealed = memfd::sealed(c"code", &code);
+                sealed.map_err(|error| {
+                    CompileError::Failed(format!("no place for the code: {error}"))
+                })
+            }),
             Self::Child { program, arguments } => {
                 let mut command = Command::new(program);
                 command.args(arguments);
@@ -109,8 +117,8 @@ impl Compiler {
             }
         };
         code.map_err(|error| match error {
-            CompileError::Invalid(why) => check::not_a_policy(format!("`{name}` {why}")),
-            CompileError::Failed(why) => Refusal::Compile(format!("`{name}`: {why}")),
+            CompileError::Invalid(why) => check::not_a_policy(why),
+            CompileError::Failed(why) => Refusal::Compile(why),
         })
     }
 }
@@ -121,7 +129,7 @@ fn supervise(
     compatibility: u64,
     wasm: &[u8],
     limits: &PolicyLimits,
-) -> Result<Vec<u8>, CompileError> {
+) -> Result<File, CompileError> {
     let failed = |error: io::Error| {
         CompileError::Failed(format!(
             "the compile process cannot be started: {error}. It needs memory, a free process slot and /proc"
@@ -141,7 +149,14 @@ fn supervise(
         .stderr(Stdio::from(message.try_clone().map_err(failed)?));
     let mut child = Reaped(command.spawn().map_err(failed)?);
     let status = child.watch(limits)?;
-    judge(status, &output, &message, limits)
+    judge(status, &message, limits)?;
+    if memfd::is_sealed(&output) {
+        Ok(output)
+    } else {
+        Err(CompileError::Failed(
+            "the compile process ended without code".into(),
+        ))
+    }
 }
 
 /// A child that is killed and reaped whatever happens.
@@ -226,12 +241,7 @@ impl Exited {
 }
 
 /// What its end says.
-fn judge(
-    status: ExitStatus,
-    output: &File,
-    message: &File,
-    limits: &PolicyLimits,
-) -> Result<Vec<u8>, CompileError> {
+fn judge(status: ExitStatus, message: &File, limits: &PolicyLimits) -> Result<(), CompileError> {
     let said = || {
         let bytes = memfd::read(message, MESSAGE).unwrap_or_default();
         let text: String = String::from_utf8_lossy(&bytes)
@@ -241,14 +251,7 @@ fn judge(
         cut(text, MESSAGE as usize)
     };
     if status.success() {
-        if !memfd::is_sealed(output) {
-            return Err(CompileError::Failed(
-                "the compile process ended without code".into(),
-            ));
-        }
-        return memfd::read(output, LARGEST).map_err(|error| {
-            CompileError::Failed(format!("the compiled code cannot be read: {error}"))
-        });
+        return Ok(());
     }
     Err(match (status.code(), status.signal()) {
         (Some(code), _) if code == i32::from(INVALID) => CompileError::Invalid(said()),

@@ -1,6 +1,6 @@
 //! From a `.wasm` file to a module.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fs::File, os::fd::AsRawFd, path::PathBuf, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, Linker};
@@ -81,41 +81,66 @@ impl WasmLoader {
 }
 
 impl WasmLoader {
+    fn module(&self, wasm: &[u8], limits: &PolicyLimits) -> Result<WasmModule, Refusal> {
+        if wasm.len() > limits.module_size {
+            return Err(check::not_a_policy(format!(
+                "has {} bytes, a policy may have {} (`module_size`)",
+                wasm.len(),
+                limits.module_size
+            )));
+        }
+        // Before a child is started for nothing.
+        check::format(wasm).map_err(check::not_a_policy)?;
+        let digest = Digest(Sha256::digest(wasm).into());
+        let component = self.component(wasm, digest, limits)?;
+        WasmModule::new(
+            self.engine.clone(),
+            self.services.clone(),
+            &self.linker,
+            &component,
+            (digest, wasm.len()),
+            limits,
+        )
+    }
+
     fn component(
         &self,
-        name: &str,
         wasm: &[u8],
         digest: Digest,
         limits: &PolicyLimits,
     ) -> Result<Component, Refusal> {
-        let kept = || self.cache.as_ref()?.get(digest);
-        if let Some(component) = kept().and_then(|code| self.deserialize(&code).ok()) {
+        let kept = || {
+            let code = self.cache.as_ref()?.get(digest)?;
+            self.deserialize(&code).ok()
+        };
+        // What is kept need not wait for what is being compiled.
+        if let Some(component) = kept() {
             return Ok(component);
         }
         self.queue.run(|| {
             // Whoever came before may have compiled the same file.
-            if let Some(component) = kept().and_then(|code| self.deserialize(&code).ok()) {
+            if let Some(component) = kept() {
                 return Ok(component);
             }
-            let code = self.compiler.code(&self.engine, name, wasm, limits)?;
-            // Before it is kept: a policy that this engine cannot hold is refused again as fast.
-            let component = self.deserialize(&code).map_err(|error| {
-                check::not_a_policy(format!(
-                    "`{name}` needs more than a policy may have: {error:#}"
-                ))
-            })?;
+            let code = self.compiler.code(&self.engine, wasm, limits)?;
             if let Some(cache) = &self.cache {
                 cache.put(digest, &code);
             }
-            Ok(component)
+            self.deserialize(&code).map_err(|error| {
+                check::not_a_policy(format!("needs more than a policy may have: {error:#}"))
+            })
         })
     }
 
-    fn deserialize(&self, code: &[u8]) -> wasmtime::Result<Component> {
-        // SAFETY: the code is our own compiler's: from a sealed file that only our
-        // child could write, or from a directory that only we can write and with its
-        // hash intact. wasmtime itself checks that this engine may run it.
-        unsafe { Component::deserialize(&self.engine.engine, code) }
+    /// Maps the code: what never runs takes no memory of this process.
+    fn deserialize(&self, code: &File) -> wasmtime::Result<Component> {
+        // A component can be mapped by path only; this one leads to the descriptor.
+        let path = format!("/proc/self/fd/{}", code.as_raw_fd());
+        // SAFETY: the code is our own compiler's: from a file that only our child
+        // could write, or from a directory that only we can write and with its hash
+        // intact. The file is sealed, so what is mapped never changes. wasmtime
+        // itself checks that this engine may run it.
+        unsafe { Component::deserialize_file(&self.engine.engine, path) }
     }
 }
 
@@ -126,25 +151,12 @@ impl Loader for WasmLoader {
         wasm: &[u8],
         limits: &PolicyLimits,
     ) -> Result<Arc<dyn Module>, Refusal> {
-        if wasm.len() > limits.module_size {
-            return Err(check::not_a_policy(format!(
-                "`{name}` has {} bytes, a policy may have {} (`module_size`)",
-                wasm.len(),
-                limits.module_size
-            )));
+        match self.module(wasm, limits) {
+            Ok(module) => Ok(Arc::new(module)),
+            // These texts are about the file, so they begin with its name.
+            Err(Refusal::NotAPolicy(why)) => Err(Refusal::NotAPolicy(format!("`{name}` {why}"))),
+            Err(Refusal::Compile(why)) => Err(Refusal::Compile(format!("`{name}`: {why}"))),
+            Err(other) => Err(other),
         }
-        let digest = Digest(Sha256::digest(wasm).into());
-        // Before a child is started for nothing.
-        check::format(wasm).map_err(|why| check::not_a_policy(format!("`{name}` {why}")))?;
-        let component = self.component(name, wasm, digest, limits)?;
-        let module = WasmModule::new(
-            self.engine.clone(),
-            self.services.clone(),
-            &self.linker,
-            &component,
-            (digest, wasm.len()),
-            limits,
-        )?;
-        Ok(Arc::new(module))
     }
 }

@@ -59,6 +59,27 @@ pub(super) fn read(file: &File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// Reads from the beginning, wherever the file's own position is.
+pub(super) struct Reader<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl<'a> Reader<'a> {
+    /// From the first byte.
+    pub(super) fn new(file: &'a File) -> Self {
+        Self { file, at: 0 }
+    }
+}
+
+impl io::Read for Reader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read_at(out, self.at)?;
+        self.at += length as u64;
+        Ok(length)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -42,6 +42,8 @@ pub struct Sources {
     pub references: Vec<Reference>,
     /// Top-level modules.
     pub modules: BTreeSet<String>,
+    /// Files whose `mod` line compiles them for tests only.
+    pub for_tests: BTreeSet<PathBuf>,
     /// Files that no `mod` line leads to.
     pub orphans: Vec<PathBuf>,
 }
@@ -56,10 +58,14 @@ pub fn read(folder: &Path) -> Result<Sources, String> {
         in_test: false,
     };
     let mut open = vec![root("lib.rs"), root("main.rs")];
+    open.retain(|root| root.file.is_file());
     while let Some(child) = open.pop() {
         let text = fs::read_to_string(&child.file)
             .map_err(|cause| format!("{}: {cause}", child.file.display()))?;
         seen.insert(child.file.clone());
+        if child.in_test {
+            sources.for_tests.insert(child.file.clone());
+        }
         if let [name] = &child.module[..] {
             sources.modules.insert(name.clone());
         }

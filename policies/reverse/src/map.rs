@@ -90,11 +90,14 @@ impl<'a> Front<'a> {
     }
 
     fn absolute(&self, scheme: Option<&[u8]>, authority: &[u8], rest: &[u8]) -> Option<Vec<u8>> {
+        // Parsed once, not for every member.
+        let origins = Origin::named(scheme, authority);
+        let is = |origin: &Origin| origins.iter().flatten().any(|named| named == origin);
         for mapping in &self.settings.map {
             let Some(origin) = &mapping.origin else {
                 continue;
             };
-            if origin.is(scheme, authority)
+            if is(origin)
                 && let Some(rest) = url::below(rest, &mapping.base)
             {
                 return Some(self.public(&mapping.to, rest));
@@ -103,7 +106,7 @@ impl<'a> Front<'a> {
         let rest = self
             .places
             .iter()
-            .filter(|place| place.origin.is(scheme, authority))
+            .filter(|place| is(&place.origin))
             .find_map(|place| url::below(rest, &place.base))?;
         Some(self.public(&self.settings.front, rest))
     }

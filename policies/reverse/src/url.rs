@@ -99,11 +99,13 @@ impl Origin {
         })
     }
 
-    /// Whether `scheme://authority` means this server. Without a scheme it is the
+    /// The servers that `scheme://authority` may mean: without a scheme it is each
     /// server's own.
-    pub fn is(&self, scheme: Option<&[u8]>, authority: &[u8]) -> bool {
-        let scheme = scheme.unwrap_or(self.scheme.as_bytes());
-        Origin::parse(scheme, authority).is_some_and(|other| other == *self)
+    pub fn named(scheme: Option<&[u8]>, authority: &[u8]) -> [Option<Self>; 2] {
+        match scheme {
+            Some(scheme) => [Origin::parse(scheme, authority), None],
+            None => [b"http".as_slice(), b"https"].map(|scheme| Origin::parse(scheme, authority)),
+        }
     }
 
     /// Whether the port need not be written.
@@ -201,6 +203,9 @@ mod tests {
 
     #[test]
     fn origins_are_compared_whole() {
+        let is = |member: &Origin, scheme, authority| {
+            Origin::named(scheme, authority).contains(&Some(member.clone()))
+        };
         let member = Origin::parse(b"http", b"app.example.com:80").unwrap();
         let yes: [(Option<&[u8]>, &[u8]); 4] = [
             (Some(b"HTTP"), b"APP.example.com"),
@@ -209,7 +214,11 @@ mod tests {
             (None, b"app.example.com"),
         ];
         for (scheme, authority) in yes {
-            assert!(member.is(scheme, authority), "{}", authority.escape_ascii());
+            assert!(
+                is(&member, scheme, authority),
+                "{}",
+                authority.escape_ascii()
+            );
         }
         let no: [(Option<&[u8]>, &[u8]); 8] = [
             (Some(b"https"), b"app.example.com:80"),
@@ -223,13 +232,13 @@ mod tests {
         ];
         for (scheme, authority) in no {
             assert!(
-                !member.is(scheme, authority),
+                !is(&member, scheme, authority),
                 "{}",
                 authority.escape_ascii()
             );
         }
         let six = Origin::parse(b"http", b"[::1]:8080").unwrap();
-        assert!(six.is(None, b"[::1]:8080") && !six.is(None, b"[::1]"));
+        assert!(is(&six, None, b"[::1]:8080") && !is(&six, None, b"[::1]"));
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub const HEADER: &str = "switchyard-stamp";
 /// What the module's bytes hold once, and what is overwritten there.
 pub static STAMP: [u8; 16] = *b"stamp-0000000000";
 
-struct Stamp;
+/// The policy; it has no state and no configuration.
+pub struct Stamp;
 
 impl Rewriter for Stamp {
     type Config = ();

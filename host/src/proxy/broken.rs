@@ -1,0 +1,91 @@
+//! Attempts that brought no answer: who is to blame, and what that allows.
+
+use super::{error::ProxyError, upload::UploadError};
+use crate::{
+    decision::Failure,
+    http1::{Malformed, ReadError},
+    upstream::ConnectError,
+};
+
+/// An attempt that brought no answer.
+pub struct Broken {
+    /// What the client is told, should no other member be tried.
+    pub error: ProxyError,
+    /// `None`: no member is to blame.
+    pub failure: Option<Failure>,
+    /// The member may have seen some of the request.
+    pub sent: bool,
+    /// The connection was opened for this request.
+    pub fresh: bool,
+}
+
+impl Broken {
+    /// No member is to blame.
+    pub fn ours(error: ProxyError) -> Self {
+        Self {
+            error,
+            failure: None,
+            sent: true,
+            fresh: true,
+        }
+    }
+
+    /// The member is.
+    pub fn member(failure: Failure, what: String, sent: bool, fresh: bool) -> Self {
+        Self {
+            error: ProxyError::Member { failure, what },
+            failure: Some(failure),
+            sent,
+            fresh,
+        }
+    }
+}
+
+/// There was no connection.
+pub fn unconnected(error: &ConnectError) -> Broken {
+    match (error, error.failure()) {
+        (ConnectError::Full(full), _) => Broken {
+            error: ProxyError::Full(full.to_string()),
+            failure: None,
+            sent: false,
+            fresh: true,
+        },
+        (_, Some(failure)) => Broken::member(failure, error.to_string(), false, true),
+        (_, None) => Broken::ours(ProxyError::Internal(error.to_string())),
+    }
+}
+
+/// There was one, but no answer.
+pub fn unanswered(error: &ReadError, sent: bool, fresh: bool) -> Broken {
+    match error {
+        ReadError::Malformed(malformed) => garbled(*malformed, fresh),
+        ReadError::TimedOut => Broken::member(
+            Failure::ResponseTimeout,
+            "no answer in time".into(),
+            sent,
+            fresh,
+        ),
+        ReadError::Closed => Broken::member(
+            Failure::Reset,
+            "closed without an answer".into(),
+            sent,
+            fresh,
+        ),
+        ReadError::Io(error) => Broken::member(Failure::Reset, error.to_string(), sent, fresh),
+    }
+}
+
+/// The answer is no HTTP that we read.
+pub fn garbled(malformed: Malformed, fresh: bool) -> Broken {
+    Broken::member(Failure::Protocol, malformed.to_string(), true, fresh)
+}
+
+/// The client's side of an upload failed.
+pub fn client_failed(error: UploadError) -> Broken {
+    Broken::ours(match error {
+        UploadError::TooLarge => ProxyError::BodyTooLarge,
+        UploadError::Client(ReadError::TimedOut) => ProxyError::BodyTimedOut,
+        UploadError::Client(ReadError::Malformed(malformed)) => ProxyError::Malformed(malformed),
+        UploadError::Client(_) | UploadError::Member => ProxyError::ClientLeft,
+    })
+}

@@ -1,0 +1,166 @@
+//! The read-only status: endpoint and command.
+
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    process::Command,
+};
+
+use switchyard_tests::{Client, Gateway, Member, Request, Setup, scripts, target};
+
+use crate::conf::everything_to;
+
+#[test]
+fn the_status_names_listeners_members_and_policies() {
+    let (a, b) = (
+        Member::start("a", scripts::name()),
+        Member::start("b", scripts::name()),
+    );
+    let gateway = Gateway::start(everything_to(&[&a, &b], "stickysession = \"S\""));
+    for _ in 0..4 {
+        gateway.get("/");
+    }
+    let status = gateway.status();
+    assert!(
+        status["listeners"]
+            .to_string()
+            .contains(&gateway.addr().to_string()),
+        "{status:#}"
+    );
+    let members = status["balancers"]["cl"]["members"].as_array().unwrap();
+    assert_eq!(members.len(), 2);
+    for (member, running) in members.iter().zip([&a, &b]) {
+        assert!(
+            member["id"].as_str().unwrap().starts_with(&running.url()),
+            "{member}"
+        );
+        assert_eq!(member["route"], running.name());
+        assert_eq!(member["state"], "ok");
+        assert_eq!(member["elected"], 2);
+        assert_eq!(member["busy"], 0);
+        assert!(
+            member["bytes_in"].as_u64().unwrap() > 0 && member["bytes_out"].as_u64().unwrap() > 0,
+            "{member}"
+        );
+    }
+    let policies = status["policies"].as_array().unwrap();
+    for name in ["byrequests", "jsessionid"] {
+        let policy = policies
+            .iter()
+            .find(|p| p["name"].as_str().is_some_and(|n| n.ends_with(name)));
+        let policy = policy.unwrap_or_else(|| panic!("no {name} in {status:#}"));
+        assert_eq!(policy["digest"].as_str().unwrap().len(), 64, "{policy}");
+    }
+}
+
+#[test]
+fn a_foreign_host_is_refused() {
+    let a = Member::start("a", scripts::name());
+    let gateway = Gateway::start(everything_to(&[&a], ""));
+    let addr = gateway.admin_addr();
+    let ask = |host: &str| {
+        Client::connect(addr)
+            .ask(&Request::get("/status").host(host))
+            .status
+    };
+    assert_eq!(ask(&addr.to_string()), 200);
+    assert_eq!(ask(&format!("localhost:{}", addr.port())), 200);
+    // A page in a browser whose name was rebound to 127.0.0.1.
+    for host in [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+    ] {
+        assert!(matches!(ask(host), 400 | 403 | 421), "{host}");
+    }
+}
+
+#[test]
+fn further_hosts_are_configured() {
+    let a = Member::start("a", scripts::name());
+    let gateway = Setup::new(everything_to(&[&a], ""))
+        .admin("[admin]\nlisten = \"127.0.0.1:0\"\nhosts = [\"admin.internal\"]\n")
+        .start();
+    let response =
+        Client::connect(gateway.admin_addr()).ask(&Request::get("/status").host("admin.internal"));
+    assert_eq!(response.status, 200);
+}
+
+#[test]
+fn nothing_can_be_changed_through_it() {
+    let a = Member::start("a", scripts::name());
+    let gateway = Gateway::start(everything_to(&[&a], ""));
+    let addr = gateway.admin_addr();
+    for method in ["POST", "PUT", "DELETE", "PATCH"] {
+        let request = Request::new(method, "/status")
+            .host(&addr.to_string())
+            .field("Content-Length", "0");
+        assert_eq!(Client::connect(addr).ask(&request).status, 405, "{method}");
+    }
+    let other = Client::connect(addr).ask(&Request::get("/other").host(&addr.to_string()));
+    assert_eq!(other.status, 404);
+}
+
+#[test]
+fn it_listens_on_a_unix_socket_where_configured() {
+    let a = Member::start("a", scripts::name());
+    let setup = Setup::new(everything_to(&[&a], ""));
+    let socket = setup.dir().join("admin.sock");
+    let gateway = setup
+        .admin(&format!(
+            "[admin]\nlisten = \"unix:{}\"\n",
+            socket.display()
+        ))
+        .start();
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    stream
+        .write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("\"balancers\""),
+        "{answer}"
+    );
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o007, 0, "nobody else may connect: {mode:o}");
+    drop(gateway);
+}
+
+#[test]
+fn the_status_command_shows_what_is_in_service() {
+    let (a, b) = (
+        Member::start("a", scripts::name()),
+        Member::start("b", scripts::name()),
+    );
+    let gateway = Gateway::start(everything_to(&[&a, &b], ""));
+    gateway.get("/");
+    let run = |arguments: &[&str]| {
+        Command::new(target::switchyard())
+            .arg("status")
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let admin = gateway.admin_addr().to_string();
+    let output = run(&["--admin", &admin]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for part in [
+        a.addr().to_string(),
+        b.addr().to_string(),
+        "byrequests".into(),
+        gateway.addr().to_string(),
+    ] {
+        assert!(text.contains(&part), "{part} in {text}");
+    }
+    let nobody = switchyard_tests::ReservedPort::new();
+    let output = run(&["--admin", &nobody.addr().to_string()]);
+    assert!(!output.status.success());
+    assert!(!output.stderr.is_empty(), "it says that nobody answered");
+}

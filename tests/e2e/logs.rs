@@ -1,0 +1,202 @@
+//! Access log and error log.
+
+use std::fs;
+
+use serde_json::Value;
+use switchyard_tests::{Gateway, Member, Request, Setup, eventually, scripts, wait::DEADLINE};
+
+use crate::conf::{balancer, entry, everything_to, site};
+
+/// Everything goes to `a` and `b`; the access log has this format.
+fn logged(format: &str, keys: &str) -> (Vec<Member>, Gateway) {
+    let members: Vec<Member> = ["a", "b"]
+        .into_iter()
+        .map(|n| Member::start(n, scripts::name()))
+        .collect();
+    let log = format!("[log]\naccess = {{ path = \"logs/access.log\", format = {format:?} }}\n");
+    let setup = Setup::new(log + &everything_to(&[&members[0], &members[1]], keys));
+    fs::create_dir(setup.dir().join("logs")).unwrap();
+    (members, setup.start())
+}
+
+/// Waits for so many lines.
+fn lines(gateway: &Gateway, file: &str, n: usize) -> Vec<String> {
+    eventually(&format!("{n} lines in {file}"), DEADLINE, || {
+        let text = fs::read_to_string(gateway.dir().join(file)).ok()?;
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (lines.len() >= n && text.ends_with('\n')).then_some(lines)
+    })
+}
+
+#[test]
+fn common_and_combined_are_as_every_tool_reads_them() {
+    let (_m, gateway) = logged("common", "");
+    gateway.ask(
+        &Request::get("/x?y=1")
+            .field("Referer", "http://r/")
+            .field("User-Agent", "test/1 \"quoted\""),
+    );
+    let line = &lines(&gateway, "logs/access.log", 1)[0];
+    let rest = line
+        .strip_prefix("127.0.0.1 - - [")
+        .unwrap_or_else(|| panic!("{line}"));
+    let (time, rest) = rest.split_once("] ").unwrap();
+    assert_eq!(time.len(), "10/Oct/2000:13:55:36 -0700".len(), "{time}");
+    assert_eq!(rest, "\"GET /x?y=1 HTTP/1.1\" 200 1");
+
+    let (_m, gateway) = logged("combined", "");
+    gateway.ask(
+        &Request::get("/x")
+            .field("Referer", "http://r/")
+            .field("User-Agent", "test/1 \"quoted\""),
+    );
+    let line = &lines(&gateway, "logs/access.log", 1)[0];
+    assert!(
+        line.ends_with("200 1 \"http://r/\" \"test/1 \\\"quoted\\\"\""),
+        "{line}"
+    );
+}
+
+#[test]
+fn json_lines_carry_the_balancing_facts() {
+    let (_m, gateway) = logged("json", "stickysession = \"S\"");
+    gateway.ask(
+        &Request::get("/x")
+            .host("front.example.com:81")
+            .cookie("S=1.b"),
+    );
+    gateway.ask(&Request::get("/y").cookie("S=1.gone"));
+    let lines = lines(&gateway, "logs/access.log", 2);
+    let first: Value =
+        serde_json::from_str(&lines[0]).unwrap_or_else(|e| panic!("{e}: {}", lines[0]));
+    let text = first.to_string();
+    for part in [
+        "\"GET\"",
+        "/x",
+        "200",
+        "front.example.com",
+        "\"b\"",
+        "127.0.0.1",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let second: Value = serde_json::from_str(&lines[1]).unwrap();
+    let moved = |value: &Value| value.get("moved").cloned();
+    assert_eq!(
+        (moved(&first), moved(&second)),
+        (Some(false.into()), Some(true.into())),
+        "{second}"
+    );
+}
+
+#[test]
+fn a_format_string_takes_httpds_letters() {
+    let (_m, gateway) = logged("%m|%U|%q|%H|%>s|%{Host}i|%{X-Member}o|%b|%v|%a", "");
+    gateway.ask(&Request::get("/x/y?z=1").host("front.example.com"));
+    let line = &lines(&gateway, "logs/access.log", 1)[0];
+    assert_eq!(
+        line,
+        "GET|/x/y|?z=1|HTTP/1.1|200|front.example.com|a|1|front.example.com|127.0.0.1"
+    );
+}
+
+#[test]
+fn a_client_cannot_forge_log_lines() {
+    let (_m, gateway) = logged("combined", "");
+    gateway
+        .ask(&Request::get("/x%0a127.0.0.1%20-%20forged").field("User-Agent", "a\"\\b\tc\u{e9}"));
+    gateway.get("/next");
+    let lines = lines(&gateway, "logs/access.log", 1);
+    assert!(
+        lines.iter().all(|l| l.starts_with("127.0.0.1 - - [")),
+        "{lines:?}"
+    );
+    let agent = &lines[0];
+    assert!(
+        !agent.contains('\t') && !agent.contains("\"a\"\\b"),
+        "{agent}"
+    );
+}
+
+#[test]
+fn refused_and_failed_requests_are_logged_too() {
+    let log = "[log]\naccess = { path = \"access.log\", format = \"%>s %m\" }\n";
+    let dead = switchyard_tests::ReservedPort::new();
+    let gateway = Setup::new(
+        log.to_owned()
+            + &site(&[("/dead", "balancer = \"cl\"")])
+            + &balancer("cl", "", &[entry(&dead, "")]),
+    )
+    .start();
+    gateway.get("/dead");
+    gateway.get("/nothing");
+    gateway.raw("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+    let lines = lines(&gateway, "access.log", 3);
+    assert!(lines[0].starts_with("50"), "{lines:?}");
+    assert!(lines[1].starts_with("404"), "{lines:?}");
+    assert!(lines[2].starts_with("400"), "{lines:?}");
+}
+
+#[test]
+fn a_vhost_has_logs_of_its_own() {
+    let a = Member::start("a", scripts::name());
+    let gateway = Setup::new(format!(
+        "[log]\naccess = {{ path = \"all.log\", format = \"%U\" }}\n\
+         [[vhost]]\nname = \"one.example\"\ndefault = true\nlog = {{ access = {{ path = \"one.log\", format = \"%U\" }} }}\n\
+         [[vhost.route]]\npath = \"/\"\nbalancer = \"cl\"\n\
+         [[vhost]]\nname = \"two.example\"\n[[vhost.route]]\npath = \"/\"\nbalancer = \"cl\"\n{}",
+        balancer("cl", "", &[entry(&a, "")])
+    ))
+    .start();
+    gateway.ask(&Request::get("/1").host("one.example"));
+    gateway.ask(&Request::get("/2").host("two.example"));
+    assert_eq!(lines(&gateway, "one.log", 1), ["/1"]);
+    assert_eq!(lines(&gateway, "all.log", 1), ["/2"]);
+}
+
+#[test]
+fn sigusr1_reopens_both_logs() {
+    let a = Member::start("a", scripts::name());
+    let log = "[log]\naccess = { path = \"access.log\", format = \"%U\" }\nerror = { path = \"error.log\", level = \"info\" }\n";
+    let gateway = Setup::new(log.to_owned() + &everything_to(&[&a], "")).start();
+    gateway.get("/1");
+    assert_eq!(lines(&gateway, "access.log", 1), ["/1"]);
+    let dir = gateway.dir().to_owned();
+    for name in ["access", "error"] {
+        fs::rename(
+            dir.join(format!("{name}.log")),
+            dir.join(format!("{name}.log.1")),
+        )
+        .unwrap();
+    }
+    gateway.signal(libc::SIGUSR1);
+    eventually("both are there again", DEADLINE, || {
+        (dir.join("access.log").exists() && dir.join("error.log").exists()).then_some(())
+    });
+    gateway.get("/2");
+    assert_eq!(lines(&gateway, "access.log", 1), ["/2"]);
+    assert_eq!(lines(&gateway, "access.log.1", 1), ["/1"]);
+}
+
+#[test]
+fn the_error_log_says_what_failed() {
+    let dead = switchyard_tests::ReservedPort::new();
+    let gateway = Gateway::start(
+        site(&[("/", "balancer = \"cl\"")]) + &balancer("cl", "", &[entry(&dead, "")]),
+    );
+    gateway.get("/");
+    gateway.wait_for_log(&[&dead.addr().to_string()]);
+}
+
+#[test]
+fn a_full_disk_stops_no_traffic() {
+    let a = Member::start("a", scripts::name());
+    // Writing to /dev/full gives ENOSPC, every time.
+    let log = "[log]\naccess = { path = \"/dev/full\", format = \"common\" }\nerror = { path = \"/dev/full\", level = \"debug\" }\n";
+    let gateway = Setup::new(log.to_owned() + &everything_to(&[&a], "")).start();
+    let mut client = gateway.connect();
+    for _ in 0..2000 {
+        assert_eq!(client.get("/").status, 200);
+    }
+    gateway.terminate();
+}

@@ -1,0 +1,127 @@
+//! Rewriters of the operator's own: what they may change, and what the host refuses of it.
+
+use switchyard_tests::{After, Gateway, Member, Request, Setup, guests, scripts};
+
+use crate::conf::{balancer, entry, site};
+
+/// Everything goes through the test rewriter, which does what `does` says.
+fn rewritten(does: &str, policy: &str) -> (Member, Gateway) {
+    let a = Member::start("a", scripts::name());
+    let text = site(&[("/", "balancer = \"cl\"\nrewrite = \"policy:r\"")])
+        + &balancer("cl", "", &[entry(&a, "route = \"a\"")])
+        + &format!("[policy.r]\nsource = \"r.wasm\"\nconfig = {{ does = {does:?} }}\n{policy}\n");
+    let gateway = Setup::new(text)
+        .file("r.wasm", guests::marked("rewriter", "v1"))
+        .start();
+    (a, gateway)
+}
+
+#[test]
+fn a_rewriter_changes_both_directions() {
+    let (a, gateway) = rewritten("path", "");
+    let response = gateway.get("/x?y");
+    assert_eq!(response.field("x-version"), Some("v1"));
+    assert_eq!(a.last().target(), "/rewritten/x?y");
+    assert_eq!(a.last().field("x-original"), Some("/x?y"));
+    let (_a, gateway) = rewritten("member", "");
+    assert_eq!(gateway.get("/").field("x-served-by"), Some("a"));
+    let (_a, gateway) = rewritten("status", "");
+    assert_eq!(gateway.get("/").status, 418);
+}
+
+#[test]
+fn a_body_is_streamed_through_the_guest() {
+    let (a, gateway) = rewritten("upper", "");
+    assert_eq!(gateway.get("/").text(), "A (end)");
+    a.becomes(scripts::sized(1_000_000));
+    let body = gateway.get("/").body;
+    assert_eq!(body.len(), 1_000_006);
+    assert!(body.iter().take(1_000_000).all(|b| *b == b'X'));
+}
+
+#[test]
+fn a_body_that_traps_is_visibly_aborted_or_refused() {
+    let (a, gateway) = rewritten("trap-in-body", "");
+    a.becomes(scripts::sized(100_000));
+    let mut client = gateway.connect();
+    match client.send(Request::get("/").bytes()).try_response() {
+        Ok(response) => assert_eq!(response.status, 502, "{response:?}"),
+        Err(broken) => assert!(!broken.is_bare_close(), "{broken:?}"),
+    }
+    a.becomes(scripts::name());
+    assert!(
+        gateway
+            .connect()
+            .try_send(Request::get("/").bytes())
+            .is_ok()
+    );
+}
+
+#[test]
+fn byte_strings_are_substituted_also_across_chunks() {
+    let (a, gateway) = rewritten("swap", "");
+    a.becomes(|exchange| {
+        exchange.send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n",
+        );
+        for part in ["a nee", "d", "le, and a needle.nee", "dle"] {
+            exchange.send(format!("{:x}\r\n{part}\r\n", part.len()));
+        }
+        exchange.send("0\r\n\r\n");
+        After::Keep
+    });
+    assert_eq!(gateway.get("/").text(), "a thread, and a thread.thread");
+}
+
+#[test]
+fn a_rewriter_that_fails_passes_the_answer_or_refuses_it() {
+    for does in ["trap", "loop", "trap-on-request"] {
+        let (_a, gateway) = rewritten(does, "on_error = \"builtin\"");
+        let response = gateway.get("/");
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (200, "a"),
+            "{does}"
+        );
+        assert_eq!(
+            response.field("x-version"),
+            None,
+            "{does}: nothing half done"
+        );
+        let (_a, gateway) = rewritten(does, "on_error = \"refuse\"");
+        assert_eq!(gateway.get("/").status, 502, "{does}");
+    }
+}
+
+#[test]
+fn nothing_that_a_policy_returns_can_break_the_protocol() {
+    for does in [
+        "forge-path",
+        "forge-request-header",
+        "forge-host",
+        "forge-request-length",
+        "forge-status",
+        "forge-crlf",
+        "forge-name",
+        "forge-length",
+        "forge-coding",
+    ] {
+        let (a, gateway) = rewritten(does, "");
+        let mut client = gateway.connect();
+        // The reader here is strict: two lengths, or a broken head, are no answer.
+        for _ in 0..2 {
+            let response = client.get("/");
+            assert!(matches!(response.status, 200 | 502), "{does}: {response:?}");
+            assert_eq!(response.field("x-injected"), None, "{does}");
+            if response.status == 200 {
+                assert_eq!(response.text(), "a", "{does}");
+            }
+        }
+        for seen in a.seen() {
+            assert_eq!(seen.field("x-injected"), None, "{does}");
+            assert_eq!(seen.head.all("host").len(), 1, "{does}");
+            assert_ne!(seen.field("host"), Some("evil.example"), "{does}");
+            assert_eq!(seen.field("content-length").unwrap_or("0"), "0", "{does}");
+        }
+    }
+}

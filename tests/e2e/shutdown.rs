@@ -1,0 +1,116 @@
+//! Signals: drain, end, and what the exit status says.
+
+use std::{
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use switchyard_tests::{
+    Gateway, Member, Request, ReservedPort, Setup, eventually, scripts, wait::DEADLINE,
+};
+
+use crate::conf::everything_to;
+
+#[test]
+fn sigterm_lets_requests_in_flight_finish() {
+    let a = Member::start("a", scripts::held());
+    let mut gateway = Gateway::start(everything_to(&[&a], ""));
+    let mut client = gateway.connect();
+    client.send(Request::get("/").bytes());
+    a.wait_for_note("holding");
+    let mut idle = gateway.connect();
+    gateway.signal(libc::SIGTERM);
+    idle.expect_closed();
+    eventually("no new connections are taken", DEADLINE, || {
+        TcpStream::connect(gateway.addr()).is_err().then_some(())
+    });
+    assert!(gateway.is_running(), "it waits for the request");
+    a.open_gate();
+    let response = client.response();
+    assert_eq!(response.text(), "a");
+    assert!(response.head.closes(), "and asks for no more: {response:?}");
+    assert!(gateway.wait_for_exit().success());
+}
+
+#[test]
+fn sigterm_without_requests_ends_at_once() {
+    let a = Member::start("a", scripts::name());
+    let gateway = Gateway::start(everything_to(&[&a], ""));
+    let mut kept = gateway.connect();
+    assert_eq!(kept.get("/").status, 200);
+    let started = Instant::now();
+    gateway.terminate();
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "an idle connection is nothing to wait for"
+    );
+    kept.expect_closed();
+}
+
+#[test]
+fn the_drain_has_a_deadline() {
+    let a = Member::start("a", scripts::held());
+    let mut gateway = Setup::new(everything_to(&[&a], ""))
+        .top("drain_deadline = \"300ms\"")
+        .start();
+    let mut client = gateway.connect();
+    client.send(Request::get("/").bytes());
+    a.wait_for_note("holding");
+    gateway.signal(libc::SIGTERM);
+    let started = Instant::now();
+    gateway.wait_for_exit();
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_second_sigterm_ends_at_once() {
+    let a = Member::start("a", scripts::held());
+    let mut gateway = Gateway::start(everything_to(&[&a], ""));
+    let mut client = gateway.connect();
+    client.send(Request::get("/").bytes());
+    a.wait_for_note("holding");
+    gateway.signal(libc::SIGTERM);
+    eventually("it is draining", DEADLINE, || {
+        TcpStream::connect(gateway.addr()).is_err().then_some(())
+    });
+    gateway.signal(libc::SIGTERM);
+    let started = Instant::now();
+    gateway.wait_for_exit();
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "the default drain would take 30 s"
+    );
+}
+
+#[test]
+fn an_upload_in_flight_is_finished_too() {
+    let a = Member::start("a", scripts::echo());
+    let mut gateway = Gateway::start(everything_to(&[&a], ""));
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nfirst");
+    a.wait_for_hits(1);
+    gateway.signal(libc::SIGTERM);
+    eventually("it is draining", DEADLINE, || {
+        TcpStream::connect(gateway.addr()).is_err().then_some(())
+    });
+    let response = client.send("again").response();
+    assert!(response.text().ends_with("firstagain"), "{response:?}");
+    assert!(gateway.wait_for_exit().success());
+}
+
+#[test]
+fn the_listeners_address_is_free_again_afterwards() {
+    let a = Member::start("a", scripts::name());
+    let port = ReservedPort::new();
+    let listener = format!("[[listener]]\nbind = \"{}\"\n", port.addr());
+    for _ in 0..2 {
+        let gateway = Setup::new(everything_to(&[&a], ""))
+            .listeners(&listener)
+            .start();
+        // A connection that the gateway closes first leaves its address in TIME_WAIT.
+        let mut client = gateway.connect();
+        client.ask(&Request::get("/").field("Connection", "close"));
+        client.expect_closed();
+        gateway.terminate();
+    }
+}
