@@ -15,5 +15,6 @@ pub mod proxy;
 pub mod response;
 pub mod routing;
 pub mod snapshot;
+pub mod telemetry;
 pub mod upstream;
 pub mod wasm;
