@@ -5,6 +5,7 @@
 //! what failed; and the main thread, which waits for signals.
 
 mod outlets;
+mod outside;
 mod process;
 mod signals;
 mod sockets;
@@ -23,9 +24,11 @@ use crate::{
     members::{Clock, Live},
     policy::BackgroundThread,
     snapshot::Snapshot,
+    telemetry::Logs,
     wasm::{SetupError, WasmLoader, WasmOptions},
 };
 use outlets::Outlets;
+use outside::Outside;
 pub use sockets::BindError;
 
 /// How the gateway is run.
@@ -77,6 +80,18 @@ impl StartError {
 
 /// Runs the gateway until a signal ends it. Says on standard error when it is ready.
 pub fn run(options: &Options, snapshot: Snapshot) -> Result<Ending, StartError> {
+    let system = StartError::system;
+    let logs = Logs::start().map_err(system("start the logs"))?;
+    logs.install()
+        .map_err(io::Error::other)
+        .map_err(system("install the log"))?;
+    let ending = serve(options, snapshot, &logs);
+    // The last lines tell how it ended.
+    logs.flush();
+    ending
+}
+
+fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Ending, StartError> {
     process::log_panics();
     process::raise_descriptor_limit();
     let system = StartError::system;
@@ -85,7 +100,6 @@ pub fn run(options: &Options, snapshot: Snapshot) -> Result<Ending, StartError> 
         .build()
         .map_err(system("start the main runtime"))?;
     let workers = options.workers.max(1);
-    let drain_deadline = snapshot.drain_deadline;
     let live = Arc::new(Live::new(Clock::start(), workers));
     let background =
         BackgroundThread::start("policy").map_err(system("start the policies' thread"))?;
@@ -108,16 +122,17 @@ pub fn run(options: &Options, snapshot: Snapshot) -> Result<Ending, StartError> 
         stock: Stock::new(Arc::new(loader), |name| {
             builtin::find(name).map(|policy| policy.wasm)
         }),
-        surroundings: Box::new(Arc::clone(&outlets)),
+        surroundings: Box::new(Outside::new(Arc::clone(&outlets), Arc::clone(logs))),
     };
     let writer = Writer::start(setup, snapshot)?;
+    let current = Arc::clone(writer.current());
     let connections = Arc::new(ConnectionCount::default());
     // Closes when the last worker has ended.
     let (alive, mut ended) = mpsc::channel::<()>(1);
     for (worker, inbox) in inboxes.into_iter().enumerate() {
         let parts = worker::Parts {
             worker,
-            current: Arc::clone(writer.current()),
+            current: Arc::clone(&current),
             connections: Arc::clone(&connections),
         };
         worker::start(parts, inbox, alive.clone()).map_err(system("start a worker"))?;
@@ -134,8 +149,8 @@ pub fn run(options: &Options, snapshot: Snapshot) -> Result<Ending, StartError> 
             outlets: &outlets,
             connections: &connections,
             reload: &|| drop(controller.reload(Cause::Signal)),
-            reopen: &|| {},
-            drain_deadline: &|| drain_deadline,
+            reopen: &|| logs.reopen(),
+            drain_deadline: &|| current.load().snapshot.drain_deadline,
         };
         Ok::<_, StartError>(signals.serve(gateway, &mut ended).await)
     })?;

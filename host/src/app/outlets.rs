@@ -15,7 +15,6 @@ use super::{
     worker::{Assignment, Inbox},
 };
 use crate::{
-    control::Surroundings,
     generation::Generation,
     listener::Drain,
     members::locked,
@@ -149,12 +148,9 @@ impl State {
     }
 }
 
-impl Surroundings for Arc<Outlets> {
-    fn prepare(&mut self, next: &Snapshot) -> Result<(), String> {
-        self.bind(next).map_err(|error| error.to_string())
-    }
-
-    fn publish(&mut self, next: &Arc<Generation>) {
+impl Outlets {
+    /// Accepts on what was bound for `next`, and stops accepting on what it does not have.
+    pub fn publish(&self, next: &Generation) {
         let mut state = locked(&self.state);
         let mut old: VecDeque<_> = mem::take(&mut state.serving).into();
         let mut prepared = mem::take(&mut state.prepared);
@@ -181,7 +177,8 @@ impl Surroundings for Arc<Outlets> {
         }
     }
 
-    fn abandon(&mut self) {
+    /// Closes what was bound and is not used.
+    pub fn abandon(&self) {
         locked(&self.state).prepared.clear();
     }
 }

@@ -32,9 +32,6 @@ pub fn run(config: PathBuf, workers: Option<usize>) -> ExitCode {
         eprintln!("{}", loaded.render(colour).trim_end());
     }
     let workers = workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, Into::into));
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
     match app::run(&Options { config, workers }, loaded.snapshot) {
         Ok(Ending::Drained) => ExitCode::SUCCESS,
         // As a shell reports a process that a signal ended.

@@ -11,6 +11,8 @@ mod facts;
 mod reload;
 mod seen;
 mod stock;
+#[cfg(test)]
+mod tests;
 mod tracked;
 mod trail;
 mod watch;

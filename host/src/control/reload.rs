@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::{self, Report},
-    generation::{Current, Generation, LinkError, Linker, Modules, Origin},
+    generation::{AccessLogs, Current, Generation, LinkError, Linker, Modules, Origin},
     members::Clock,
     policy::Module,
     snapshot::{PolicySource, Snapshot},
@@ -26,7 +26,7 @@ use crate::{
 /// What a generation needs outside of itself, such as sockets; `app` provides it.
 pub trait Surroundings: Send {
     /// Gets everything ready for `next` that can fail. Nothing of the present may suffer.
-    fn prepare(&mut self, next: &Snapshot) -> Result<(), String>;
+    fn prepare(&mut self, next: &Snapshot) -> Result<AccessLogs, String>;
 
     /// `next` is in service: use what was prepared, and let go of what it does not need.
     fn publish(&mut self, next: &Arc<Generation>);
@@ -347,8 +347,8 @@ fn make(
     named: &Named,
     before: Option<&Generation>,
 ) -> Result<Generation, Failure> {
-    let prepared = setup.surroundings.prepare(snapshot);
-    prepared.map_err(Failure::Surroundings)?;
+    let access = setup.surroundings.prepare(snapshot);
+    let access = access.map_err(Failure::Surroundings)?;
     let stock = &setup.stock;
     let modules = Modules {
         named,
@@ -359,7 +359,7 @@ fn make(
         before,
     };
     let snapshot = Arc::clone(snapshot);
-    let linked = setup.linker.link(snapshot, &modules, origin);
+    let linked = setup.linker.link(snapshot, &modules, access, origin);
     Ok(linked.inspect_err(|_| setup.surroundings.abandon())?)
 }
 

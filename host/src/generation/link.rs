@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     hash::{BuildHasher, RandomState},
+    iter,
     sync::Arc,
 };
 
@@ -18,6 +19,7 @@ use crate::{
     policy::{Background, Binding, BindingParts, Environment, Module, Selector},
     routing,
     snapshot::{self, Action, OnError, PolicyRef, Snapshot},
+    telemetry::AccessLog,
 };
 
 /// Until there are tenants, everything belongs to this one.
@@ -35,6 +37,7 @@ pub struct Generation {
     pub table: routing::Table,
     /// By the same indices as `snapshot.vhosts`.
     pub vhosts: Vec<LiveVhost>,
+    access: Option<Arc<AccessLog>>,
     selectors: BTreeMap<String, Arc<Selector>>,
     bindings: Bindings,
 }
@@ -44,6 +47,17 @@ pub struct Generation {
 pub struct LiveVhost {
     /// By route index; `None` where the action is not `Proxy`.
     pub routes: Vec<Option<Arc<Forward>>>,
+    /// Takes its requests; `None` = nobody writes them down.
+    pub access: Option<Arc<AccessLog>>,
+}
+
+/// Access logs, opened.
+#[derive(Debug, Default)]
+pub struct AccessLogs {
+    /// Of requests that reach no vhost.
+    pub process: Option<Arc<AccessLog>>,
+    /// By the same indices as `Snapshot::vhosts`.
+    pub vhosts: Vec<Option<Arc<AccessLog>>>,
 }
 
 /// Live handles of a route that forwards.
@@ -68,6 +82,14 @@ fn plans_bodies(rewriter: &Binding) -> bool {
 }
 
 impl Generation {
+    /// Where a request of this vhost is written down, or one that reaches no vhost.
+    pub fn access_log(&self, vhost: Option<usize>) -> Option<&Arc<AccessLog>> {
+        match vhost.and_then(|index| self.vhosts.get(index)) {
+            Some(vhost) => vhost.access.as_ref(),
+            None => self.access.as_ref(),
+        }
+    }
+
     /// Everything in service that runs a policy, each once.
     pub fn bindings(&self) -> impl Iterator<Item = &Arc<Binding>> {
         self.bindings.iter()
@@ -121,6 +143,7 @@ impl Linker {
         &self,
         snapshot: Arc<Snapshot>,
         modules: &Modules<'_>,
+        access: AccessLogs,
         origin: Origin<'_>,
     ) -> Result<Generation, LinkError> {
         let table = routing::Table::new(&snapshot)?;
@@ -139,9 +162,10 @@ impl Linker {
         let vhosts = snapshot
             .vhosts
             .iter()
-            .map(|vhost| {
+            .zip(access.vhosts.into_iter().chain(iter::repeat(None)))
+            .map(|(vhost, access)| {
                 let routes = link.routes(vhost, &selectors)?;
-                Ok(LiveVhost { routes })
+                Ok(LiveVhost { routes, access })
             })
             .collect::<Result<_, LinkError>>()?;
         let bindings = link.enter_service()?;
@@ -150,6 +174,7 @@ impl Linker {
             loaded_at_ms: Clock::wall_ms(),
             table,
             vhosts,
+            access: access.process,
             selectors,
             bindings,
             snapshot,

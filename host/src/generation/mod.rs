@@ -15,5 +15,5 @@ mod place;
 
 pub use current::Current;
 pub use error::LinkError;
-pub use link::{Forward, Generation, Linker, LiveVhost, Origin};
+pub use link::{AccessLogs, Forward, Generation, Linker, LiveVhost, Origin};
 pub use modules::Modules;

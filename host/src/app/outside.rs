@@ -1,0 +1,63 @@
+//! What a generation needs outside of itself: sockets and logs.
+
+use std::{io, sync::Arc};
+
+use super::outlets::Outlets;
+use crate::{
+    control::Surroundings,
+    generation::{AccessLogs, Generation},
+    snapshot::{self, Snapshot},
+    telemetry::{ErrorLogs, Logs},
+};
+
+/// Sockets and logs.
+pub(super) struct Outside {
+    outlets: Arc<Outlets>,
+    logs: Arc<Logs>,
+    /// Opened for the next generation.
+    errors: Option<ErrorLogs>,
+}
+
+impl Outside {
+    pub fn new(outlets: Arc<Outlets>, logs: Arc<Logs>) -> Self {
+        Self {
+            outlets,
+            logs,
+            errors: None,
+        }
+    }
+
+    fn open_logs(&mut self, next: &Snapshot) -> io::Result<AccessLogs> {
+        self.errors = Some(self.logs.errors(next)?);
+        let access = |log: &snapshot::Log| log.access.as_ref().map(|log| self.logs.access(log));
+        let vhost = |vhost: &Arc<snapshot::Vhost>| {
+            let own = vhost.log.as_ref().unwrap_or(&next.log);
+            access(own).transpose()
+        };
+        Ok(AccessLogs {
+            process: access(&next.log).transpose()?,
+            vhosts: next.vhosts.iter().map(vhost).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Surroundings for Outside {
+    fn prepare(&mut self, next: &Snapshot) -> Result<AccessLogs, String> {
+        let access = self.open_logs(next).map_err(|error| error.to_string())?;
+        let bound = self.outlets.bind(next);
+        bound.map_err(|error| error.to_string())?;
+        Ok(access)
+    }
+
+    fn publish(&mut self, next: &Arc<Generation>) {
+        if let Some(errors) = self.errors.take() {
+            self.logs.adopt(errors);
+        }
+        self.outlets.publish(next);
+    }
+
+    fn abandon(&mut self) {
+        self.errors = None;
+        self.outlets.abandon();
+    }
+}

@@ -1,0 +1,7 @@
+//! The writer against real files and native policies.
+
+mod fixture;
+mod linking;
+mod native;
+mod reloading;
+mod watching;
