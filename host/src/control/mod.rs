@@ -8,7 +8,10 @@
 
 mod command;
 mod facts;
+mod names;
+pub mod probe;
 mod reload;
+pub mod resolve;
 mod seen;
 mod stock;
 #[cfg(test)]

@@ -264,6 +264,13 @@ impl Breaker {
         }
     }
 
+    /// Its name leads somewhere at last: what failed for want of an address says nothing of what is there.
+    pub fn located(&mut self, now: Micros) {
+        if matches!(self.state, State::Blocked { .. }) {
+            self.admit(now);
+        }
+    }
+
     /// The operator let it serve again: ramp up.
     pub fn returned(&mut self, now: Micros) {
         self.ramp_from = Some(now);
@@ -430,5 +437,15 @@ mod tests {
         assert!(breaker.checked(false, 1, 1, 1).is_some());
         breaker.unchecked(2);
         assert_eq!(breaker.admission(2), Admission::Admitting);
+    }
+
+    #[test]
+    fn name_that_resolves_at_last_ends_the_block_that_its_absence_caused() {
+        let (mut breaker, _) = blocked_at(100);
+        breaker.located(200);
+        assert_eq!(breaker.admission(200), Admission::Admitting);
+        assert!(breaker.checked(false, 1, 1, 300).is_some());
+        breaker.located(400);
+        assert_eq!(breaker.admission(400), Admission::Unhealthy, "checks know better");
     }
 }

@@ -140,7 +140,15 @@ impl MemberLive {
 
     /// Set by whoever resolves names; literal addresses are set from the start.
     pub fn set_addresses(&self, addresses: Vec<SocketAddr>) {
-        self.addresses.store(Arc::new(addresses.into()));
+        let found = !addresses.is_empty();
+        let before = self.addresses.swap(Arc::new(addresses.into()));
+        if found && before.is_empty() {
+            let now = self.clock.now();
+            self.tell(|breaker| {
+                breaker.located(now);
+                None
+            });
+        }
     }
 
     /// Whether it may be given requests, as far as it alone is concerned.
@@ -173,20 +181,10 @@ impl MemberLive {
         self.traffic.columns(now)
     }
 
-    /// The verdict of an active check.
+    /// The verdict of an active check. Whoever checks knows the cause, and logs a transition.
     pub fn checked(&self, pass: bool, check: &HealthCheck) -> Option<Transition> {
         let now = self.clock.now();
-        let transition = self.tell(|breaker| breaker.checked(pass, check.rise, check.fall, now));
-        match transition {
-            Some(Transition::Up) => {
-                info!(balancer = %self.balancer, member = %self.id, "Member passes its checks")
-            }
-            Some(Transition::Down) => {
-                warn!(balancer = %self.balancer, member = %self.id, "Member fails its checks")
-            }
-            None => {}
-        }
-        transition
+        self.tell(|breaker| breaker.checked(pass, check.rise, check.fall, now))
     }
 
     /// For `switchyard status`.

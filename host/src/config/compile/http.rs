@@ -16,6 +16,7 @@ use super::{
 use crate::snapshot::{
     AccessFormat, AccessLog, Admin, AdminBind, ErrorLog, HttpLimits, Level, Listener, Log,
 };
+use crate::telemetry::{self, FormatError};
 
 /// 127.0.0.1: who may ask for the status has a login on this machine.
 const ADMIN: &str = "127.0.0.1:9191";
@@ -236,18 +237,18 @@ fn access_format(node: &Node<String>, context: &mut Context<'_>) -> AccessFormat
         "combined" => AccessFormat::Combined,
         "json" => AccessFormat::Json,
         text => {
-            if !text.contains('%') {
-                let remedy = suggest(text, &["common", "combined", "json"]);
+            if let Err(error) = telemetry::check_format(text) {
+                let remedy = match error {
+                    FormatError::Constant => suggest(text, &["common", "combined", "json"]),
+                    _ => String::new(),
+                };
                 let remedy =
                     format!("{remedy} A format string has % letters, such as \"%h %>s %D\"");
-                context
-                    .out
-                    .error(&node.place, format!("{text:?} is not a format"), remedy);
-            }
-            if text.contains(['\n', '\r']) {
-                context
-                    .out
-                    .error(&node.place, "a log line has no line breaks", "remove them");
+                context.out.error(
+                    &node.place,
+                    format!("{text:?} is not a format: {error}"),
+                    remedy.trim_start(),
+                );
             }
             AccessFormat::Custom(text.to_owned())
         }

@@ -1,0 +1,119 @@
+//! The system's way from a name to addresses.
+
+use std::{
+    fs, io,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use hickory_resolver::{
+    Resolver, TokioResolver,
+    config::{LookupIpStrategy, ResolverConfig},
+    net::runtime::TokioRuntimeProvider,
+};
+use tracing::warn;
+
+/// Whose change makes us read the system's configuration again.
+const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
+
+/// Most addresses of one name that are used.
+const MOST: usize = 64;
+
+/// A resolver as the system is configured: name servers, search domains, `/etc/hosts`.
+#[derive(Clone)]
+pub(super) struct Names {
+    resolver: Option<Arc<TokioResolver>>,
+    /// Of [`FILES`] when they were read.
+    stamps: [Option<SystemTime>; 2],
+}
+
+/// Where a name leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// At least one; IPv4 first.
+    pub addresses: Vec<IpAddr>,
+    /// For how long.
+    pub ttl: Duration,
+}
+
+/// Why a name leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unresolved {
+    /// No server knows it, or none answered.
+    #[error("{0}")]
+    Failed(String),
+    /// It exists, without an address.
+    #[error("it has no address")]
+    Empty,
+}
+
+impl Names {
+    /// As the system is configured now.
+    pub fn from_system() -> Self {
+        let stamps = stamps();
+        let resolver = build().inspect_err(|error| {
+            warn!(%error, "The system's name servers are not known; members' names do not resolve");
+        });
+        Self {
+            resolver: resolver.ok().map(Arc::new),
+            stamps,
+        }
+    }
+
+    #[cfg(test)]
+    pub fn with(resolver: TokioResolver) -> Self {
+        Self {
+            resolver: Some(Arc::new(resolver)),
+            stamps: stamps(),
+        }
+    }
+
+    /// Reads the system's configuration again if it has changed; returns whether it has.
+    pub fn renew(&mut self) -> bool {
+        if self.stamps == stamps() {
+            return false;
+        }
+        *self = Self::from_system();
+        true
+    }
+
+    /// The addresses of a name.
+    pub async fn lookup(&self, name: &str) -> Result<Answer, Unresolved> {
+        let failed = |error: &dyn std::fmt::Display| Unresolved::Failed(error.to_string());
+        let resolver = self.resolver.as_deref();
+        let resolver = resolver.ok_or_else(|| failed(&"there is no name server"))?;
+        let found = resolver.lookup_ip(name).await.map_err(|e| failed(&e))?;
+        let mut addresses: Vec<IpAddr> = found.iter().take(MOST).collect();
+        // Most members listen on IPv4 at least.
+        addresses.sort_by_key(IpAddr::is_ipv6);
+        addresses.dedup();
+        let seconds = found.as_lookup().answers().iter().map(|record| record.ttl);
+        match seconds.min() {
+            Some(seconds) if !addresses.is_empty() => Ok(Answer {
+                addresses,
+                ttl: Duration::from_secs(seconds.into()),
+            }),
+            _ => Err(Unresolved::Empty),
+        }
+    }
+}
+
+fn build() -> Result<TokioResolver, hickory_resolver::net::NetError> {
+    let provider = TokioRuntimeProvider::default();
+    let mut builder = match TokioResolver::builder_tokio() {
+        Ok(builder) => builder,
+        // Without name servers there still is /etc/hosts. Never somebody else's servers.
+        Err(_) => Resolver::builder_with_config(ResolverConfig::default(), provider),
+    };
+    let options = builder.options_mut();
+    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+    // We ask when the TTL has run out, so a cache would only answer too late.
+    options.cache_size = 0;
+    builder.build()
+}
+
+fn stamps() -> [Option<SystemTime>; 2] {
+    let stamp = |file: &str| -> io::Result<SystemTime> { fs::metadata(file)?.modified() };
+    FILES.map(|file| stamp(file).ok())
+}
