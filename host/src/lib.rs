@@ -1,5 +1,6 @@
 //! Switchyard, a reverse proxy and load balancer whose decisions are WebAssembly policies.
 
+pub mod admin;
 pub mod app;
 pub mod builtin;
 pub mod cli;

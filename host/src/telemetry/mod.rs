@@ -24,3 +24,4 @@ pub use errors::{ErrorLogs, Journal};
 pub use format::{FormatError, check_format};
 pub use logs::Logs;
 pub use record::{Header, Record};
+pub use time::timestamp;

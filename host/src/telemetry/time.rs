@@ -120,6 +120,13 @@ fn calendar(out: &mut Vec<u8>, format: &std::ffi::CStr, second: i64) {
     out.extend_from_slice(&text[..written]);
 }
 
+/// Milliseconds since 1970 as `2026-11-22T23:48:12.345Z`.
+pub fn timestamp(ms: u64) -> String {
+    let mut out = Vec::with_capacity(24);
+    rfc3339(&mut out, UNIX_EPOCH + Duration::from_millis(ms), 3);
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// Appends `2026-11-22T23:48:12.345Z`, with `digits` of the fraction (RFC 3339).
 pub(super) fn rfc3339(out: &mut Vec<u8>, at: SystemTime, digits: usize) {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,0 +1,212 @@
+//! Gathers the facts for `/status` from where they live.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use super::status::{
+    BalancerStatus, ConfigStatus, ConnectionsStatus, HistoryStatus, ListenerStatus, MemberStatus,
+    PolicyStatus, Status, TroubleStatus,
+};
+use crate::{
+    control::{ControlFacts, PolicyFacts, Trouble, VersionFacts, VersionOutcome},
+    generation::Current,
+    members::{Admission, Clock, Endpoint, Live, Pool},
+    policy::{BindingStatus, StandingWord},
+    snapshot::{self, PolicyRef},
+    telemetry::timestamp,
+};
+
+/// Where the facts come from.
+pub struct Sources {
+    /// Members' live state.
+    pub live: Arc<Live>,
+    /// What is in service.
+    pub current: Arc<Current>,
+    /// What the writer knows.
+    pub facts: Box<dyn Fn() -> Arc<ControlFacts> + Send + Sync>,
+    /// Where clients are accepted.
+    pub listeners: Box<dyn Fn() -> Vec<SocketAddr> + Send + Sync>,
+    /// Whether clients are accepted at all: false before the ready line and while draining.
+    pub ready: Box<dyn Fn() -> bool + Send + Sync>,
+    /// When the process started, milliseconds since 1970.
+    pub started_at_ms: u64,
+}
+
+impl Sources {
+    /// What is in service now.
+    pub(super) fn status(&self) -> Status {
+        let facts = (self.facts)();
+        let now = Clock::wall_ms();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: timestamp(self.started_at_ms),
+            uptime_s: now.saturating_sub(self.started_at_ms) / 1_000,
+            ready: (self.ready)(),
+            config: ConfigStatus {
+                path: facts.config.display().to_string(),
+                generation: facts.generation,
+                loaded_at: timestamp(facts.loaded_at_ms),
+                last_error: facts.last_error.as_ref().map(trouble),
+            },
+            listeners: (self.listeners)()
+                .into_iter()
+                .map(|address| ListenerStatus {
+                    address: address.to_string(),
+                })
+                .collect(),
+            balancers: self
+                .live
+                .pools()
+                .iter()
+                .map(|pool| (pool.name().to_string(), balancer(pool)))
+                .collect(),
+            policies: self.policies(&facts),
+        }
+    }
+
+    fn policies(&self, facts: &ControlFacts) -> Vec<PolicyStatus> {
+        let mut bound: BTreeMap<Arc<str>, Vec<BindingStatus>> = BTreeMap::new();
+        for binding in self.current.load().bindings() {
+            let status = binding.status();
+            bound
+                .entry(Arc::clone(&status.policy))
+                .or_default()
+                .push(status);
+        }
+        let own = facts.policies.iter();
+        let mut policies: Vec<_> = own
+            .map(|own| {
+                let bindings = bound.remove(own.name.as_str()).unwrap_or_default();
+                policy(&own.name, Some(own), &bindings)
+            })
+            .collect();
+        let built_in = bound.iter();
+        policies.extend(built_in.map(|(name, bindings)| policy(name, None, bindings)));
+        policies
+    }
+}
+
+fn balancer(pool: &Pool) -> BalancerStatus {
+    let members = pool.current();
+    let name = |policy: &PolicyRef| match policy {
+        PolicyRef::BuiltIn { name, .. } => (*name).to_owned(),
+        PolicyRef::Named(name) => format!("policy:{name}"),
+    };
+    BalancerStatus {
+        lbmethod: members.balancer.lbmethod.iter().map(name).collect(),
+        affinity: members.balancer.affinity.as_ref().map(name),
+        revision: members.revision,
+        members: members.endpoints.iter().map(member).collect(),
+    }
+}
+
+fn member(endpoint: &Endpoint) -> MemberStatus {
+    let settings = &endpoint.settings;
+    let live = endpoint.live.status();
+    MemberStatus {
+        id: settings.id.to_string(),
+        route: settings.route.clone(),
+        status: allowed(settings.status).to_owned(),
+        state: admitted(live.admission).to_owned(),
+        since: timestamp(live.since_ms),
+        weight: f64::from(settings.weight) / 100.0,
+        lbset: settings.lb_set,
+        busy: live.busy,
+        elected: live.elected,
+        bytes_in: live.bytes_in,
+        bytes_out: live.bytes_out,
+        latency_us: live.latency_us,
+        consecutive_failures: live.consecutive_failures,
+        failures: live.failures,
+        connections: ConnectionsStatus {
+            open: live.connections,
+            idle: live.idle_connections,
+            max: settings.max_connections,
+        },
+        addresses: live.addresses.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn allowed(status: snapshot::Status) -> &'static str {
+    match status {
+        snapshot::Status::Ok => "ok",
+        snapshot::Status::Draining => "draining",
+        snapshot::Status::Disabled => "disabled",
+        snapshot::Status::Stopped => "stopped",
+        snapshot::Status::Standby => "standby",
+        snapshot::Status::Spare => "spare",
+    }
+}
+
+fn admitted(admission: Admission) -> &'static str {
+    match admission {
+        Admission::Admitting => "admitting",
+        Admission::Blocked { .. } => "blocked",
+        Admission::Due => "due",
+        Admission::Trial => "trial",
+        Admission::Unhealthy => "unhealthy",
+    }
+}
+
+fn policy(name: &str, facts: Option<&PolicyFacts>, bindings: &[BindingStatus]) -> PolicyStatus {
+    let rank = |binding: &BindingStatus| match binding.standing {
+        StandingWord::Serving => 0,
+        StandingWord::Probation => 1,
+        StandingWord::Quarantined => 2,
+    };
+    let words = ["serving", "probation", "quarantined"];
+    let worst = bindings.iter().map(rank).max();
+    let faults = bindings.iter().filter_map(|b| b.last_error.as_ref());
+    let fault = faults.map(|e| (e.at_ms, e.what.as_str()));
+    let refused = facts.and_then(|facts| facts.last_error.as_ref());
+    let refused = refused.map(|e| (e.at_ms, e.what.as_str()));
+    let digest = bindings.first().map(|b| b.digest.to_string());
+    let places: BTreeSet<_> = bindings.iter().map(|b| b.binding.clone()).collect();
+    PolicyStatus {
+        name: name.to_owned(),
+        digest: digest
+            .or_else(|| facts.map(|facts| facts.digest.clone()))
+            .unwrap_or_default(),
+        state: worst.map_or("unused", |rank| words[rank]).to_owned(),
+        calls: bindings.iter().map(|b| b.calls).sum(),
+        faults: bindings.iter().map(|b| b.faults).sum(),
+        overruled: bindings.iter().map(|b| b.overruled).sum(),
+        call_time_us: bindings
+            .iter()
+            .map(|b| u64::try_from(b.call_time.as_micros()).unwrap_or(u64::MAX))
+            .fold(0, u64::saturating_add),
+        last_error: fault.chain(refused).max().map(|(at, what)| TroubleStatus {
+            at: timestamp(at),
+            what: what.to_owned(),
+        }),
+        bindings: places.into_iter().collect(),
+        history: facts.map_or_else(Vec::new, |facts| {
+            facts.history.iter().map(version).collect()
+        }),
+    }
+}
+
+fn version(version: &VersionFacts) -> HistoryStatus {
+    let (outcome, cause) = match &version.outcome {
+        VersionOutcome::InService { cause } => ("in_service", cause.as_str()),
+        VersionOutcome::Refused { why } => ("refused", why.as_str()),
+        VersionOutcome::Undone => ("undone", ""),
+    };
+    HistoryStatus {
+        at: timestamp(version.at_ms),
+        digest: version.digest.clone(),
+        cause: cause.to_owned(),
+        outcome: outcome.to_owned(),
+    }
+}
+
+fn trouble(trouble: &Trouble) -> TroubleStatus {
+    TroubleStatus {
+        at: timestamp(trouble.at_ms),
+        what: trouble.what.clone(),
+    }
+}

@@ -1,0 +1,18 @@
+//! The read-only endpoint that `switchyard status` asks.
+//!
+//! JSON on a listener of its own, loopback or a Unix socket by default, and on a
+//! thread of its own: looking on must neither wait for traffic nor slow it down. It
+//! changes nothing and holds no secret, but it names every member; so the `Host`
+//! field is checked, lest a web page reads it through the administrator's browser.
+
+mod bind;
+mod collect;
+mod server;
+mod status;
+
+pub use collect::Sources;
+pub use server::{AdminError, Server, serve};
+pub use status::{
+    BalancerStatus, ConfigStatus, ConnectionsStatus, HistoryStatus, ListenerStatus, MemberStatus,
+    PolicyStatus, Status, TroubleStatus,
+};

@@ -1,0 +1,159 @@
+//! The document at `/status`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What is in service. Times are RFC 3339, in UTC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// Process number.
+    pub pid: u32,
+    /// When the process started.
+    pub started_at: String,
+    /// Since then, in seconds.
+    pub uptime_s: u64,
+    /// Whether it accepts clients: not before it is ready, and not while it drains.
+    pub ready: bool,
+    /// Where the configuration stands.
+    pub config: ConfigStatus,
+    /// Where clients are accepted.
+    pub listeners: Vec<ListenerStatus>,
+    /// By name.
+    pub balancers: BTreeMap<String, BalancerStatus>,
+    /// The operator's own ones and the built-in ones in use, by name.
+    pub policies: Vec<PolicyStatus>,
+}
+
+/// Where the configuration stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConfigStatus {
+    /// The main file.
+    pub path: String,
+    /// Number of the generation in service, from 1.
+    pub generation: u64,
+    /// When it was put into service.
+    pub loaded_at: String,
+    /// Why what is on disk is not what is in service; absent when it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_error: Option<TroubleStatus>,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TroubleStatus {
+    /// When.
+    pub at: String,
+    /// What.
+    pub what: String,
+}
+
+/// A socket that accepts clients.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// With the real port.
+    pub address: String,
+}
+
+/// A balancer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BalancerStatus {
+    /// The chain that picks, as configured.
+    pub lbmethod: Vec<String>,
+    /// The policy that holds sessions; absent without stickiness.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub affinity: Option<String>,
+    /// Of the pool's members; rises with every change.
+    pub revision: u64,
+    /// In the configuration's order.
+    pub members: Vec<MemberStatus>,
+}
+
+/// A member.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// Its URL.
+    pub id: String,
+    /// Affinity route; may be empty.
+    pub route: String,
+    /// What the operator allows: `ok`, `draining`, `disabled`, `stopped`, `standby` or `spare`.
+    pub status: String,
+    /// Whether it gets requests: `admitting`, `blocked`, `due`, `trial` or `unhealthy`.
+    pub state: String,
+    /// Since when.
+    pub since: String,
+    /// loadfactor.
+    pub weight: f64,
+    /// Lower ones are used up first.
+    pub lbset: u32,
+    /// Requests under way.
+    pub busy: u32,
+    /// Times chosen.
+    pub elected: u64,
+    /// From the member.
+    pub bytes_in: u64,
+    /// To the member.
+    pub bytes_out: u64,
+    /// Moving average until the first byte; 0 = no sample yet.
+    pub latency_us: u32,
+    /// In a row.
+    pub consecutive_failures: u32,
+    /// In all.
+    pub failures: u64,
+    /// Sockets to it.
+    pub connections: ConnectionsStatus,
+    /// Where its name leads; empty = it does not resolve.
+    pub addresses: Vec<String>,
+}
+
+/// Sockets to a member.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionsStatus {
+    /// In use or idle.
+    pub open: u32,
+    /// Waiting for a request.
+    pub idle: usize,
+    /// `null` = no limit.
+    pub max: Option<u32>,
+}
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of the version in service.
+    pub digest: String,
+    /// `serving`, `probation` or `quarantined`: the worst of its bindings; `unused` without any.
+    pub state: String,
+    /// Calls so far, of all its bindings.
+    pub calls: u64,
+    /// Those that failed.
+    pub faults: u64,
+    /// Verdicts that the host did not follow.
+    pub overruled: u64,
+    /// Time in its calls.
+    pub call_time_us: u64,
+    /// Its latest fault or refusal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_error: Option<TroubleStatus>,
+    /// Where it is used.
+    pub bindings: Vec<String>,
+    /// Versions lately, the newest first; built-in ones have none.
+    pub history: Vec<HistoryStatus>,
+}
+
+/// Something that happened to a policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryStatus {
+    /// When.
+    pub at: String,
+    /// Of the file; `null` where it could not be read.
+    pub digest: Option<String>,
+    /// Why it was loaded, or why it was refused.
+    pub cause: String,
+    /// `in_service`, `refused` or `undone`.
+    pub outcome: String,
+}
