@@ -1,10 +1,14 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
-use super::{check, run, schema};
+use super::{AdminAddress, check, run, schema, status};
 
 /// `EX_USAGE` of sysexits.h: the operator's input is wrong.
 pub(super) const BAD_INPUT: u8 = 64;
@@ -13,7 +17,7 @@ pub(super) const BAD_INPUT: u8 = 64;
 #[derive(Debug, Parser)]
 #[command(name = "switchyard", version, arg_required_else_help = true)]
 #[command(after_help = "\
-Exit codes: 0 fine, 64 wrong usage or configuration, 69 an address is taken, 1 anything else.
+Exit codes: 0 fine, 64 wrong usage or configuration, 69 an address is taken or nobody answers there, 1 anything else.
 Signals to `run`: HUP reloads, USR1 reopens logs, TERM and INT drain; a second one ends at once.")]
 struct Line {
     #[command(subcommand)]
@@ -36,8 +40,30 @@ enum Command {
         /// The configuration file
         file: PathBuf,
     },
+    /// Show what is in service: listeners, members, policies
+    Status {
+        /// The gateway's configuration file, which tells where it listens
+        #[arg(short, long, value_name = "FILE", conflicts_with = "admin")]
+        config: Option<PathBuf>,
+        /// Its admin listener: HOST:PORT or unix:PATH [default: 127.0.0.1:9191]
+        #[arg(long, value_name = "ADDRESS")]
+        admin: Option<AdminAddress>,
+        /// The whole of it, as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the JSON schema of the configuration, for editors
     Schema,
+}
+
+/// Writes to standard output, for people and pipes.
+pub(super) fn print(text: &str) -> ExitCode {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever closed the pipe has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 /// Reads the command line and does what it says.
@@ -56,6 +82,11 @@ pub fn main() -> ExitCode {
     match line.command {
         Command::Run { config, workers } => run(config, workers.map(usize::from)),
         Command::Check { file } => check(&file),
+        Command::Status {
+            config,
+            admin,
+            json,
+        } => status(config.as_deref(), admin, json),
         Command::Schema => schema(),
     }
 }

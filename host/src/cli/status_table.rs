@@ -1,0 +1,234 @@
+//! `switchyard status` for people.
+
+use std::fmt::Write as _;
+
+use crate::admin::{BalancerStatus, MemberStatus, PolicyStatus, Status, TroubleStatus};
+
+/// Versions of a policy that are shown; `--json` has them all.
+const VERSIONS: usize = 5;
+
+/// What is in service, as tables.
+pub(super) fn render(status: &Status) -> String {
+    let mut out = String::new();
+    let ready = if status.ready { "ready" } else { "not ready" };
+    let (version, pid) = (&status.version, status.pid);
+    let up = span(status.uptime_s);
+    let _ = writeln!(out, "switchyard {version}, process {pid}, up {up}, {ready}");
+    let config = &status.config;
+    let (path, generation, at) = (&config.path, config.generation, &config.loaded_at);
+    let _ = writeln!(
+        out,
+        "config     {path}, generation {generation}, since {at}"
+    );
+    if let Some(trouble) = &config.last_error {
+        trouble_line(&mut out, "           not in service: ", trouble);
+    }
+    for listener in &status.listeners {
+        let _ = writeln!(out, "listener   {}", listener.address);
+    }
+    for (name, balancer) in &status.balancers {
+        out.push('\n');
+        balancer_table(&mut out, name, balancer);
+    }
+    if !status.policies.is_empty() {
+        out.push('\n');
+        policy_table(&mut out, &status.policies);
+    }
+    // Names and messages come from files, guests and members.
+    out.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
+}
+
+fn balancer_table(out: &mut String, name: &str, balancer: &BalancerStatus) {
+    let _ = write!(
+        out,
+        "balancer {name}: {}",
+        balancer.lbmethod.join(", then ")
+    );
+    if let Some(affinity) = &balancer.affinity {
+        let _ = write!(out, "; sessions by {affinity}");
+    }
+    out.push('\n');
+    let mut table = Table::new(&[
+        "MEMBER",
+        "ROUTE",
+        "STATE",
+        "WEIGHT",
+        "SET",
+        "BUSY",
+        "ELECTED",
+        "IN",
+        "OUT",
+        "LATENCY",
+        "FAILED",
+        "OPEN/IDLE/MAX",
+    ]);
+    for member in &balancer.members {
+        let connections = &member.connections;
+        let max = connections
+            .max
+            .map_or("-".to_owned(), |max| max.to_string());
+        table.row([
+            member.id.clone(),
+            dash(&member.route),
+            state(member),
+            member.weight.to_string(),
+            member.lbset.to_string(),
+            member.busy.to_string(),
+            member.elected.to_string(),
+            bytes(member.bytes_in),
+            bytes(member.bytes_out),
+            micros(u64::from(member.latency_us)),
+            format!("{}/{}", member.consecutive_failures, member.failures),
+            format!("{}/{}/{max}", connections.open, connections.idle),
+        ]);
+    }
+    table.print(out);
+}
+
+fn policy_table(out: &mut String, policies: &[PolicyStatus]) {
+    let mut table = Table::new(&[
+        "POLICY",
+        "DIGEST",
+        "STATE",
+        "CALLS",
+        "MEAN",
+        "FAULTS",
+        "OVERRULED",
+        "USED BY",
+    ]);
+    for policy in policies {
+        let mean = policy.call_time_us.checked_div(policy.calls);
+        table.row([
+            policy.name.clone(),
+            short(&policy.digest).to_owned(),
+            policy.state.clone(),
+            policy.calls.to_string(),
+            mean.map_or("-".to_owned(), micros),
+            policy.faults.to_string(),
+            policy.overruled.to_string(),
+            dash(&policy.bindings.join(", ")),
+        ]);
+    }
+    table.print(out);
+    for policy in policies {
+        if policy.last_error.is_none() && policy.history.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "\npolicy {}", policy.name);
+        if let Some(trouble) = &policy.last_error {
+            trouble_line(out, "  last error: ", trouble);
+        }
+        for version in policy.history.iter().take(VERSIONS) {
+            let digest = version.digest.as_deref().map_or("-", short);
+            let outcome = version.outcome.replace('_', " ");
+            let cause = first_line(&version.cause);
+            let _ = writeln!(out, "  {}  {digest:12}  {outcome:10}  {cause}", version.at);
+        }
+    }
+}
+
+fn trouble_line(out: &mut String, label: &str, trouble: &TroubleStatus) {
+    let indent = " ".repeat(label.len());
+    let mut lines = trouble.what.lines();
+    let first = lines.next().unwrap_or_default();
+    let _ = writeln!(out, "{label}{first} ({})", trouble.at);
+    for line in lines {
+        let _ = writeln!(out, "{indent}{line}");
+    }
+}
+
+fn state(member: &MemberStatus) -> String {
+    match (member.status.as_str(), member.state.as_str()) {
+        ("ok", "admitting") => "ok".to_owned(),
+        ("ok", state) => state.to_owned(),
+        (status, "admitting") => status.to_owned(),
+        (status, state) => format!("{status}, {state}"),
+    }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+fn dash(text: &str) -> String {
+    match text {
+        "" => "-".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+fn micros(us: u64) -> String {
+    match us {
+        0 => "-".to_owned(),
+        1..1_000 => format!("{us}us"),
+        1_000..1_000_000 => format!("{:.1}ms", us as f64 / 1e3),
+        _ => format!("{:.1}s", us as f64 / 1e6),
+    }
+}
+
+fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1024.0 {
+            return match unit {
+                "B" => format!("{count}B"),
+                unit => format!("{value:.1}{unit}"),
+            };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1}TiB")
+}
+
+/// Columns as wide as their widest cell; numbers are aligned to the right.
+struct Table<const N: usize> {
+    head: [String; N],
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    fn new(head: &[&str; N]) -> Self {
+        Self {
+            head: head.map(str::to_owned),
+            rows: Vec::new(),
+        }
+    }
+
+    fn row(&mut self, row: [String; N]) {
+        self.rows.push(row);
+    }
+
+    fn print(&self, out: &mut String) {
+        let all = || std::iter::once(&self.head).chain(&self.rows);
+        let width = |column: usize| all().map(|row| row[column].chars().count()).max();
+        let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or_default());
+        let number = |cell: &String| cell.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+        let right: [bool; N] = std::array::from_fn(|column| {
+            column > 1 && self.rows.iter().all(|row| number(&row[column]))
+        });
+        for row in all() {
+            let mut line = String::new();
+            for ((cell, width), right) in row.iter().zip(widths).zip(right) {
+                let _ = match right {
+                    true => write!(line, "  {cell:>width$}"),
+                    false => write!(line, "  {cell:width$}"),
+                };
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+    }
+}
