@@ -3,10 +3,9 @@
 use std::{
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
-    process::Command,
 };
 
-use switchyard_tests::{Client, Gateway, Member, Request, Setup, scripts, target};
+use switchyard_tests::{Client, Gateway, Member, Request, Setup, command::switchyard, scripts};
 
 use crate::conf::everything_to;
 
@@ -136,21 +135,9 @@ fn the_status_command_shows_what_is_in_service() {
     );
     let gateway = Gateway::start(everything_to(&[&a, &b], ""));
     gateway.get("/");
-    let run = |arguments: &[&str]| {
-        Command::new(target::switchyard())
-            .arg("status")
-            .args(arguments)
-            .output()
-            .unwrap()
-    };
-    let admin = gateway.admin_addr().to_string();
-    let output = run(&["--admin", &admin]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let said = switchyard(&["status", "--admin", &gateway.admin_addr().to_string()]);
+    assert!(said.status.success(), "{said:?}");
+    let text = said.out;
     for part in [
         a.addr().to_string(),
         b.addr().to_string(),
@@ -160,7 +147,7 @@ fn the_status_command_shows_what_is_in_service() {
         assert!(text.contains(&part), "{part} in {text}");
     }
     let nobody = switchyard_tests::ReservedPort::new();
-    let output = run(&["--admin", &nobody.addr().to_string()]);
-    assert!(!output.status.success());
-    assert!(!output.stderr.is_empty(), "it says that nobody answered");
+    let said = switchyard(&["status", "--admin", &nobody.addr().to_string()]);
+    assert!(!said.status.success());
+    assert!(!said.err.is_empty(), "it says that nobody answered");
 }

@@ -1,36 +1,27 @@
 //! What is wrong with a configuration, said all at once; and the other commands that read one.
 
-use std::{
-    fs,
-    net::TcpListener,
-    process::{Command, Output},
-};
+use std::{fs, net::TcpListener};
 
-use switchyard_tests::{Gateway, Member, Setup, scripts, target};
-use tempfile::TempDir;
+use switchyard_tests::{
+    Gateway, Member, Setup,
+    command::{Said, switchyard},
+    scripts,
+};
 
 use crate::conf::{balancer, entry, everything_to, site};
 
 /// Runs the program on a file with this text.
-fn run(text: &str, arguments: impl FnOnce(&str) -> Vec<String>) -> (Output, TempDir) {
+fn run(text: &str, arguments: impl FnOnce(&str) -> Vec<String>) -> Said {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("switchyard.toml");
     fs::write(&file, text).unwrap();
-    let output = Command::new(target::switchyard())
-        .args(arguments(&file.display().to_string()))
-        .output()
-        .unwrap();
-    (output, dir)
+    let arguments = arguments(&file.display().to_string());
+    switchyard(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 fn check(text: &str) -> (i32, String) {
-    let (output, _dir) = run(text, |file| vec!["check".into(), file.into()]);
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    (output.status.code().expect("it exits"), said)
+    let said = run(text, |file| vec!["check".into(), file.into()]);
+    (said.status.code().expect("it exits"), said.all())
 }
 
 fn good() -> String {
@@ -146,14 +137,10 @@ fn a_file_that_is_no_toml_or_not_there_is_said_so() {
         if command == "run" {
             arguments.push("-c");
         }
-        let output = Command::new(target::switchyard())
-            .args(&arguments)
-            .arg("/nowhere/none.toml")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned()
-            + &String::from_utf8_lossy(&output.stdout);
-        assert!(!output.status.success(), "{command}");
+        arguments.push("/nowhere/none.toml");
+        let said = switchyard(&arguments);
+        assert!(!said.status.success(), "{command}");
+        let said = said.all();
         assert!(said.contains("/nowhere/none.toml"), "{command}: {said}");
     }
 }
@@ -197,12 +184,9 @@ fn two_gateways_do_not_share_a_port_by_accident() {
 
 #[test]
 fn the_schema_is_json_and_knows_the_keys() {
-    let output = Command::new(target::switchyard())
-        .arg("schema")
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let said = switchyard(&["schema"]);
+    assert!(said.status.success(), "{said:?}");
+    let schema: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     let text = schema.to_string();
     for key in [
         "listener",
@@ -217,12 +201,9 @@ fn the_schema_is_json_and_knows_the_keys() {
 
 #[test]
 fn help_reads_well() {
-    let output = Command::new(target::switchyard())
-        .arg("--help")
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success());
+    let said = switchyard(&["--help"]);
+    assert!(said.status.success(), "{said:?}");
+    let text = said.out;
     for command in ["run", "check", "explain", "schema", "status"] {
         assert!(
             text.lines()
@@ -246,17 +227,15 @@ fn explain_says_which_vhost_route_policy_and_member_and_why() {
         );
     let text = Setup::new(body).text();
     let explain = |rest: &[&str]| {
-        let (output, _dir) = run(&text, |file| {
+        let said = run(&text, |file| {
             ["explain", "-c", file]
                 .iter()
                 .chain(rest)
                 .map(|s| (*s).to_owned())
                 .collect()
         });
-        let said = String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        said
+        assert!(said.status.success(), "{said:?}");
+        said.all()
     };
     let said = explain(&["http://www.example.com/app/x", "--cookie", "S=1.b"]);
     for part in [

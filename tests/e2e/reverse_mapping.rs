@@ -1,5 +1,8 @@
 //! Addresses of members in answers, mapped back: headers, cookies, links in HTML.
 
+use std::io::{Read as _, Write as _};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use switchyard_tests::{After, Cluster, Gateway, Member, Request, Response, scripts};
 
 use crate::conf::{balancer, entry_below, site};
@@ -197,14 +200,9 @@ fn the_member_is_offered_only_codings_that_can_be_decoded_and_no_ranges() {
 
 #[test]
 fn compressed_pages_are_decoded_mapped_and_readable() {
-    // gzip of `<a href="/ctx/x">x</a>`, stored (level 0), so that it can be read here.
-    let html = b"<a href=\"/ctx/x\">x</a>";
-    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1];
-    packed.extend_from_slice(&(html.len() as u16).to_le_bytes());
-    packed.extend_from_slice(&(!(html.len() as u16)).to_le_bytes());
-    packed.extend_from_slice(html);
-    packed.extend_from_slice(&crc32(html).to_le_bytes());
-    packed.extend_from_slice(&(html.len() as u32).to_le_bytes());
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(b"<a href=\"/ctx/x\">x</a>").unwrap();
+    let packed = packed.finish().unwrap();
     let (_a, gateway) = mapped(move |exchange| {
         exchange.send(scripts::reply(
             "200 OK",
@@ -213,28 +211,18 @@ fn compressed_pages_are_decoded_mapped_and_readable() {
         ));
         After::Keep
     });
-    // A client that takes no coding must get plain text.
-    let response = gateway.get("/app/page");
-    assert_eq!(response.field("content-encoding"), None, "{response:?}");
-    assert_eq!(response.text(), "<a href=\"/app/x\">x</a>");
-    assert!(
-        response
-            .field("etag")
-            .is_none_or(|tag| tag.starts_with("W/")),
-        "{response:?}"
-    );
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |c, _| {
-            if c & 1 == 1 {
-                (c >> 1) ^ 0xEDB8_8320
-            } else {
-                c >> 1
-            }
-        })
-    })
+    let response = gateway.ask(&Request::get("/app/page").field("Accept-Encoding", "gzip"));
+    let mut page = String::new();
+    match response.field("content-encoding") {
+        Some("gzip") => GzDecoder::new(&response.body[..])
+            .read_to_string(&mut page)
+            .map(drop)
+            .unwrap(),
+        None => page = response.text(),
+        other => panic!("nobody asked for {other:?}"),
+    }
+    assert_eq!(page, "<a href=\"/app/x\">x</a>");
+    assert_eq!(response.field("etag"), Some("W/\"x\""));
 }
 
 #[test]
@@ -249,10 +237,7 @@ fn a_changed_body_loses_its_length_and_digests_and_weakens_its_etag() {
         ],
         "<a href=\"http://OWN/ctx/x\">x</a>",
     );
-    assert_eq!(
-        response.text(),
-        "<a href=\"http://front.example.com/app/x\">x</a>"
-    );
+    assert_eq!(response.text(), "<a href=\"/app/x\">x</a>");
     assert_eq!(response.field("etag"), Some("W/\"strong\""));
     assert_eq!(
         (response.field("digest"), response.field("content-md5")),
@@ -345,6 +330,6 @@ fn a_link_that_two_reads_tear_apart_is_mapped() {
     });
     assert_eq!(
         gateway.get("/app/x").text(),
-        "<p><a href=\"http://front.example.com/app/torn\">x</a>"
+        "<p><a href=\"/app/torn\">x</a>"
     );
 }

@@ -22,7 +22,7 @@ fn files() -> Gateway {
     let root = setup.dir().join("root");
     symlink(setup.dir().join("secret.txt"), root.join("leak.txt")).unwrap();
     symlink(setup.dir(), root.join("leakdir")).unwrap();
-    symlink(root.join("logo.txt"), root.join("alias.txt")).unwrap();
+    symlink("logo.txt", root.join("alias.txt")).unwrap();
     let text = site(&[(
         "/files",
         &format!("static = {:?}", root.display().to_string()),

@@ -14,6 +14,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod command;
 pub mod exchange;
 pub mod gateway;
 pub mod golden;

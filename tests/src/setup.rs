@@ -120,7 +120,8 @@ impl Setup {
         if let Some(whole) = &self.whole {
             return whole.clone();
         }
-        let cache = target::shared("policy-cache");
+        // Not made here: the gateway refuses a folder that is open to others, and makes its own 0700.
+        let cache = target::shared("cache").join("policies");
         format!(
             "version = 1\ncache_dir = {:?}\n{}\n{}{}\n{}",
             cache.display().to_string(),

@@ -1,0 +1,76 @@
+//! Commands of the program that end by themselves.
+
+use std::{
+    io::Read,
+    process::{Command, ExitStatus, Stdio},
+    thread,
+};
+
+use crate::{
+    target,
+    wait::{DEADLINE, eventually},
+};
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Said {
+    /// Both streams.
+    pub fn all(&self) -> String {
+        format!("{}{}", self.out, self.err)
+    }
+}
+
+/// Runs `switchyard` with these arguments.
+///
+/// # Panics
+/// Where it does not end in time; it is killed then.
+#[track_caller]
+pub fn switchyard(arguments: &[&str]) -> Said {
+    let mut command = Command::new(target::switchyard());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (out, err) = (
+        child.stdout.take().expect("piped"),
+        child.stderr.take().expect("piped"),
+    );
+    let readers = [
+        thread::spawn(move || all(out)),
+        thread::spawn(move || all(err)),
+    ];
+    let mut child = Killed(child);
+    let status = eventually(
+        &format!("switchyard {} ends", arguments.join(" ")),
+        DEADLINE,
+        || child.0.try_wait().unwrap(),
+    );
+    let [out, err] = readers.map(|reader| reader.join().unwrap());
+    Said { status, out, err }
+}
+
+fn all(mut stream: impl Read) -> String {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
