@@ -26,6 +26,12 @@ const DIFFERENCES: &[(&str, &str, &str, &str)] = &[
         "a path parameter ends with its segment (RFC 3986 section 3.3)",
     ),
     (
+        "/app;jsessionid=abc.node2",
+        "",
+        "2222",
+        "containers write the parameter in lower case, whatever the cookie's name",
+    ),
+    (
         "/a;jsessionid=abc.node2/b",
         "",
         "2222",

@@ -22,7 +22,7 @@ use crate::{
     generation::Forward,
     http1::{self, Bounds, Fields, Framing, Inlet, Malformed, RequestLine, ResponseHead, Version},
     members::InFlight,
-    policy::{Attempt, Chosen, Session},
+    policy::{Attempt, Chosen, Refused, Session},
     snapshot::{HttpLimits, MemberId},
     upstream::{self, ConnectError, Connection},
 };
@@ -87,7 +87,7 @@ impl Sender<'_> {
             };
             let chosen = match self.forward.selector.select(attempt, session).await {
                 Ok(chosen) => chosen,
-                Err(refused) => return Err(last.unwrap_or_else(|| refused.into())),
+                Err(refused) => return Err(nobody_else(last, refused)),
             };
             trace.chose(&chosen);
             let id = chosen.in_flight.settings().id.clone();
@@ -309,6 +309,22 @@ impl Sender<'_> {
             return Err(garbled(Malformed::UnaskedUpgrade, fresh));
         }
         Ok((head, connection, sent_at))
+    }
+}
+
+/// What the client is told where a first member failed and no other may serve. A session that must
+/// stay and whose member is down gets a 503, whether this request or an earlier one found that out.
+fn nobody_else(last: Option<ProxyError>, refused: Refused) -> ProxyError {
+    let unreachable = |error: &ProxyError| {
+        let ProxyError::Member { failure, .. } = error else {
+            return false;
+        };
+        matches!(failure, Failure::Refused | Failure::ConnectTimeout)
+    };
+    match last {
+        Some(error) if refused == Refused::StickyUnusable && unreachable(&error) => refused.into(),
+        Some(error) => error,
+        None => refused.into(),
     }
 }
 

@@ -31,7 +31,7 @@ impl Affinity for JSessionId {
             Some(_) => Descriptor::replicated(),
             None => Descriptor::replicated().never(Hook::Bind),
         };
-        if settings.query && !settings.parameter.is_empty() {
+        if settings.query && settings.parameters().next().is_some() {
             // There is no trigger for a query parameter.
             return descriptor;
         }
@@ -46,8 +46,8 @@ impl Affinity for JSessionId {
         let mut descriptor = triggers.fold(descriptor, |descriptor, trigger| {
             descriptor.when(Hook::Locate, trigger)
         });
-        if !settings.parameter.is_empty() {
-            let trigger = Trigger::PathParameter(settings.parameter.clone());
+        for name in settings.parameters() {
+            let trigger = Trigger::PathParameter(name.to_owned());
             descriptor = descriptor.when(Hook::Locate, trigger);
         }
         descriptor
@@ -112,13 +112,13 @@ struct Search<'a> {
 impl Search<'_> {
     fn run(&mut self) -> Option<String> {
         let settings = &self.policy.settings;
-        if !settings.parameter.is_empty() {
-            let value = request::path_parameter(&settings.parameter);
+        for name in settings.parameters() {
+            let value = request::path_parameter(name);
             if let Some(route) = value.and_then(|value| self.offer(value.as_bytes())) {
                 return Some(route);
             }
             if settings.query
-                && let Some(value) = request::query(&settings.parameter)
+                && let Some(value) = request::query(name)
                 && let Some(route) = self.offer(self.delimited(&value).as_bytes())
             {
                 return Some(route);

@@ -9,6 +9,8 @@ pub struct Settings {
     pub cookie: String,
     /// Path or query parameter that holds it for clients without cookies; empty = none.
     pub parameter: String,
+    /// Another name of that parameter, looked for second; empty = none.
+    pub other_parameter: String,
     /// Between the id and the route; `None` = the whole value is the route.
     pub separator: Option<char>,
     /// Whether a session may move when its member is down.
@@ -57,12 +59,21 @@ impl Config for Settings {
             parameter: fields
                 .text("parameter")
                 .unwrap_or_else(|| "jsessionid".into()),
+            other_parameter: fields.text("other_parameter").unwrap_or_default(),
             separator: separator.map_or(Some('.'), |node| separator_of(&node)),
             failover: fields.bool("failover").unwrap_or(true),
             query: fields.bool("query").unwrap_or(true),
             route_cookie,
             semicolon_delimits: fields.bool("semicolon_delimits").unwrap_or(true),
         }
+    }
+}
+
+impl Settings {
+    /// The names that the URL is searched for, in order.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &str> {
+        let names = [self.parameter.as_str(), self.other_parameter.as_str()];
+        names.into_iter().filter(|name| !name.is_empty())
     }
 }
 

@@ -46,6 +46,25 @@ fn of_several_cookies_the_first_whose_route_a_member_carries_counts() {
 }
 
 #[test]
+fn the_parameters_other_name_is_looked_for_second() {
+    let mut policy = start(
+        r#"{"parameter": "JSESSIONID", "other_parameter": "jsessionid"}"#,
+        &["w1", "w2"],
+    );
+    let cases = [
+        ("/a;jsessionid=1.w1", route("w1")),
+        ("/a?jsessionid=1.w1", route("w1")),
+        ("/a;jsessionid=1.w1;JSESSIONID=1.w2", route("w2")),
+        ("/a;Jsessionid=1.w1", None),
+    ];
+    for (path, wanted) in cases {
+        let host = Host::new();
+        host.path(path);
+        assert_eq!(host.run(|| policy.locate()), wanted, "{path}");
+    }
+}
+
+#[test]
 fn before_the_members_are_known_the_first_route_counts() {
     let mut policy: JSessionId = testing::start("{}").unwrap();
     let host = Host::new();
@@ -159,6 +178,9 @@ fn requests_without_a_session_and_responses_cost_nothing_where_possible() {
     let config = r#"{"query": false, "route_cookie": {"name": "R"}}"#;
     let wanted = [cookie("JSESSIONID"), cookie("R"), parameter];
     assert_eq!(triggers(config, Hook::Locate), wanted);
+    let config = r#"{"query": false, "other_parameter": "sid"}"#;
+    let other = Trigger::PathParameter("sid".into());
+    assert!(triggers(config, Hook::Locate).contains(&other));
     let config = r#"{"parameter": ""}"#;
     assert_eq!(triggers(config, Hook::Locate), [cookie("JSESSIONID")]);
 }

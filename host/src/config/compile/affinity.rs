@@ -13,6 +13,12 @@ use super::{
 };
 use crate::snapshot::PolicyRef;
 
+/// The servlet specification's name of the session's cookie.
+const COOKIE: &str = "JSESSIONID";
+/// And of the path parameter. httpd's `stickysession=JSESSIONID` means one name for both, but
+/// containers write this one, so it is looked for as well.
+const PARAMETER: &str = "jsessionid";
+
 /// Which policy ties sessions to members; `None` where the file asks for none.
 pub fn affinity(table: &BalancerTable, context: &mut Context<'_>) -> Option<PolicyRef> {
     match &table.affinity {
@@ -80,11 +86,12 @@ fn jsessionid(table: &BalancerTable, context: &mut Context<'_>) -> PolicyRef {
         (Some(node), _) => names(node, context),
         // httpd's idiom stickysession=ROUTEID: the gateway's own cookie is all there is.
         (None, Some((name, _))) => (name.clone(), name.clone()),
-        (None, None) => ("JSESSIONID".to_owned(), "jsessionid".to_owned()),
+        (None, None) => (COOKIE.to_owned(), PARAMETER.to_owned()),
     };
     let config = json!({
         "cookie": cookie,
         "parameter": parameter,
+        "other_parameter": if parameter == COOKIE { PARAMETER } else { "" },
         "separator": table.stickysessionsep.as_ref().map_or_else(|| ".".to_owned(), |n| separator(n, context)),
         "failover": or(&table.failover, true),
         "route_cookie": route_cookie.map_or(Value::Null, |(name, path)| json!({ "name": name, "path": path })),

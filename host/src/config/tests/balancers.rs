@@ -85,7 +85,7 @@ fn stickiness_becomes_the_configuration_of_jsessionid() {
         )
     };
     let standard = json!({
-        "cookie": "JSESSIONID", "parameter": "jsessionid", "separator": ".", "failover": true,
+        "cookie": "JSESSIONID", "parameter": "jsessionid", "other_parameter": "", "separator": ".", "failover": true,
         "route_cookie": null, "semicolon_delimits": true,
     });
     assert_eq!(
@@ -105,6 +105,11 @@ fn stickiness_becomes_the_configuration_of_jsessionid() {
     assert_eq!(
         (&one_name["separator"], &one_name["failover"]),
         (&json!(""), &json!(false))
+    );
+    let (_, servlet) = config("stickysession = \"JSESSIONID\"");
+    assert_eq!(
+        (&servlet["parameter"], &servlet["other_parameter"]),
+        (&json!("JSESSIONID"), &json!("jsessionid"))
     );
     let (_, own) = config("route_cookie = \"ROUTEID\"");
     assert_eq!(
