@@ -26,7 +26,10 @@ fn main() -> ExitCode {
 
 fn embed() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR for build scripts")?);
-    let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    // Asked for now, not at compile time: checkouts that share a target folder share this program as well.
+    let own = env::var_os("CARGO_MANIFEST_DIR")
+        .ok_or("cargo sets CARGO_MANIFEST_DIR for build scripts")?;
+    let workspace = PathBuf::from(own).join("..");
     for source in ["guest-sdk", "policies", "wit", "Cargo.toml", "Cargo.lock"] {
         println!(
             "cargo::rerun-if-changed={}",

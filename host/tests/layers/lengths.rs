@@ -25,7 +25,9 @@ pub fn too_long(workspace: &Path) -> Vec<String> {
         "xtask",
     ];
     // A file may be for tests by the line that names it, which only its parent shows.
-    let for_tests = source::read(&workspace.join("host/src")).unwrap().for_tests;
+    let for_tests = source::read(&workspace.join("host/src"))
+        .expect("the host's sources can be read")
+        .for_tests;
     let mut found = Vec::new();
     for file in folders
         .iter()
@@ -36,7 +38,7 @@ pub fn too_long(workspace: &Path) -> Vec<String> {
             .unwrap_or(&file)
             .display()
             .to_string();
-        let text = fs::read_to_string(&file).unwrap();
+        let text = fs::read_to_string(&file).expect("a listed file can be read");
         let (code, all) = match count(&text) {
             (_, all) if for_tests.contains(&file) => (0, all),
             counted => counted,
@@ -66,7 +68,7 @@ pub fn too_long(workspace: &Path) -> Vec<String> {
 /// Lines of code without and with tests. Blank lines and comments are free.
 fn count(text: &str) -> (usize, usize) {
     let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
-    let parsed = syn::parse_file(text).unwrap();
+    let parsed = syn::parse_file(text).expect("what compiles can be parsed");
     let all = text.lines().filter(|line| is_code(line)).count();
     if source::for_tests(&parsed.attrs) || parsed.items.iter().any(is_test_function) {
         return (0, all);

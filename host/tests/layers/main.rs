@@ -18,8 +18,9 @@ fn workspace() -> PathBuf {
 }
 
 fn architecture() -> Table {
-    let page = std::fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
-    Table::read(&page).unwrap()
+    let page = std::fs::read_to_string(workspace().join("ARCHITECTURE.md"))
+        .expect("the workspace has ARCHITECTURE.md");
+    Table::read(&page).expect("ARCHITECTURE.md has the import table")
 }
 
 /// Why `reference` is not allowed; `None` where it is.
@@ -98,8 +99,10 @@ fn judge(from: &str, text: &str) -> Vec<String> {
         | module | owns | may import |\n|---|---|---|\n\
         | `proxy/` | x | everything in the data plane, snapshot |\n| `wasm/` | x | snapshot |\n\
         | `snapshot/` | x | nothing of ours |\n| `config/` | x | everything but proxy and cli |\n| `cli/` | x | everything |\n";
-    let references = source::scan(text, Path::new("it.rs"), &[from.to_owned()]).unwrap();
-    offences(&Table::read(page).unwrap(), &references)
+    let references = source::scan(text, Path::new("it.rs"), &[from.to_owned()])
+        .expect("what tests give is Rust");
+    let table = Table::read(page).expect("the table above is one");
+    offences(&table, &references)
 }
 
 #[test]

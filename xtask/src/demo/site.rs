@@ -29,7 +29,7 @@ impl Site {
             .tempdir()
             .context("cannot make a folder")?;
         let site = Self { folder, stamped };
-        for sub in ["htdocs/images", "policies", "cache"] {
+        for sub in ["htdocs/images", "policies"] {
             fs::create_dir_all(site.path().join(sub))?;
         }
         fs::write(site.path().join("htdocs/images/logo.txt"), LOGO)?;
