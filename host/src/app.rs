@@ -9,21 +9,30 @@ mod outside;
 mod process;
 mod signals;
 mod sockets;
+mod upkeep;
 mod worker;
 
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{
+    fmt, io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use crate::{
+    admin::{self, AdminError, Server, Sources},
     builtin,
     control::{Cause, Controller, Failure, Setup, Stock, Watch, Writer},
     generation::Linker,
     listener::ConnectionCount,
     members::{Clock, Live},
     policy::BackgroundThread,
-    snapshot::Snapshot,
+    snapshot::{AdminBind, Snapshot},
     telemetry::Logs,
     wasm::{SetupError, WasmLoader, WasmOptions},
 };
@@ -55,6 +64,9 @@ pub enum StartError {
     /// A listener's address.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The admin listener's address.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// The configuration, or a policy that it names.
     #[error("{0}")]
     Failure(#[from] Failure),
@@ -110,8 +122,10 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     let (outlets, inboxes) = Outlets::new(workers, background.clone());
     // Addresses first: policies take a while to compile, and a taken port is known at once.
     outlets.bind(&snapshot)?;
+    let admin = snapshot.admin.clone();
+    let (changed, changes) = watch::channel(0);
     let linker = Linker {
-        live,
+        live: Arc::clone(&live),
         workers,
         background,
         seed: std::hash::RandomState::new(),
@@ -122,7 +136,11 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
         stock: Stock::new(Arc::new(loader), |name| {
             builtin::find(name).map(|policy| policy.wasm)
         }),
-        surroundings: Box::new(Outside::new(Arc::clone(&outlets), Arc::clone(logs))),
+        surroundings: Box::new(Outside::new(
+            Arc::clone(&outlets),
+            Arc::clone(logs),
+            changed,
+        )),
     };
     let writer = Writer::start(setup, snapshot)?;
     let current = Arc::clone(writer.current());
@@ -138,13 +156,40 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
         worker::start(parts, inbox, alive.clone()).map_err(system("start a worker"))?;
     }
     drop(alive);
-    let controller = Controller::start(writer).map_err(system("start the reload thread"))?;
+    let controller =
+        Arc::new(Controller::start(writer).map_err(system("start the reload thread"))?);
+    let settles = upkeep::start(&live, &changes).map_err(system("start the upkeep thread"))?;
+    let accepting = Arc::new(AtomicBool::new(false));
+    let admin = admin.map(|admin| {
+        let (controller, outlets, accepting) = (
+            Arc::clone(&controller),
+            Arc::clone(&outlets),
+            Arc::clone(&accepting),
+        );
+        let sources = Sources {
+            live: Arc::clone(&live),
+            current: Arc::clone(&current),
+            facts: Box::new(move || controller.facts()),
+            listeners: Box::new(move || outlets.addresses()),
+            ready: Box::new(move || accepting.load(Ordering::Acquire)),
+            started_at_ms: Clock::wall_ms(),
+        };
+        admin::serve(&admin, Arc::new(sources))
+    });
+    let admin = admin.transpose()?;
     let watch = Watch::start(&controller).inspect_err(|error| {
         warn!(%error, "Files are not watched; SIGHUP reloads");
     });
     let ending = runtime.block_on(async {
         let signals = signals::Signals::new().map_err(system("wait for signals"))?;
-        eprintln!("{}", Ready { outlets: &outlets });
+        // Its end says as much as its answer: nothing more will be resolved.
+        let _ = settles.await;
+        accepting.store(true, Ordering::Release);
+        let ready = Ready {
+            outlets: &outlets,
+            admin: admin.as_ref(),
+        };
+        eprintln!("{ready}");
         let gateway = signals::Gateway {
             outlets: &outlets,
             connections: &connections,
@@ -154,6 +199,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
         };
         Ok::<_, StartError>(signals.serve(gateway, &mut ended).await)
     })?;
+    drop(admin);
     if let Ok(watch) = watch {
         watch.stop();
     }
@@ -164,6 +210,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
 /// The line that says so, for people and for whoever started the process.
 struct Ready<'a> {
     outlets: &'a Outlets,
+    admin: Option<&'a Server>,
 }
 
 impl fmt::Display for Ready<'_> {
@@ -174,6 +221,11 @@ impl fmt::Display for Ready<'_> {
             .iter()
             .map(ToString::to_string)
             .collect();
-        write!(f, "switchyard ready: listening on {}", addresses.join(", "))
+        write!(f, "switchyard ready: listening on {}", addresses.join(", "))?;
+        match self.admin.map(Server::address) {
+            None => Ok(()),
+            Some(AdminBind::Tcp(address)) => write!(f, "; admin on {address}"),
+            Some(AdminBind::Unix(path)) => write!(f, "; admin on unix:{}", path.display()),
+        }
     }
 }

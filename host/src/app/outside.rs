@@ -2,6 +2,8 @@
 
 use std::{io, sync::Arc};
 
+use tokio::sync::watch;
+
 use super::outlets::Outlets;
 use crate::{
     control::Surroundings,
@@ -16,14 +18,17 @@ pub(super) struct Outside {
     logs: Arc<Logs>,
     /// Opened for the next generation.
     errors: Option<ErrorLogs>,
+    /// Tells those who look after members that a generation was published.
+    changed: watch::Sender<u64>,
 }
 
 impl Outside {
-    pub fn new(outlets: Arc<Outlets>, logs: Arc<Logs>) -> Self {
+    pub fn new(outlets: Arc<Outlets>, logs: Arc<Logs>, changed: watch::Sender<u64>) -> Self {
         Self {
             outlets,
             logs,
             errors: None,
+            changed,
         }
     }
 
@@ -54,6 +59,7 @@ impl Surroundings for Outside {
             self.logs.adopt(errors);
         }
         self.outlets.publish(next);
+        self.changed.send_replace(next.number);
     }
 
     fn abandon(&mut self) {

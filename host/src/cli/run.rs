@@ -41,7 +41,7 @@ pub fn run(config: PathBuf, workers: Option<usize>) -> ExitCode {
         Err(error) => {
             eprintln!("switchyard: {error}");
             ExitCode::from(match error {
-                StartError::Bind(_) => UNAVAILABLE,
+                StartError::Bind(_) | StartError::Admin(_) => UNAVAILABLE,
                 StartError::Failure(_) => BAD_INPUT,
                 StartError::Wasm(_) | StartError::System { .. } => 1,
             })

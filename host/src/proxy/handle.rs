@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     generation::{Current, Generation},
-    http1::{Framing, ReadError, RequestHead, Version},
+    http1::{Fields, Framing, ReadError, RequestHead, Version},
     policy::Refused,
+    telemetry::Record,
 };
 
 /// What a worker needs to serve requests.
@@ -85,6 +86,7 @@ pub async fn handle(
         next => next,
     };
     trace.aborted = next == Next::Abort;
+    record(&live, down, &head, &trace, upload.received(), next);
     next
 }
 
@@ -198,4 +200,61 @@ async fn discard(down: &mut Downstream<'_>, upload: &mut Upload, patience: Durat
         }
     }
     Next::Keep
+}
+
+fn record(
+    live: &Generation,
+    down: &Downstream<'_>,
+    head: &RequestHead,
+    trace: &Trace,
+    received: u64,
+    next: Next,
+) {
+    let Some(log) = live.access_log(trace.vhost_index) else {
+        return;
+    };
+    let target = pipeline::target_text(&head.target);
+    let version = if head.version == Version::Http10 {
+        "HTTP/1.0"
+    } else {
+        "HTTP/1.1"
+    };
+    let member = trace.member.as_deref();
+    log.write(&Record {
+        client: down.client.ip(),
+        peer: down.peer,
+        local: down.local,
+        started: trace.started,
+        duration: trace.begun.elapsed(),
+        method: head.method.as_str(),
+        target: &target,
+        version,
+        host: head.fields.text("host").unwrap_or_default(),
+        status: trace.status,
+        body_bytes: trace.body_bytes,
+        head_bytes: trace.head_bytes,
+        received_bytes: received,
+        vhost: &trace.vhost,
+        route: &trace.route,
+        balancer: &trace.balancer,
+        member: member.map_or("", |member| &member.id.0),
+        member_route: member.map_or("", |member| &member.route),
+        session_route: &trace.session_route,
+        moved: trace.moved,
+        attempts: trace.attempts,
+        policy: &trace.policy,
+        policy_time: trace.policy_time,
+        error: trace.error,
+        keepalive_index: down.served,
+        kept: next == Next::Keep,
+        aborted: trace.aborted,
+        request_header: &|name| joined(&head.fields, name),
+        response_header: &|name| joined(&trace.response, name),
+    });
+}
+
+/// All values of a name, as one.
+fn joined(fields: &Fields, name: &str) -> Option<Vec<u8>> {
+    let values: Vec<&[u8]> = fields.all(name).collect();
+    (!values.is_empty()).then(|| values.join(&b", "[..]))
 }
