@@ -109,10 +109,13 @@ fn the_proxy_protocol_names_the_client() {
 #[test]
 fn a_connection_without_its_proxy_protocol_header_is_not_served() {
     let a = Member::start("a", scripts::name());
-    let gateway = Setup::new(guarded(&a, "deny = true"))
-        .top("trusted_proxies = [\"127.0.0.0/8\"]")
-        .listeners(PROXIED)
-        .start();
+    let gateway = Setup::new(format!(
+        "[limits]\nhead_timeout = \"1s\"\n{}",
+        guarded(&a, "deny = true")
+    ))
+    .top("trusted_proxies = [\"127.0.0.0/8\"]")
+    .listeners(PROXIED)
+    .start();
     for start in [
         &b""[..],
         b"PROXY TCP4 not-an-address\r\n",

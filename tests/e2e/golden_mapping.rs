@@ -78,6 +78,12 @@ const UNKNOWN: &str = "not decided";
 const DIFFERENCES: &[(&str, &str, &str, &str)] = &[
     (
         "prefix with slash both",
+        "/app/\u{c3}\u{a4}",
+        "refused",
+        "a target is ASCII (RFC 3986); two servers need not agree about other bytes",
+    ),
+    (
+        "prefix with slash both",
         "/app/;a=b/x",
         "refused",
         "an empty segment with parameters hides the next one",

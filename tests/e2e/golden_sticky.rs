@@ -8,6 +8,12 @@ use crate::conf::{balancer, entry};
 /// Where we do better than httpd on purpose: target, cookie, what four requests give here, and why.
 const DIFFERENCES: &[(&str, &str, &str, &str)] = &[
     (
+        "/app;jsessionid=abc.node2",
+        "",
+        "2222",
+        "Tomcat writes the parameter in lower case, whatever the cookie's case",
+    ),
+    (
         "/app?xJSESSIONID=abc.node2",
         "",
         "1231",

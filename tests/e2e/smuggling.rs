@@ -31,9 +31,14 @@ fn ids() -> Vec<String> {
         .collect()
 }
 
-/// The gateway as the suite wants it: everything to the backend, `/admin` denied, `X-Real-IP` sent.
+/// The gateway as the suite wants it: everything to the backend with the client's Host, `/admin` denied, `X-Real-IP`
+/// sent. The suite's host has a name here, since an absolute-form target must name a host that is served.
 fn gateway(backend: &ReservedPort) -> Gateway {
-    let text = site(&[("/", "balancer = \"cl\""), ("/admin", "deny = true")])
+    let routes = [
+        ("/", "balancer = \"cl\"\npreserve_host = true"),
+        ("/admin", "deny = true"),
+    ];
+    let text = site(&routes).replace("front.example.com", "h.test")
         + &balancer(
             "cl",
             "retry = \"0s\"\nanswer_timeout = \"5s\"",

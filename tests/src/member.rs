@@ -181,11 +181,12 @@ impl Member {
     /// Waits until `n` requests have arrived.
     #[track_caller]
     pub fn wait_for_hits(&self, n: usize) {
-        let seen = self.wait(self.shared.seen.lock().unwrap(), |seen| seen.len() >= n);
+        let arrived = self
+            .wait(self.shared.seen.lock().unwrap(), |seen| seen.len() >= n)
+            .len();
         assert!(
-            seen.len() >= n,
-            "{} of {n} requests arrived at {}",
-            seen.len(),
+            arrived >= n,
+            "{arrived} of {n} requests arrived at {}",
             self.name()
         );
     }
@@ -198,9 +199,8 @@ impl Member {
     /// Waits until a script noted `note`.
     #[track_caller]
     pub fn wait_for_note(&self, note: &str) {
-        let notes = self.wait(self.shared.notes.lock().unwrap(), |notes| {
-            notes.iter().any(|n| n == note)
-        });
+        let found = |notes: &Vec<String>| notes.iter().any(|n| n == note);
+        let notes = self.wait(self.shared.notes.lock().unwrap(), found).clone();
         assert!(
             notes.iter().any(|n| n == note),
             "{note:?} is not among {notes:?}"
