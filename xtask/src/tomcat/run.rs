@@ -60,8 +60,8 @@ pub fn run(options: &Options) -> Result<()> {
     println!(
         "\n== Starting the cluster (a first run installs Tomcat from the distribution's packages)"
     );
-    site.call("up.sh", &[])?;
-    let scenario = site.scenario(options, &results.join("results.json"));
+    let up = site.call("up.sh", &[]);
+    let scenario = up.and_then(|()| site.scenario(options, &results.join("results.json")));
     // Whatever happened, no Tomcat stays behind.
     let down = site.call("down.sh", &[]);
     let passed = scenario?;
