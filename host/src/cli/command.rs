@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use super::{AdminAddress, check, run, schema, status};
+use super::{AdminAddress, ExplainArgs, check, explain, run, schema, status};
 
 /// `EX_USAGE` of sysexits.h: the operator's input is wrong.
 pub(super) const BAD_INPUT: u8 = 64;
@@ -17,7 +17,8 @@ pub(super) const BAD_INPUT: u8 = 64;
 #[derive(Debug, Parser)]
 #[command(name = "switchyard", version, arg_required_else_help = true)]
 #[command(after_help = "\
-Exit codes: 0 fine, 64 wrong usage or configuration, 69 an address is taken or nobody answers there, 1 anything else.
+Exit codes: 0 fine, 64 wrong usage or configuration, 69 an address is taken or nobody answers there,
+70 `explain` failed, 1 anything else.
 Signals to `run`: HUP reloads, USR1 reopens logs, TERM and INT drain; a second one ends at once.")]
 struct Line {
     #[command(subcommand)]
@@ -40,6 +41,8 @@ enum Command {
         /// The configuration file
         file: PathBuf,
     },
+    /// Say what would be done with a request, and why, without sending anything
+    Explain(ExplainArgs),
     /// Show what is in service: listeners, members, policies
     Status {
         /// The gateway's configuration file, which tells where it listens
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
     match line.command {
         Command::Run { config, workers } => run(config, workers.map(usize::from)),
         Command::Check { file } => check(&file),
+        Command::Explain(args) => explain(&args),
         Command::Status {
             config,
             admin,

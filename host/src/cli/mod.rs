@@ -2,6 +2,9 @@
 
 mod check;
 mod command;
+mod explain;
+mod explain_request;
+mod explain_words;
 mod run;
 mod schema;
 mod status;
@@ -9,6 +12,7 @@ mod status_table;
 
 pub use check::check;
 pub use command::main;
+pub use explain::{ExplainArgs, explain};
 pub use run::run;
 pub use schema::schema;
 pub use status::{AdminAddress, status};

@@ -208,16 +208,8 @@ impl Sender<'_> {
         trace: &mut Trace,
     ) -> Result<(ResponseHead, Connection, Instant), Broken> {
         let settings = in_flight.settings();
-        let target = exchange
-            .path()
-            .mapped(&self.forward.proxy.prefix, &settings.base_path);
-        let host = match &exchange.planned_authority {
-            Some(planned) => planned.as_str().to_owned(),
-            None if self.forward.proxy.preserve_host => {
-                exchange.original_authority.as_str().to_owned()
-            }
-            None => member_host(&settings.host, settings.port),
-        };
+        let target = exchange.target_at(&self.forward.proxy, settings);
+        let host = exchange.host_at(&self.forward.proxy, settings);
         let mut awaiting = self.expects && !upload.is_received();
         let line = RequestLine {
             method: exchange.method.as_str(),
@@ -356,12 +348,46 @@ fn switched(head: &ResponseHead, asked: Option<&str>) -> bool {
             .any(|protocol| protocol.trim().eq_ignore_ascii_case(to))
 }
 
-/// `host`, or `host:port` where the port is not 80; version 6 addresses in brackets.
-fn member_host(host: &str, port: u16) -> String {
-    match (host.contains(':'), port) {
-        (false, 80) => host.to_owned(),
-        (false, port) => format!("{host}:{port}"),
-        (true, 80) => format!("[{host}]"),
-        (true, port) => format!("[{host}]:{port}"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_must_be_to_what_was_offered() {
+        for (fields, asked, matched) in [
+            (
+                &[("Connection", "Upgrade"), ("Upgrade", "WebSocket")][..],
+                Some("websocket"),
+                true,
+            ),
+            (
+                &[("Connection", "x, upgrade"), ("Upgrade", "b")],
+                Some("a, b"),
+                true,
+            ),
+            (
+                &[("Connection", "upgrade"), ("Upgrade", "h2c")],
+                Some("websocket"),
+                false,
+            ),
+            (&[("Upgrade", "websocket")], Some("websocket"), false),
+            (&[("Connection", "upgrade")], Some("websocket"), false),
+            (
+                &[("Connection", "upgrade"), ("Upgrade", "websocket")],
+                None,
+                false,
+            ),
+        ] {
+            let mut head = ResponseHead {
+                status: 101,
+                version: Version::Http11,
+                fields: Fields::new(),
+                framing: Framing::None,
+            };
+            fields
+                .iter()
+                .for_each(|(name, value)| head.fields.push(name, value.as_bytes()));
+            assert_eq!(switched(&head, asked), matched, "{fields:?} {asked:?}");
+        }
     }
 }

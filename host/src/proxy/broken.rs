@@ -89,3 +89,45 @@ pub fn client_failed(error: UploadError) -> Broken {
         UploadError::Client(_) | UploadError::Member => ProxyError::ClientLeft,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_blame_members_or_nobody() {
+        for (error, sent, status, failure) in [
+            (ReadError::Closed, true, 502, Some(Failure::Reset)),
+            (
+                ReadError::TimedOut,
+                true,
+                504,
+                Some(Failure::ResponseTimeout),
+            ),
+            (
+                ReadError::Malformed(Malformed::Host),
+                true,
+                502,
+                Some(Failure::Protocol),
+            ),
+        ] {
+            let broken = unanswered(&error, sent, true);
+            assert_eq!(
+                (broken.error.status(), broken.failure, broken.sent),
+                (status, failure, sent),
+                "{error}"
+            );
+        }
+        for (error, status) in [
+            (UploadError::TooLarge, 413),
+            (UploadError::Client(ReadError::TimedOut), 408),
+            (
+                UploadError::Client(ReadError::Malformed(Malformed::Host)),
+                400,
+            ),
+        ] {
+            let broken = client_failed(error);
+            assert_eq!((broken.error.status(), broken.failure), (status, None));
+        }
+    }
+}

@@ -80,7 +80,7 @@ impl Download {
         }
     }
 
-    /// Whether the member has sent everything.
+    /// Whether the member has sent everything and may send another answer: not where closing is the end.
     pub fn is_received(&self) -> bool {
         self.decoder.is_done()
     }
@@ -97,11 +97,12 @@ impl Download {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
+        let primed = std::mem::replace(&mut self.primed, true);
         if self.pending() == 0 && !self.ended {
             self.out.clear();
             self.written = 0;
             self.refill(member, member_patience).await?;
-        } else if !std::mem::replace(&mut self.primed, true) {
+        } else if !primed {
             // What has come already goes with the head.
             if let Some(piece) = member
                 .ready(&mut self.decoder)

@@ -12,6 +12,7 @@ use crate::{
     decision::{RequestView, ResponseView},
     http1::{Fields, Framing, Version},
     routing::{Authority, CanonicalPath},
+    snapshot::{Member, Proxy},
 };
 
 /// A checked request on its way to a member.
@@ -51,9 +52,33 @@ impl Exchange {
         self.planned.as_ref().unwrap_or(&self.original)
     }
 
+    /// Path and query as this member gets them.
+    pub fn target_at(&self, proxy: &Proxy, member: &Member) -> String {
+        self.path().mapped(&proxy.prefix, &member.base_path)
+    }
+
+    /// `Host` as this member gets it.
+    pub fn host_at(&self, proxy: &Proxy, member: &Member) -> String {
+        match &self.planned_authority {
+            Some(planned) => planned.as_str().to_owned(),
+            None if proxy.preserve_host => self.original_authority.as_str().to_owned(),
+            None => member_host(&member.host, member.port),
+        }
+    }
+
     /// Whether doing it twice is doing it once (RFC 9110 9.2.2).
     pub fn is_idempotent(&self) -> bool {
         self.method.is_idempotent()
+    }
+}
+
+/// `host`, or `host:port` where the port is not 80; version 6 addresses in brackets.
+fn member_host(host: &str, port: u16) -> String {
+    match (host.contains(':'), port) {
+        (false, 80) => host.to_owned(),
+        (false, port) => format!("{host}:{port}"),
+        (true, 80) => format!("[{host}]"),
+        (true, port) => format!("[{host}]:{port}"),
     }
 }
 
@@ -206,5 +231,23 @@ impl ResponseView for Answered<'_> {
 
     fn moved(&self) -> bool {
         self.moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_named_with_their_port_unless_it_is_80() {
+        for (host, port, named) in [
+            ("a.test", 80, "a.test"),
+            ("a.test", 8080, "a.test:8080"),
+            ("10.0.0.1", 443, "10.0.0.1:443"),
+            ("::1", 80, "[::1]"),
+            ("::1", 3000, "[::1]:3000"),
+        ] {
+            assert_eq!(member_host(host, port), named);
+        }
     }
 }

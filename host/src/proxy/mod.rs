@@ -1,7 +1,7 @@
 //! One request, from its head to the end of its answer.
 //!
 //! [`handle`] is the outside: it knows every way a request can end and records it.
-//! `pipeline` finds what a request is for; `attempt` is the only loop that asks
+//! `errand` finds what a request is for and `pipeline` what answers it; `attempt` is the only loop that asks
 //! members; `relay` carries bodies both ways at once. What is decided (who serves,
 //! what is rewritten) is asked of `policy`; what bytes mean is `http1`'s.
 
@@ -9,8 +9,11 @@ mod answer;
 mod attempt;
 mod broken;
 mod download;
+#[cfg(test)]
+mod download_tests;
 mod downstream;
 mod edits;
+mod errand;
 mod error;
 mod exchange;
 mod forwarded;
@@ -21,8 +24,12 @@ mod relay;
 mod reply;
 mod tunnel;
 mod upload;
+#[cfg(test)]
+mod upload_tests;
 
 pub use downstream::Downstream;
+pub use errand::{Addressed, Ends, expects_continue, plan};
 pub use error::ProxyError;
+pub use exchange::Exchange;
 pub use forwarded::client_of;
 pub use handle::{Gateway, Next, handle, refuse};

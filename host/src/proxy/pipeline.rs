@@ -1,6 +1,6 @@
 //! The inside of a request: what it is for, and what answers it.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::borrow::Cow;
 
 use http::Method;
 
@@ -8,10 +8,8 @@ use super::{
     answer::{self, Manner, Undelivered},
     attempt::Sender,
     downstream::Downstream,
-    edits,
+    errand::{self, Addressed, Ends},
     error::ProxyError,
-    exchange::Exchange,
-    forwarded::{self, Asker},
     handle::Gateway,
     record::Trace,
     reply::{self, Delivery},
@@ -19,12 +17,9 @@ use super::{
 };
 use crate::{
     generation::{Forward, Generation},
-    http1::{Fields, Framing, RequestHead, Target, Version},
-    response::{
-        body,
-        files::{self, FileRequest},
-    },
-    routing::{self, Authority, CanonicalPath, HostMatch, TargetError},
+    http1::{Fields, Framing, RequestHead, Target},
+    response::files::{self, FileRequest},
+    routing::{self, CanonicalPath},
     snapshot::{Action, StaticFiles},
 };
 
@@ -60,14 +55,19 @@ pub async fn run(
     mut manner: Manner,
 ) -> Result<Ended, ProxyError> {
     let snapshot = &live.snapshot;
-    let addressed = addressed(head, down)?;
-    let expects = expectation(head)?;
+    let ends = Ends {
+        peer: down.peer,
+        client: down.client,
+        local: down.local,
+    };
+    let addressed = Addressed::of(head, ends)?;
+    let expects = errand::expects_continue(head)?;
     if snapshot.limits.body_size != 0
         && matches!(head.framing, Framing::Length(length) if length > snapshot.limits.body_size)
     {
         return Err(ProxyError::BodyTooLarge);
     }
-    let Some(path) = addressed.path else {
+    let Some(path) = &addressed.path else {
         // `OPTIONS *` asks about the gateway itself (RFC 9110 9.3.7).
         let mut fields = Fields::new();
         fields.push("Allow", b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
@@ -76,17 +76,7 @@ pub async fn run(
             manner,
         ));
     };
-    let trusted = |address: IpAddr| {
-        snapshot
-            .trusted_proxies
-            .iter()
-            .any(|net| net.contains(&address))
-    };
-    let client = forwarded::client_of(&head.fields, down.client.ip().to_canonical(), trusted);
-    let found = live.table.find(&addressed.host, &path, client);
-    if addressed.absolute && matches!(found.by, HostMatch::Default) {
-        return Err(ProxyError::ForeignHost);
-    }
+    let found = addressed.find(live, path, &head.fields)?;
     trace.vhost.clone_from(&found.vhost.name);
     trace.vhost_index = Some(found.vhost_index);
     // A body that waits for a 100 is not read for an answer of our own.
@@ -105,7 +95,7 @@ pub async fn run(
             let Some(root) = &found.vhost.document_root else {
                 return Err(ProxyError::NotFound);
             };
-            return serve_file(down, trace, own, head, root, path).await;
+            return serve_file(down, trace, own, head, root, path.clone()).await;
         }
         routing::Target::Route {
             index,
@@ -115,51 +105,21 @@ pub async fn run(
     };
     trace.route.clone_from(&route.name);
     match &route.action {
-        Action::Static(folder) => serve_file(down, trace, own, head, folder, path).await,
+        Action::Static(folder) => serve_file(down, trace, own, head, folder, path.clone()).await,
         Action::Redirect(redirect) => {
-            let location = routing::redirect_location(route, redirect, &path, &captures);
+            let location = routing::redirect_location(route, redirect, path, &captures);
             let sent = answer::redirect(down, trace, own, redirect.status, &location).await;
             Ok(Ended::of(sent, own))
         }
         Action::Proxy(_) => {
-            let peer_trusted = trusted(down.client.ip().to_canonical());
             let forward = live.forward(found.vhost_index, index);
             let forward =
                 forward.ok_or_else(|| ProxyError::Internal("the route has no balancer".into()))?;
-            let mut exchange = Exchange {
-                method: head.method.clone(),
-                version: head.version,
-                framing: head.framing,
-                fields: head.fields.clone(),
-                original_scheme: scheme(&head.fields, peer_trusted),
-                original_authority: addressed.authority,
-                original: path,
-                planned: None,
-                planned_authority: None,
-                client,
-                peer: down.peer,
-                vhost: found.vhost.name.clone(),
-                route: route.name.clone(),
-            };
             trace.balancer.clone_from(&forward.proxy.balancer);
-            let asker = Asker {
-                peer: down.client.ip().to_canonical(),
-                trusted: peer_trusted,
-                client,
-                host: exchange.original_authority.as_str(),
-                scheme: exchange.original_scheme,
-                server: &found.vhost.name,
-                version: head.version,
-            };
-            forwarded::to_member(
-                &mut exchange.fields,
-                &asker,
-                snapshot.x_real_ip,
-                snapshot.forwarded,
-                snapshot.via.as_deref(),
-            );
+            let mut exchange =
+                addressed.exchange(snapshot, head, path.clone(), found.vhost, &route.name);
             let upgrade = offered(head, forward);
-            plan_request(gateway, forward, &mut exchange).await?;
+            errand::plan(gateway.worker, forward, &mut exchange).await?;
             let session = forward.selector.locate(gateway.worker, &exchange).await;
             trace.located(&session);
             let sender = Sender {
@@ -187,83 +147,6 @@ pub async fn run(
     }
 }
 
-/// Whom and what a request is for.
-struct Addressed {
-    /// For choosing a vhost; empty where an HTTP/1.0 client names none.
-    host: String,
-    authority: Authority,
-    /// `None` = `*`
-    path: Option<CanonicalPath>,
-    absolute: bool,
-}
-
-/// Checks Host and target together (RFC 9112 3.2).
-fn addressed(head: &RequestHead, down: &Downstream<'_>) -> Result<Addressed, ProxyError> {
-    let mut hosts = head.fields.all("host");
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Some(Authority::parse(host)?),
-        (None, _) if head.version == Version::Http10 => None,
-        _ => return Err(crate::http1::Malformed::Host.into()),
-    };
-    if head.method == Method::TRACE {
-        // It would show a script the cookies it may not see.
-        return Err(ProxyError::Method);
-    }
-    let (authority, path, absolute) = match &head.target {
-        Target::Authority(_) => return Err(ProxyError::Method),
-        Target::Asterisk => (host, None, false),
-        Target::Origin(path) => (host, Some(CanonicalPath::parse(path.as_bytes())?), false),
-        Target::Absolute {
-            authority, path, ..
-        } => {
-            let named = Authority::parse(authority.as_bytes())?;
-            if host.is_some_and(|host| !host.as_str().eq_ignore_ascii_case(named.as_str())) {
-                return Err(crate::http1::Malformed::Host.into());
-            }
-            (
-                Some(named),
-                Some(CanonicalPath::parse(path.as_bytes())?),
-                true,
-            )
-        }
-    };
-    let host = authority
-        .as_ref()
-        .map(|authority| authority.host().to_owned())
-        .unwrap_or_default();
-    let authority = match authority {
-        Some(authority) => authority,
-        None => Authority::parse(down.local.to_string().as_bytes())?,
-    };
-    Ok(Addressed {
-        host,
-        authority,
-        path,
-        absolute,
-    })
-}
-
-/// Whether the client waits for a 100 before it sends its body.
-fn expectation(head: &RequestHead) -> Result<bool, ProxyError> {
-    let mut expects = head.fields.all("expect");
-    match (expects.next(), expects.next()) {
-        (None, _) => Ok(false),
-        // An expectation of a 1.0 client is ignored (RFC 9110 10.1.1).
-        (Some(_), _) if head.version == Version::Http10 => Ok(false),
-        (Some(value), None) if value.eq_ignore_ascii_case(b"100-continue") => {
-            Ok(head.framing != Framing::None)
-        }
-        _ => Err(ProxyError::Expectation),
-    }
-}
-
-fn scheme(fields: &Fields, trusted: bool) -> &'static str {
-    match fields.text("x-forwarded-proto") {
-        Some(proto) if trusted && proto.eq_ignore_ascii_case("https") => "https",
-        _ => "http",
-    }
-}
-
 /// The protocols a client offers that the route lets through; never with a body, which could be
 /// read as the new protocol's first bytes.
 fn offered<'a>(head: &'a RequestHead, forward: &Forward) -> Option<&'a str> {
@@ -277,38 +160,6 @@ fn offered<'a>(head: &'a RequestHead, forward: &Forward) -> Option<&'a str> {
     };
     (head.framing == Framing::None && head.method == Method::GET && offered.split(',').all(allowed))
         .then_some(offered)
-}
-
-/// Asks the rewriters what they want of the request, each seeing what the one before made of it.
-async fn plan_request(
-    gateway: &Gateway,
-    forward: &Forward,
-    exchange: &mut Exchange,
-) -> Result<(), ProxyError> {
-    for rewriter in &forward.rewriters {
-        let Some(plan) = rewriter.on_request(gateway.worker, exchange).await? else {
-            continue;
-        };
-        let refuse = |what: String| ProxyError::Plan(format!("{}: {what}", rewriter.policy()));
-        let target = |error: TargetError| refuse(error.to_string());
-        if let Some(path) = plan.path {
-            exchange.planned = Some(CanonicalPath::parse(path.as_bytes()).map_err(target)?);
-        }
-        if let Some(authority) = plan.authority {
-            exchange.planned_authority =
-                Some(Authority::parse(authority.as_bytes()).map_err(target)?);
-        }
-        edits::apply(&mut exchange.fields, &plan.headers)
-            .map_err(|illegal| refuse(illegal.to_string()))?;
-    }
-    if forward.plans_bodies {
-        // A body that will be rewritten must come whole, in a coding that can be undone.
-        let codings = body::acceptable_codings(exchange.fields.text("accept-encoding"));
-        exchange.fields.set("Accept-Encoding", codings.as_bytes());
-        exchange.fields.remove("range");
-        exchange.fields.remove("if-range");
-    }
-    Ok(())
 }
 
 async fn serve_file(

@@ -7,6 +7,7 @@
 //! generation is linked and answers without walking all vhosts or routes.
 
 mod authority;
+mod contenders;
 mod decode;
 mod error;
 mod hosts;
@@ -17,6 +18,7 @@ mod routes;
 mod table;
 
 pub use authority::Authority;
+pub use contenders::contenders;
 pub use error::{TableError, TargetError};
 pub use hosts::HostMatch;
 pub use path::CanonicalPath;

@@ -52,7 +52,7 @@ impl CanonicalPath {
     }
 
     /// Other readings of the path that some server might have.
-    pub(super) fn alternates(&self) -> &[String] {
+    pub fn alternates(&self) -> &[String] {
         &self.alternates
     }
 

@@ -13,7 +13,7 @@ use super::TableError;
 use crate::snapshot::{Access, Action, PathPattern, Route, RouteOrder, Vhost};
 
 /// Compiled size of one pattern, bytes. The largest that people write take a tenth of it.
-const REGEX_SIZE: usize = 1 << 20;
+pub(super) const REGEX_SIZE: usize = 1 << 20;
 /// Patterns tried in one pass over the path.
 const SET_LEN: usize = 256;
 /// Compiled size of one pass, bytes, and of its lazily built automaton in each thread.

@@ -1,0 +1,178 @@
+//! `switchyard explain URL`: what the gateway would do with a request, and why.
+
+use std::{
+    collections::BTreeMap,
+    hash::RandomState,
+    io::{self, Write},
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{explain_request, explain_words};
+use crate::{
+    builtin, config,
+    generation::{Generation, Linker, Modules, Origin},
+    members::{Clock, Live},
+    policy::{BackgroundThread, Loader, Module, Refusal},
+    snapshot::Snapshot,
+    wasm::{Compiler, SetupError, WasmLoader, WasmOptions},
+};
+
+/// `EX_USAGE` of sysexits.h: the operator's input is wrong.
+const BAD_INPUT: u8 = 64;
+/// `EX_SOFTWARE`: this process could not do its work.
+const INTERNAL: u8 = 70;
+
+/// What to explain.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ExplainArgs {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// What is asked for, as a client would: http://host/path?query. Quote it for the shell
+    pub url: String,
+    /// A field of the request; may be given more than once
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// A cookie of the request; may be given more than once
+    #[arg(long = "cookie", value_name = "NAME=VALUE")]
+    pub cookies: Vec<String>,
+    /// How it is asked
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// The address that connects
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub client: IpAddr,
+    /// Put the whole URL into the request line, as clients of a forward proxy do
+    #[arg(long)]
+    pub absolute: bool,
+}
+
+/// Why there is no explanation.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The file or the command line.
+    Input(String),
+    /// This process or its machine.
+    Internal(String),
+}
+
+/// Prints what would be done with a request, sending nothing: 0 whatever the answer would be, 64
+/// where the file or the URL cannot be used, 70 where the explanation itself fails.
+pub fn explain(args: &ExplainArgs) -> ExitCode {
+    match explained(args, Compiler::default()) {
+        Ok(text) => {
+            // Whoever closed the pipe has seen enough.
+            let _ = io::stdout().lock().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(Trouble::Input(why)) => fail(&why, BAD_INPUT),
+        Err(Trouble::Internal(why)) => fail(&why, INTERNAL),
+    }
+}
+
+fn fail(why: &str, code: u8) -> ExitCode {
+    let _ = writeln!(io::stderr().lock(), "{}", why.trim_end());
+    ExitCode::from(code)
+}
+
+pub(super) fn explained(args: &ExplainArgs, compiler: Compiler) -> Result<String, Trouble> {
+    let asked = explain_request::Asked::of(args).map_err(Trouble::Input)?;
+    let loaded = config::load(&args.config).map_err(|report| Trouble::Input(report.lines()))?;
+    let mut snapshot = loaded.snapshot;
+    // Nobody comes back while this process looks on.
+    for balancer in snapshot.balancers.values_mut() {
+        Arc::make_mut(balancer).wait = Duration::ZERO;
+    }
+    let snapshot = Arc::new(snapshot);
+    let live = link(&snapshot, compiler)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| Trouble::Internal(format!("no runtime can be started: {error}")))?;
+    Ok(runtime.block_on(explain_words::tell(&live, &asked)))
+}
+
+/// Instantiates every policy as the gateway does, for one worker and with fresh members.
+fn link(snapshot: &Arc<Snapshot>, compiler: Compiler) -> Result<Generation, Trouble> {
+    let loader = loader(snapshot.cache_dir.as_deref(), compiler)?;
+    let mut named: BTreeMap<String, Arc<dyn Module>> = BTreeMap::new();
+    for policy in snapshot.policies.values() {
+        let wasm = read(&policy.source, policy.limits.module_size);
+        let wasm = wasm.map_err(|error| {
+            let (name, file) = (&policy.name, policy.source.display());
+            Trouble::Input(format!(
+                "policy `{name}`: {file} cannot be read: {error}; name a .wasm file with `source`"
+            ))
+        })?;
+        let module = loader.load(&policy.name, &wasm, &policy.limits);
+        let module = module.map_err(|refusal| Trouble::Input(format!("policy {refusal}")))?;
+        named.insert(policy.name.clone(), module);
+    }
+    let built_in = |name: &str| {
+        let wasm = builtin::find(name)?.wasm;
+        Some(loader.load(name, wasm, &snapshot.policy_limits))
+    };
+    linked(snapshot, &named, &built_in)
+}
+
+/// Gives a built-in policy by its name.
+type BuiltIn<'a> = dyn Fn(&str) -> Option<Result<Arc<dyn Module>, Refusal>> + 'a;
+
+fn linked(
+    snapshot: &Arc<Snapshot>,
+    named: &BTreeMap<String, Arc<dyn Module>>,
+    built_in: &BuiltIn<'_>,
+) -> Result<Generation, Trouble> {
+    let background = BackgroundThread::start("background")
+        .map_err(|error| Trouble::Internal(format!("no thread can be started: {error}")))?;
+    let linker = Linker {
+        live: Arc::new(Live::new(Clock::start(), 1)),
+        workers: 1,
+        background,
+        seed: RandomState::new(),
+    };
+    let modules = Modules { named, built_in };
+    let origin = Origin {
+        number: 1,
+        before: None,
+    };
+    let linked = linker.link(Arc::clone(snapshot), &modules, origin);
+    linked.map_err(|error| Trouble::Input(error.to_string()))
+}
+
+/// Uses the gateway's cache where it is there and ours; never makes it, for it would then belong to
+/// whoever explains.
+fn loader(cache: Option<&Path>, compiler: Compiler) -> Result<WasmLoader, Trouble> {
+    let cache_dir = cache.filter(|dir| dir.is_dir()).map(Path::to_owned);
+    let options = |cache_dir| WasmOptions {
+        compiler: compiler.clone(),
+        cache_dir,
+    };
+    let loader = match WasmLoader::new(options(cache_dir)) {
+        Err(SetupError::Cache(_)) => WasmLoader::new(options(None)),
+        loader => loader,
+    };
+    loader.map_err(|error| Trouble::Internal(error.to_string()))
+}
+
+/// One byte more than allowed tells the loader that there is too much.
+fn read(file: &Path, most: usize) -> io::Result<Vec<u8>> {
+    use io::Read as _;
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    let mut wasm = Vec::new();
+    let bound = (most as u64).saturating_add(1);
+    std::fs::File::open(file)?
+        .take(bound)
+        .read_to_end(&mut wasm)?;
+    Ok(wasm)
+}
+
+#[cfg(test)]
+#[path = "explain_tests.rs"]
+mod tests;
