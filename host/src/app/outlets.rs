@@ -15,7 +15,6 @@ use super::{
     worker::{Assignment, Inbox},
 };
 use crate::{
-    generation::Generation,
     listener::Drain,
     members::locked,
     policy::Background,
@@ -150,17 +149,17 @@ impl State {
 
 impl Outlets {
     /// Accepts on what was bound for `next`, and stops accepting on what it does not have.
-    pub fn publish(&self, next: &Generation) {
+    pub fn publish(&self, next: &Snapshot, starting: bool) {
         let mut state = locked(&self.state);
         let mut old: VecDeque<_> = mem::take(&mut state.serving).into();
         let mut prepared = mem::take(&mut state.prepared);
-        for listener in &next.snapshot.listeners {
+        for listener in &next.listeners {
             if let Some(at) = old.iter().position(|s| s.listener == *listener) {
                 state.serving.extend(old.remove(at));
             } else if let Some(at) = prepared.iter().position(|p| p.listener == *listener) {
                 let begun = state.begin(prepared.swap_remove(at));
                 if let Some(serving) = &begun
-                    && next.number > 1
+                    && !starting
                 {
                     info!(address = %serving.address, "Listens");
                 }
@@ -173,7 +172,7 @@ impl Outlets {
             let end = Box::new(move || {
                 leaver.drain.send_replace(Drain::Now);
             });
-            self.background.after(next.snapshot.drain_deadline, end);
+            self.background.after(next.drain_deadline, end);
         }
     }
 
@@ -186,5 +185,71 @@ impl Outlets {
 impl fmt::Debug for Outlets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outlets").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpStream, path::Path};
+
+    use super::*;
+    use crate::{config, policy::BackgroundThread};
+
+    fn snapshot(listeners: &[&str]) -> Snapshot {
+        let listener = |bind: &&str| format!("[[listener]]\nbind = \"{bind}\"\n");
+        let listeners: String = listeners.iter().map(listener).collect();
+        let vhost = "[[vhost]]\nname = \"www\"\n[[vhost.route]]\npath = \"/\"\nproxy = \"http://10.0.0.1/\"\n";
+        let text = format!("version = 1\n{listeners}{vhost}");
+        config::parse(&text, Path::new("/switchyard.toml"))
+            .unwrap()
+            .snapshot
+    }
+
+    fn outlets() -> (Arc<Outlets>, Vec<Inbox>) {
+        Outlets::new(2, BackgroundThread::start("test").unwrap())
+    }
+
+    fn put(outlets: &Outlets, next: &Snapshot) {
+        outlets.bind(next).unwrap();
+        outlets.publish(next, false);
+    }
+
+    #[test]
+    fn listener_that_stays_keeps_its_sockets_and_one_that_goes_drains() {
+        let (outlets, mut inboxes) = outlets();
+        put(&outlets, &snapshot(&["127.0.0.1:0"]));
+        let first = outlets.addresses()[0];
+        put(&outlets, &snapshot(&["[::1]:0", "127.0.0.1:0"]));
+        assert_eq!(outlets.addresses().len(), 2);
+        assert_eq!(outlets.addresses()[1], first, "in the order of the file");
+        let told: Vec<_> = inboxes
+            .iter_mut()
+            .map(|inbox| inbox.try_recv().unwrap())
+            .collect();
+        assert!(told.iter().all(|a| a.socket.local_addr().unwrap() == first));
+        put(&outlets, &snapshot(&["[::1]:0"]));
+        assert!(told.iter().all(|a| *a.drain.borrow() == Drain::Draining));
+        let stays = inboxes[0].try_recv().unwrap();
+        assert_eq!(*stays.drain.borrow(), Drain::Serving);
+        outlets.drain(Drain::Draining);
+        assert_eq!(*stays.drain.borrow(), Drain::Draining);
+        assert!(inboxes[0].try_recv().is_err());
+    }
+
+    #[test]
+    fn address_that_is_taken_leaves_the_listeners_as_they_were() {
+        let (outlets, _inboxes) = outlets();
+        let now = snapshot(&["127.0.0.1:0"]);
+        put(&outlets, &now);
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = other.local_addr().unwrap().to_string();
+        let next = snapshot(&["127.0.0.1:0", "[::1]:0", &taken]);
+        let error = outlets.bind(&next).unwrap_err();
+        assert_eq!(error.address.to_string(), taken);
+        outlets.abandon();
+        let [address] = outlets.addresses()[..] else {
+            panic!("one listener")
+        };
+        TcpStream::connect(address).unwrap();
     }
 }

@@ -58,7 +58,7 @@ impl Surroundings for Outside {
         if let Some(errors) = self.errors.take() {
             self.logs.adopt(errors);
         }
-        self.outlets.publish(next);
+        self.outlets.publish(&next.snapshot, next.number == 1);
         self.changed.send_replace(next.number);
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What the writer knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -46,7 +46,7 @@ pub struct PolicyFacts {
 }
 
 /// One entry of a policy's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct VersionFacts {
     /// Of the file; `None` where it could not be read.
     pub digest: Option<String>,
@@ -58,7 +58,7 @@ pub struct VersionFacts {
 }
 
 /// What happened to a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum VersionOutcome {
     /// It entered service.

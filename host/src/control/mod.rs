@@ -6,6 +6,7 @@
 //! through a [`Controller`]. [`Watch`] tells it when files changed; what they
 //! contain it reads for itself, so a lost or doubled event does no harm.
 
+mod archive;
 mod command;
 mod facts;
 mod names;

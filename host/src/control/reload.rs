@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Cause, ControlFacts, Outcome, Stock, Trouble, Watch,
+    archive::Archive,
     seen::Seen,
     tracked::{Look, Tracked},
 };
@@ -78,6 +79,7 @@ pub struct Writer {
     /// A configuration that was right in itself and was refused: a file it names may mend it.
     pending: Option<Arc<Snapshot>>,
     trouble: Option<Trouble>,
+    archive: Archive,
     facts: Arc<ArcSwap<ControlFacts>>,
     watch: Arc<ArcSwap<Option<Watch>>>,
 }
@@ -90,8 +92,13 @@ impl Writer {
         let snapshot = Arc::new(snapshot);
         let mut policies = BTreeMap::new();
         let mut named = Named::new();
+        let mut earlier = snapshot
+            .state_dir
+            .as_deref()
+            .map(Archive::read)
+            .unwrap_or_default();
         for (name, policy) in &snapshot.policies {
-            let tracked = Tracked::new(policy);
+            let tracked = Tracked::recalling(policy, earlier.remove(name).unwrap_or_default());
             named.insert(name.clone(), newest(&tracked, policy, &setup.stock)?);
             policies.insert(name.clone(), tracked);
         }
@@ -105,6 +112,7 @@ impl Writer {
             files: Vec::new(),
             pending: None,
             trouble: None,
+            archive: Archive::default(),
             facts: Arc::default(),
             watch: Arc::default(),
         };
@@ -278,6 +286,9 @@ impl Writer {
         self.current.publish(Arc::clone(&next));
         if !Arc::ptr_eq(&before.snapshot, snapshot) {
             self.trouble = None;
+            if before.snapshot.cache_dir != snapshot.cache_dir {
+                warn!("`cache_dir` has changed; that takes effect with the next start");
+            }
             info!(generation = next.number, %cause, "Configuration is in service");
         }
         self.published(&next, named, cause);
@@ -321,15 +332,18 @@ impl Writer {
     }
 
     /// Publishes facts and what to watch.
-    fn tell(&self) {
+    fn tell(&mut self) {
         let live = self.current.load();
-        self.facts.store(Arc::new(ControlFacts {
+        let facts = Arc::new(ControlFacts {
             generation: live.number,
             loaded_at_ms: live.loaded_at_ms,
             config: self.setup.path.clone(),
             last_error: self.trouble.clone(),
             policies: self.policies.values().map(Tracked::facts).collect(),
-        }));
+        });
+        let state_dir = live.snapshot.state_dir.as_deref();
+        self.archive.keep(state_dir, &facts.policies);
+        self.facts.store(facts);
         if let Some(watch) = self.watch.load().as_ref() {
             let mut paths = watched(&self.setup.path, &live.snapshot);
             if let Some(pending) = &self.pending {

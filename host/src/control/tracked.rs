@@ -12,7 +12,7 @@ use tracing::{error, info};
 use super::{Cause, PolicyFacts, Stock, Trouble, VersionFacts, VersionOutcome, seen::Seen, stock};
 use crate::{
     members::Clock,
-    policy::{Digest, Event, Module, Versions},
+    policy::{Digest, Entry, Event, Module, Versions},
     snapshot::PolicySource,
 };
 
@@ -51,6 +51,13 @@ impl Tracked {
             refused: None,
             trouble: None,
         }
+    }
+
+    /// With what happened in an earlier run, the oldest first.
+    pub fn recalling(policy: &PolicySource, entries: Vec<Entry>) -> Self {
+        let tracked = Self::new(policy);
+        tracked.versions.recall(entries);
+        tracked
     }
 
     /// The version in service.
@@ -143,7 +150,7 @@ impl Tracked {
     /// For `switchyard status`.
     pub fn facts(&self) -> PolicyFacts {
         let in_service = self.in_service();
-        let entry = |entry: crate::policy::Entry| VersionFacts {
+        let entry = |entry: Entry| VersionFacts {
             digest: entry.digest.map(|digest| digest.to_string()),
             at_ms: entry.at_ms,
             outcome: match entry.event {

@@ -181,3 +181,26 @@ impl fmt::Debug for Watch {
         f.debug_struct("Watch").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn pass_comes_even_while_events_keep_coming() {
+        let (watch, watching) = Watch::new().unwrap();
+        let passed = Arc::new(AtomicBool::new(false));
+        let enough = Arc::clone(&passed);
+        let events = thread::spawn(move || {
+            while !enough.load(Ordering::Relaxed) {
+                let _ = watch.wake.try_send(Woken::Look);
+                thread::yield_now();
+            }
+        });
+        assert!(watching.gather());
+        passed.store(true, Ordering::Relaxed);
+        events.join().unwrap();
+    }
+}

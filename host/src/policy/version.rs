@@ -69,6 +69,13 @@ impl Versions {
         }
     }
 
+    /// Begins with what happened in an earlier run, the oldest first.
+    pub fn recall(&self, entries: Vec<Entry>) {
+        let mut state = locked(&self.state);
+        let surplus = entries.len().saturating_sub(HISTORY);
+        state.history = entries.into_iter().skip(surplus).collect();
+    }
+
     /// The policy's name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
@@ -211,5 +218,8 @@ mod tests {
         }
         assert_eq!(versions.history().len(), HISTORY);
         assert_eq!(versions.history()[0].digest, Some(module(99).digest()));
+        let later = Versions::new("canary".into());
+        later.recall([versions.history(), versions.history()].concat());
+        assert_eq!(later.history().len(), HISTORY);
     }
 }

@@ -179,3 +179,20 @@ fn facts_are_json_with_stable_names() {
     assert_eq!(entry["cause"], "start");
     assert_eq!(entry["digest"], digest("balancer v1"));
 }
+
+#[test]
+fn history_outlives_the_process_where_there_is_a_folder_for_it() {
+    let scene = Scene::new();
+    let config = CONFIG.replace("version = 1", "version = 1\nstate_dir = \"state\"");
+    scene.write("switchyard.toml", &config);
+    let mut writer = scene.start().unwrap();
+    scene.write("policies/own.wasm", "unloadable");
+    refused(&mut writer);
+    scene.write("policies/own.wasm", "balancer v2");
+    published(&mut writer);
+    let before = own(&writer).history;
+    drop(writer);
+    let writer = scene.start().unwrap();
+    assert_eq!(own(&writer).history[1..], before);
+    assert_eq!(before.len(), 3);
+}
