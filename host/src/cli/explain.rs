@@ -14,7 +14,7 @@ use std::{
 use super::{explain_request, explain_words};
 use crate::{
     builtin, config,
-    generation::{Generation, Linker, Modules, Origin},
+    generation::{AccessLogs, Generation, Linker, Modules, Origin},
     members::{Clock, Live},
     policy::{BackgroundThread, Loader, Module, Refusal},
     snapshot::Snapshot,
@@ -140,7 +140,9 @@ fn linked(
         number: 1,
         before: None,
     };
-    let linked = linker.link(Arc::clone(snapshot), &modules, origin);
+    // Nothing is served, so nothing is logged.
+    let logs = AccessLogs::default();
+    let linked = linker.link(Arc::clone(snapshot), &modules, logs, origin);
     linked.map_err(|error| Trouble::Input(error.to_string()))
 }
 
