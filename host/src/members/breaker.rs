@@ -446,6 +446,10 @@ mod tests {
         assert_eq!(breaker.admission(200), Admission::Admitting);
         assert!(breaker.checked(false, 1, 1, 300).is_some());
         breaker.located(400);
-        assert_eq!(breaker.admission(400), Admission::Unhealthy, "checks know better");
+        assert_eq!(
+            breaker.admission(400),
+            Admission::Unhealthy,
+            "checks know better"
+        );
     }
 }

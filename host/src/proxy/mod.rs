@@ -22,7 +22,7 @@ mod reply;
 mod tunnel;
 mod upload;
 
-pub use downstream::Downstream;
+pub use downstream::{Downstream, Drain};
 pub use error::ProxyError;
 pub use forwarded::client_of;
 pub use handle::{Gateway, Next, handle, refuse};

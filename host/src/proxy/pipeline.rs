@@ -3,6 +3,7 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use http::Method;
+use tokio::time::Instant;
 
 use super::{
     answer::{self, Manner, Undelivered},
@@ -67,7 +68,7 @@ pub async fn run(
     {
         return Err(ProxyError::BodyTooLarge);
     }
-    let Some(path) = addressed.path else {
+    let Some(path) = addressed.path.filter(|_| !is_last_hop(head)) else {
         // `OPTIONS *` asks about the gateway itself (RFC 9110 9.3.7).
         let mut fields = Fields::new();
         fields.push("Allow", b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
@@ -142,6 +143,13 @@ pub async fn run(
                 route: route.name.clone(),
             };
             trace.balancer.clone_from(&forward.proxy.balancer);
+            if exchange.method == Method::OPTIONS
+                && let Some(hops) = exchange.fields.text("max-forwards")
+                && let Ok(hops) = hops.parse::<u32>()
+            {
+                let left = hops.saturating_sub(1).to_string();
+                exchange.fields.set("Max-Forwards", left.as_bytes());
+            }
             let asker = Asker {
                 peer: down.client.ip().to_canonical(),
                 trusted: peer_trusted,
@@ -159,8 +167,10 @@ pub async fn run(
                 snapshot.via.as_deref(),
             );
             let upgrade = offered(head, forward);
+            let asked = Instant::now();
             plan_request(gateway, forward, &mut exchange).await?;
             let session = forward.selector.locate(gateway.worker, &exchange).await;
+            trace.decided(asked);
             trace.located(&session);
             let sender = Sender {
                 worker: gateway.worker,
@@ -262,6 +272,11 @@ fn scheme(fields: &Fields, trusted: bool) -> &'static str {
         Some(proto) if trusted && proto.eq_ignore_ascii_case("https") => "https",
         _ => "http",
     }
+}
+
+/// Whether an OPTIONS may go no further and is answered here (RFC 9110 7.6.2).
+fn is_last_hop(head: &RequestHead) -> bool {
+    head.method == Method::OPTIONS && head.fields.text("max-forwards") == Some("0")
 }
 
 /// The protocols a client offers that the route lets through; never with a body, which could be
