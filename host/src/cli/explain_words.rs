@@ -16,6 +16,9 @@ use crate::{
     snapshot::{Access, Action, HostPattern, PathPattern, Route, RouteOrder, StaticFiles, Vhost},
 };
 
+/// A route's place, the route, and what its regex captured.
+type Taken<'a> = (usize, &'a Route, Vec<String>);
+
 /// Explains a request from its first line to whom it would be sent to, or why it would not.
 pub(super) async fn tell(live: &Generation, asked: &Asked) -> String {
     let mut told = Told(String::new());
@@ -119,7 +122,7 @@ impl Told {
         found: &Found<'a>,
         path: &CanonicalPath,
         client: IpAddr,
-    ) -> Result<Option<(usize, &'a Route, Vec<String>)>, ProxyError> {
+    ) -> Result<Option<Taken<'a>>, ProxyError> {
         let contenders = routing::contenders(found.vhost, path);
         let routes = &found.vhost.routes;
         let place = |route: &Route| routes.iter().position(|other| std::ptr::eq(other, route));

@@ -19,18 +19,7 @@ use tokio::{
 use tracing::{error, warn};
 
 use super::connection;
-use crate::proxy::Gateway;
-
-/// How far a worker has got in stopping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drain {
-    /// Not at all.
-    Serving,
-    /// No new connections; requests under way finish.
-    Draining,
-    /// Everything ends.
-    Now,
-}
+use crate::proxy::{Drain, Gateway};
 
 /// What an accept loop and its connections share.
 #[derive(Debug, Clone)]

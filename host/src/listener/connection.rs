@@ -1,33 +1,32 @@
 //! One client connection: heads in, answers out, until one side has enough.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use bytes::{Buf, BytesMut};
 use tokio::{
     net::TcpStream,
     sync::watch,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use tracing::debug;
 
-use super::{
-    accept::{Context, Drain},
-    linger, preface,
-};
+use super::{accept::Context, linger, preface};
 use crate::{
     http1::{Bounds, Fields, ReadError, RequestHead},
-    proxy::{self, Downstream, Next, ProxyError},
+    proxy::{self, Downstream, Drain, Next, ProxyError},
 };
 
 /// Empty lines in front of a request line are skipped, up to so many bytes (RFC 9112 2.2).
 const EMPTY_LINES: usize = 4;
+/// Most heads fit.
+const FIRST_READ: usize = 8 * 1024;
 
 /// Serves a connection to its end.
 pub async fn serve(
     mut stream: TcpStream,
     peer: SocketAddr,
     proxy_protocol: bool,
-    mut context: Context,
+    context: Context,
 ) {
     let Ok(local) = stream.local_addr() else {
         return;
@@ -41,8 +40,10 @@ pub async fn serve(
         client: peer,
         local,
         served: 0,
+        drain: context.drain.clone(),
+        parting: false,
     };
-    let next = requests(&mut down, proxy_protocol, &mut context).await;
+    let next = requests(&mut down, proxy_protocol, &context).await;
     drop(down);
     match next {
         Next::Abort => linger::abort(stream),
@@ -50,8 +51,8 @@ pub async fn serve(
     }
 }
 
-async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &mut Context) -> Next {
-    let gateway = context.gateway.clone();
+async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &Context) -> Next {
+    let gateway = &context.gateway;
     if proxy_protocol && let Err(cause) = introduce(down, context).await {
         debug!(peer = %down.peer, %cause, "A connection was refused");
         return Next::Abort;
@@ -60,24 +61,29 @@ async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &mut
         if !wait_for_request(down, context).await {
             return Next::Close;
         }
-        let limits = gateway.current.load().snapshot.limits.clone();
-        let bounds = Bounds {
-            head_size: limits.head_size,
-            field_count: limits.field_count,
+        let (bounds, patience) = {
+            let limits = &gateway.current.load().snapshot.limits;
+            let bounds = Bounds {
+                head_size: limits.head_size,
+                field_count: limits.field_count,
+            };
+            (bounds, limits.head_timeout)
         };
-        let deadline = Instant::now() + limits.head_timeout;
+        let deadline = Instant::now() + patience;
         let head = match read_head(down, bounds, deadline).await {
             Ok(head) => head,
             Err(HeadError::Gone) => return Next::Close,
             Err(HeadError::Refused(error)) => {
-                proxy::refuse(&gateway, down, &error).await;
+                proxy::refuse(gateway, down, &error).await;
                 return Next::Close;
             }
         };
-        let may_keep = *context.drain.borrow() == Drain::Serving;
-        let next = proxy::handle(&gateway, down, head, may_keep).await;
+        let next = proxy::handle(gateway, down, head).await;
         if next != Next::Keep {
             return next;
+        }
+        if down.parting {
+            return Next::Close;
         }
         down.served += 1;
     }
@@ -106,23 +112,30 @@ async fn introduce(
 }
 
 /// Waits for the first byte of a request. False: none comes, or none may come any more.
-async fn wait_for_request(down: &mut Downstream<'_>, context: &mut Context) -> bool {
+async fn wait_for_request(down: &mut Downstream<'_>, context: &Context) -> bool {
+    let mut skipped = 0;
+    let mut deadline = None;
     loop {
-        let mut skipped = 0;
         while down.buffer.starts_with(b"\r\n") && skipped < EMPTY_LINES {
             down.buffer.advance(2);
             skipped += 2;
         }
-        if !down.buffer.is_empty() {
+        // Half an empty line says nothing yet.
+        let is_half = down.buffer[..] == b"\r"[..] && skipped < EMPTY_LINES;
+        if !down.buffer.is_empty() && !is_half {
             return true;
         }
-        // An idle connection keeps no buffer.
-        down.buffer = BytesMut::new();
-        let idle = context.gateway.current.load().snapshot.limits.idle_timeout;
+        if !is_half {
+            // An idle connection keeps no buffer.
+            down.buffer = BytesMut::new();
+        }
+        let deadline = *deadline.get_or_insert_with(|| {
+            Instant::now() + context.gateway.current.load().snapshot.limits.idle_timeout
+        });
         let spoke = tokio::select! {
             biased;
-            ready = timeout(idle, down.reader.readable()) => Some(matches!(ready, Ok(Ok(())))),
-            () = stops(&mut context.drain) => None,
+            ready = timeout_at(deadline, down.reader.readable()) => Some(matches!(ready, Ok(Ok(())))),
+            () = stops(&mut down.drain) => None,
         };
         let spoke = match spoke {
             Some(spoke) => spoke,
@@ -133,8 +146,12 @@ async fn wait_for_request(down: &mut Downstream<'_>, context: &mut Context) -> b
         if !spoke {
             return false;
         }
-        if down.inlet().fill(idle).await.is_err() {
-            return false;
+        down.buffer.reserve(FIRST_READ);
+        match down.reader.try_read_buf(&mut down.buffer) {
+            Ok(1..) => {}
+            // The runtime may announce bytes that are not there.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(0) | Err(_) => return false,
         }
     }
 }

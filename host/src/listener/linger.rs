@@ -1,18 +1,18 @@
 //! Ending a connection so that the client gets to read what it was sent.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::TcpStream,
     time::{Instant, timeout_at},
 };
 
-/// How long a client may go on sending into the void.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// And how much.
-const BYTES: usize = 256 * 1024;
+/// How long a client may pause while it goes on sending into the void.
+const PAUSE: Duration = Duration::from_secs(2);
+/// And how long it may go on: many clients read an early answer only when all of their body is gone.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Says goodbye, then reads on for a while: closing with unread input would reset the connection,
 /// and the reset can destroy an answer that has not been read yet (RFC 9112 9.6).
@@ -21,12 +21,17 @@ pub async fn close(mut stream: TcpStream) {
         return;
     }
     let deadline = Instant::now() + PATIENCE;
-    let mut sink = [0; 4096];
-    let mut read = 0;
-    while read < BYTES {
-        match timeout_at(deadline, stream.read(&mut sink)).await {
-            Ok(Ok(more)) if more > 0 => read += more,
-            _ => return,
+    loop {
+        let until = deadline.min(Instant::now() + PAUSE);
+        if !matches!(timeout_at(until, stream.readable()).await, Ok(Ok(()))) {
+            return;
+        }
+        // On the stack for a moment only, not in every idle connection's task.
+        let mut sink = [0; 16 * 1024];
+        match stream.try_read(&mut sink) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(0) | Err(_) => return,
         }
     }
 }

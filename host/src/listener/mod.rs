@@ -8,4 +8,6 @@ mod connection;
 mod linger;
 mod preface;
 
-pub use accept::{ConnectionCount, Context, Drain, accept};
+pub use accept::{ConnectionCount, Context, accept};
+
+pub use crate::proxy::Drain;

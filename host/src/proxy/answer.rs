@@ -52,6 +52,8 @@ pub async fn send(
     mut fields: Fields,
     body: &[u8],
 ) -> Result<(), Undelivered> {
+    let mut manner = manner;
+    let connection = down.part(&mut manner);
     date(&mut fields);
     let mut out = Vec::with_capacity(512 + body.len());
     let bodiless = matches!(status, 204 | 304);
@@ -60,7 +62,7 @@ pub async fn send(
     } else {
         Framing::Length(body.len() as u64)
     };
-    http1::response_head(&mut out, status, &fields, framing, manner.connection());
+    http1::response_head(&mut out, status, &fields, framing, connection);
     begin(trace, status, out.len());
     trace.response = fields;
     if !manner.head_only && !bodiless {
@@ -164,6 +166,8 @@ pub async fn file(
     request: &RequestHead,
     answer: FileAnswer,
 ) -> Result<(), Undelivered> {
+    let mut manner = manner;
+    let connection = down.part(&mut manner);
     let mut fields = Fields::new();
     for (name, value) in &answer.fields {
         fields.push(name, value.as_bytes());
@@ -175,13 +179,7 @@ pub async fn file(
         None if answer.status != 304 => Framing::Length(0),
         _ => Framing::None,
     };
-    http1::response_head(
-        &mut out,
-        answer.status,
-        &fields,
-        framing,
-        manner.connection(),
-    );
+    http1::response_head(&mut out, answer.status, &fields, framing, connection);
     begin(trace, answer.status, out.len());
     trace.response = fields;
     if request.method == http::Method::HEAD {

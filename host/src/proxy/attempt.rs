@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{
     io::AsyncWriteExt,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::debug;
 
@@ -85,7 +85,10 @@ impl Sender<'_> {
                 tried: &tried,
                 trial_ok: exchange.is_idempotent() && exchange.framing == Framing::None,
             };
-            let chosen = match self.forward.selector.select(attempt, session).await {
+            let asked = Instant::now();
+            let selected = self.forward.selector.select(attempt, session).await;
+            trace.decided(asked);
+            let chosen = match selected {
                 Ok(chosen) => chosen,
                 Err(refused) => return Err(nobody_else(last, refused)),
             };
@@ -210,7 +213,9 @@ impl Sender<'_> {
         let settings = in_flight.settings();
         let target = exchange.target_at(&self.forward.proxy, settings);
         let host = exchange.host_at(&self.forward.proxy, settings);
-        let mut awaiting = self.expects && !upload.is_received();
+        // Who has begun to send, or was told to, waits for no 100 any more (RFC 9110 10.1.1).
+        let mut awaiting =
+            self.expects && !upload.is_received() && !upload.invited && down.buffer.is_empty();
         let line = RequestLine {
             method: exchange.method.as_str(),
             target: &target,
@@ -281,14 +286,16 @@ impl Sender<'_> {
                     }
                     if head.status != 100 || awaiting {
                         awaiting &= head.status != 100;
-                        pass_on(&head, exchange.version, &mut down.writer).await?;
+                        upload.invited |= head.status == 100;
+                        self.pass_on(&head, exchange.version, &mut down.writer).await?;
                         trace.interim();
                     }
                 }
                 () = sleep_until(continue_by), if awaiting => {
                     awaiting = false;
+                    upload.invited = true;
                     let go_on = ResponseHead { status: 100, version: Version::Http11, fields: Fields::new(), framing: Framing::None };
-                    pass_on(&go_on, exchange.version, &mut down.writer).await?;
+                    self.pass_on(&go_on, exchange.version, &mut down.writer).await?;
                 }
                 step = upload.step(&mut client, &mut writer, patience), if uploading && !awaiting => match step {
                     Ok(Step::Progress | Step::Done) => {}
@@ -301,6 +308,25 @@ impl Sender<'_> {
             return Err(garbled(Malformed::UnaskedUpgrade, fresh));
         }
         Ok((head, connection, sent_at))
+    }
+
+    async fn pass_on(
+        &self,
+        head: &ResponseHead,
+        version: Version,
+        client: &mut tokio::net::tcp::WriteHalf<'_>,
+    ) -> Result<(), Broken> {
+        if version == Version::Http10 {
+            return Ok(()); // RFC 9110 15.2: never to a 1.0 client
+        }
+        let mut fields = head.fields.clone();
+        forwarded::strip_hop_by_hop(&mut fields, &[]);
+        let mut out = Vec::new();
+        http1::interim(&mut out, head.status, &fields);
+        match timeout(self.limits.write_timeout, client.write_all(&out)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Broken::ours(ProxyError::ClientLeft)),
+        }
     }
 }
 
@@ -318,24 +344,6 @@ fn nobody_else(last: Option<ProxyError>, refused: Refused) -> ProxyError {
         Some(error) => error,
         None => refused.into(),
     }
-}
-
-async fn pass_on(
-    head: &ResponseHead,
-    version: Version,
-    client: &mut tokio::net::tcp::WriteHalf<'_>,
-) -> Result<(), Broken> {
-    if version == Version::Http10 {
-        return Ok(()); // RFC 9110 15.2: never to a 1.0 client
-    }
-    let mut fields = head.fields.clone();
-    forwarded::strip_hop_by_hop(&mut fields, &[]);
-    let mut out = Vec::new();
-    http1::interim(&mut out, head.status, &fields);
-    client
-        .write_all(&out)
-        .await
-        .map_err(|_| Broken::ours(ProxyError::ClientLeft))
 }
 
 /// Whether a 101 switches to a protocol that was asked for.

@@ -6,10 +6,23 @@ use bytes::BytesMut;
 use tokio::{
     io::AsyncWriteExt,
     net::tcp::{ReadHalf, WriteHalf},
+    sync::watch,
     time::timeout,
 };
 
+use super::answer::Manner;
 use crate::http1::Inlet;
+
+/// How far a listener has got in stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drain {
+    /// Not at all.
+    Serving,
+    /// No new connections; requests under way finish.
+    Draining,
+    /// Everything ends.
+    Now,
+}
 
 /// A client's connection while it is served.
 #[derive(Debug)]
@@ -28,12 +41,24 @@ pub struct Downstream<'a> {
     pub local: SocketAddr,
     /// Requests before this one.
     pub served: u32,
+    /// Says when to stop.
+    pub drain: watch::Receiver<Drain>,
+    /// An answer has said that it is the last one.
+    pub parting: bool,
 }
 
 impl<'a> Downstream<'a> {
     /// Reads from the client.
     pub fn inlet(&mut self) -> Inlet<'_, ReadHalf<'a>> {
         Inlet::new(&mut self.reader, &mut self.buffer)
+    }
+
+    /// What `Connection` says in a head that is written now: a connection whose gateway began to
+    /// drain meanwhile is not kept, and once a head has said so it holds (RFC 9112 9.6).
+    pub fn part(&mut self, manner: &mut Manner) -> Option<&'static str> {
+        manner.keep &= *self.drain.borrow() == Drain::Serving;
+        self.parting |= !manner.keep;
+        manner.connection()
     }
 
     /// Writes all of `bytes`, each write within `patience`.

@@ -43,22 +43,19 @@ pub enum Next {
 const DISCARD: u64 = 64 * 1024;
 
 /// Serves one request.
-pub async fn handle(
-    gateway: &Gateway,
-    down: &mut Downstream<'_>,
-    mut head: RequestHead,
-    may_keep: bool,
-) -> Next {
+pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, mut head: RequestHead) -> Next {
     let live = gateway.current.load();
     let limits = &live.snapshot.limits;
     let mut trace = Trace::start();
     let mut upload = Upload::new(head.framing, limits.body_size);
     let wants = head.keep_alive();
+    // Whether a client that asked for a 100 and is refused sends its body all the same, nobody knows.
+    let unsure = head.framing != Framing::None && head.fields.contains("expect");
     let last =
         limits.requests_per_connection != 0 && down.served + 1 >= limits.requests_per_connection;
     let mut manner = Manner {
         head_only: head.method == http::Method::HEAD,
-        keep: may_keep && wants && !last,
+        keep: wants && !last && head.method != http::Method::CONNECT,
         version: head.version,
         patience: limits.write_timeout,
     };
@@ -77,7 +74,7 @@ pub async fn handle(
         Ok(Ended::Closed) => Next::Close,
         Ok(Ended::Aborted) => Next::Abort,
         Err(error) => {
-            manner.keep &= !closes(&error);
+            manner.keep &= !closes(&error) && (!unsure || upload.is_received());
             fail(&live, down, &mut trace, &mut upload, manner, &error).await
         }
     };
@@ -159,7 +156,6 @@ async fn fail(
     }
     let left = upload.decoder().remaining();
     manner.keep &= upload.is_received() || left.is_some_and(|left| left <= DISCARD);
-    // A client that waits for a 100 may never send its body.
     let vhost = trace.vhost_index.map(|index| &*live.snapshot.vhosts[index]);
     match answer::error(
         down,

@@ -27,7 +27,7 @@ mod upload;
 #[cfg(test)]
 mod upload_tests;
 
-pub use downstream::Downstream;
+pub use downstream::{Downstream, Drain};
 pub use errand::{Addressed, Ends, expects_continue, plan};
 pub use error::ProxyError;
 pub use exchange::Exchange;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::Method;
+use tokio::time::Instant;
 
 use super::{
     answer::{self, Manner, Undelivered},
@@ -67,7 +68,7 @@ pub async fn run(
     {
         return Err(ProxyError::BodyTooLarge);
     }
-    let Some(path) = &addressed.path else {
+    let Some(path) = addressed.path.as_ref().filter(|_| !is_last_hop(head)) else {
         // `OPTIONS *` asks about the gateway itself (RFC 9110 9.3.7).
         let mut fields = Fields::new();
         fields.push("Allow", b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
@@ -118,9 +119,18 @@ pub async fn run(
             trace.balancer.clone_from(&forward.proxy.balancer);
             let mut exchange =
                 addressed.exchange(snapshot, head, path.clone(), found.vhost, &route.name);
+            if exchange.method == Method::OPTIONS
+                && let Some(hops) = exchange.fields.text("max-forwards")
+                && let Ok(hops) = hops.parse::<u32>()
+            {
+                let left = hops.saturating_sub(1).to_string();
+                exchange.fields.set("Max-Forwards", left.as_bytes());
+            }
             let upgrade = offered(head, forward);
+            let asked = Instant::now();
             errand::plan(gateway.worker, forward, &mut exchange).await?;
             let session = forward.selector.locate(gateway.worker, &exchange).await;
+            trace.decided(asked);
             trace.located(&session);
             let sender = Sender {
                 worker: gateway.worker,
@@ -145,6 +155,11 @@ pub async fn run(
         }
         Action::Exclude | Action::Continue => Err(ProxyError::NotFound),
     }
+}
+
+/// Whether an OPTIONS may go no further and is answered here (RFC 9110 7.6.2).
+fn is_last_hop(head: &RequestHead) -> bool {
+    head.method == Method::OPTIONS && head.fields.text("max-forwards") == Some("0")
 }
 
 /// The protocols a client offers that the route lets through; never with a body, which could be

@@ -102,6 +102,11 @@ impl Trace {
         }
     }
 
+    /// A policy that was asked at `asked` has said what it wants.
+    pub fn decided(&mut self, asked: Instant) {
+        self.policy_time += asked.elapsed();
+    }
+
     /// A member was chosen.
     pub fn chose(&mut self, chosen: &Chosen) {
         self.attempts += 1;

@@ -37,17 +37,21 @@ pub async fn relay(
         member: pauses.member,
     };
     let mut uploading = !upload.is_done();
-    loop {
+    while uploading {
         tokio::select! {
-            biased;
             step = download.step(&mut member, &mut down.writer, pauses.member, pauses.client) => {
                 if step? {
                     return Ok(());
                 }
             }
-            step = upload.step(&mut client, &mut writer, patience), if uploading => {
+            step = upload.step(&mut client, &mut writer, patience) => {
                 uploading = step.is_ok() && !upload.is_done();
             }
         }
     }
+    while !download
+        .step(&mut member, &mut down.writer, pauses.member, pauses.client)
+        .await?
+    {}
+    Ok(())
 }

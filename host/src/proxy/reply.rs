@@ -73,7 +73,9 @@ pub async fn deliver(
         delivery.live.snapshot.via.as_deref(),
         member_version,
     );
+    let asked = Instant::now();
     let planned = plan_response(delivery, &reply, &mut fields).await?;
+    trace.decided(asked);
     let status = planned.status;
 
     if status >= 400
@@ -123,7 +125,8 @@ pub async fn deliver(
     manner.keep &= framing != Framing::Close;
     answer::date(&mut fields);
     let mut out = Vec::with_capacity(1024);
-    http1::response_head(&mut out, status, &fields, framing, manner.connection());
+    let connection = down.part(&mut manner);
+    http1::response_head(&mut out, status, &fields, framing, connection);
     trace.status = status;
     trace.answering = true;
     trace.head_bytes = out.len() as u64;

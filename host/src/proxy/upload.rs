@@ -24,6 +24,8 @@ pub struct Upload {
     limit: u64,
     ended: bool,
     sent: u64,
+    /// The client was told to go on with its body.
+    pub invited: bool,
 }
 
 /// Where an upload stands after a step.
@@ -59,6 +61,7 @@ impl Upload {
             limit,
             ended: false,
             sent: 0,
+            invited: false,
         }
     }
 
