@@ -31,6 +31,9 @@ pub(super) async fn tell(live: &Generation, asked: &Asked) -> String {
 
 struct Told(String);
 
+/// A route with its place in the vhost and what its regex captured.
+type Taken<'a> = (usize, &'a Route, Vec<String>);
+
 impl Told {
     fn line(&mut self, key: &str, text: impl AsRef<str>) {
         // Writing to a string cannot fail.
@@ -119,7 +122,7 @@ impl Told {
         found: &Found<'a>,
         path: &CanonicalPath,
         client: IpAddr,
-    ) -> Result<Option<(usize, &'a Route, Vec<String>)>, ProxyError> {
+    ) -> Result<Option<Taken<'a>>, ProxyError> {
         let contenders = routing::contenders(found.vhost, path);
         let routes = &found.vhost.routes;
         let place = |route: &Route| routes.iter().position(|other| std::ptr::eq(other, route));
