@@ -46,7 +46,9 @@ pub fn run(options: &Options) -> Result<()> {
         ];
         steps.command("Lints", &mut workspace::cargo(&lints))?;
     }
-    steps.command("Build", &mut workspace::cargo(&["build", "--workspace"]))?;
+    // What the runner would build, with the same features: `cargo build` leaves out those that only
+    // tests ask for, so everything that depends on them would be compiled twice.
+    steps.command("Build", runner(nextest, options.quick).arg("--no-run"))?;
     if !options.quick {
         steps.command(
             "Doc tests",

@@ -34,6 +34,9 @@ pub(super) async fn tell(live: &Generation, asked: &Asked) -> String {
 
 struct Told(String);
 
+/// A route with its place in the vhost and what its regex captured.
+type Taken<'a> = (usize, &'a Route, Vec<String>);
+
 impl Told {
     fn line(&mut self, key: &str, text: impl AsRef<str>) {
         // Writing to a string cannot fail.
