@@ -30,7 +30,7 @@ use crate::snapshot::{ErrorLog, Level, Snapshot};
 const LONGEST: usize = 16 << 10;
 
 /// Trouble with logs themselves: goes to standard error too, should it be the error log that has it.
-const OURS: &str = concat!(env!("CARGO_PKG_NAME"), "::telemetry");
+const OURS: &str = concat!(env!("CARGO_PKG_NAME"), "::telemetry::sink");
 
 /// Where events go, in service.
 pub struct Journal {

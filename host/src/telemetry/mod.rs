@@ -16,6 +16,8 @@ mod logs;
 mod output;
 mod record;
 mod sink;
+#[cfg(test)]
+mod tests;
 mod time;
 mod writer;
 

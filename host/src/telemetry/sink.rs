@@ -223,3 +223,144 @@ impl Drain {
 pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing::{Level, subscriber::with_default};
+    use tracing_subscriber::{Layer, layer::SubscriberExt, registry};
+
+    use super::*;
+
+    /// A disk with so many bytes left.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(usize, Vec<u8>)>>);
+
+    impl Disk {
+        fn grow(&self, bytes: usize) {
+            lock(&self.0).0 += bytes;
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(lock(&self.0).1.clone()).unwrap()
+        }
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (left, written) = &mut *lock(&self.0);
+            let takes = bytes.len().min(*left);
+            if takes == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            *left -= takes;
+            written.extend_from_slice(&bytes[..takes]);
+            Ok(takes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn sink(disk: &Disk) -> Sink {
+        let place = Place::File("/nonexistent/folder/access.log".into());
+        Sink::new(place, Box::new(disk.clone()), Arc::default())
+    }
+
+    /// How many events of each level `during` logs.
+    fn reports(during: impl FnOnce()) -> (u64, u64) {
+        #[derive(Default)]
+        struct Counts {
+            warn: AtomicU64,
+            error: AtomicU64,
+        }
+        struct Counter(Arc<Counts>);
+        impl<S: tracing::Subscriber> Layer<S> for Counter {
+            fn on_event(
+                &self,
+                event: &tracing::Event<'_>,
+                _: tracing_subscriber::layer::Context<'_, S>,
+            ) {
+                match *event.metadata().level() {
+                    Level::WARN => self.0.warn.fetch_add(1, Relaxed),
+                    Level::ERROR => self.0.error.fetch_add(1, Relaxed),
+                    _ => 0,
+                };
+            }
+        }
+        let counts = Arc::new(Counts::default());
+        with_default(registry().with(Counter(Arc::clone(&counts))), during);
+        (counts.warn.load(Relaxed), counts.error.load(Relaxed))
+    }
+
+    #[test]
+    fn full_disk_loses_nothing_that_fits_and_goes_on_in_the_middle_of_a_line() {
+        let disk = Disk::default();
+        let sink = sink(&disk);
+        disk.grow(9);
+        sink.append(b"first\n");
+        sink.append(b"second\n");
+        let now = Instant::now();
+        let retry = sink.drain(now).expect("it is full");
+        assert_eq!(disk.text(), "first\nsec");
+        sink.append(b"third\n");
+        disk.grow(100);
+        assert_eq!(sink.drain(now), Some(retry), "not before it is time");
+        assert_eq!(sink.drain(retry), None);
+        assert_eq!(disk.text(), "first\nsecond\nthird\n");
+        assert!(sink.is_drained());
+    }
+
+    #[test]
+    fn full_buffer_drops_whole_lines_and_counts_them() {
+        let disk = Disk::default();
+        let sink = sink(&disk);
+        let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
+        for _ in 0..CAPACITY / 1024 + 10 {
+            sink.append(&line);
+        }
+        assert_eq!(sink.dropped(), 10);
+        disk.grow(usize::MAX);
+        sink.drain(Instant::now());
+        assert_eq!(disk.text().len(), CAPACITY);
+        assert!(disk.text().lines().all(|line| line.len() == 1023));
+    }
+
+    #[test]
+    fn trouble_is_reported_once_a_minute_and_its_end_once() {
+        let disk = Disk::default();
+        let sink = sink(&disk);
+        sink.append(b"line\n");
+        let begin = Instant::now();
+        let seen = reports(|| {
+            for second in 0..180 {
+                sink.drain(begin + Duration::from_secs(second));
+            }
+        });
+        assert_eq!(seen, (0, 3));
+        disk.grow(100);
+        let end = begin + Duration::from_secs(200);
+        let seen = reports(|| {
+            sink.drain(end);
+            sink.drain(end);
+        });
+        assert_eq!(seen, (1, 0));
+    }
+
+    #[test]
+    fn disk_that_fills_up_every_second_is_reported_once_a_minute_too() {
+        let disk = Disk::default();
+        let sink = sink(&disk);
+        let begin = Instant::now();
+        let (warn, error) = reports(|| {
+            for second in 0..120 {
+                sink.append(b"line\n");
+                if second % 2 == 1 {
+                    disk.grow(10);
+                }
+                sink.drain(begin + Duration::from_secs(second));
+            }
+        });
+        assert!(warn <= 2 && error <= 2, "{warn} and {error}");
+    }
+}

@@ -168,3 +168,62 @@ pub(super) fn thread_id() -> i32 {
     // SAFETY: takes nothing, returns a number, cannot fail.
     unsafe { libc::gettid() }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(name: &str, at: SystemTime) -> String {
+        let mut out = Vec::new();
+        write(&mut out, &TimeFormat::parse(name), at);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn formats_are_httpds() {
+        let at = UNIX_EPOCH + Duration::from_micros(1_795_391_292_045_678);
+        for (name, expected) in [
+            ("sec", "1795391292"),
+            ("msec", "1795391292045"),
+            ("usec", "1795391292045678"),
+            ("msec_frac", "045"),
+            ("usec_frac", "045678"),
+            ("end:sec", "1795391292"),
+            ("begin:msec", "1795391292045"),
+            // Whatever the time zone is, of this second.
+            ("%s", "1795391292"),
+            ("%%", "%"),
+        ] {
+            assert_eq!(written(name, at), expected, "%{{{name}}}t");
+        }
+        let clf = regex::Regex::new(r"^\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]$");
+        assert!(clf.unwrap().is_match(&written("", at)));
+        assert_eq!(
+            written("", at),
+            written("[%d/%b/%Y:%H:%M:%S %z]".to_owned().as_str(), at)
+        );
+    }
+
+    #[test]
+    fn next_second_is_not_taken_for_the_last() {
+        let at = UNIX_EPOCH + Duration::from_secs(1_795_391_292);
+        assert_ne!(written("", at), written("", at + Duration::from_secs(1)));
+    }
+
+    proptest! {
+        #[test]
+        fn dates_agree_with_those_of_http(second in 0_u64..253_402_300_799) {
+            let at = UNIX_EPOCH + Duration::from_secs(second);
+            let mut ours = Vec::new();
+            rfc3339(&mut ours, at, 3);
+            let http = httpdate::fmt_http_date(at);
+            let words: Vec<&str> = http.split([' ', ',']).filter(|w| !w.is_empty()).collect();
+            let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+            let month = months.iter().position(|m| *m == words[2]).unwrap() + 1;
+            let expected = format!("{}-{month:02}-{}T{}.000Z", words[3], words[1], words[4]);
+            prop_assert_eq!(String::from_utf8(ours).unwrap(), expected);
+        }
+    }
+}
