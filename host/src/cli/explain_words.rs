@@ -16,9 +16,6 @@ use crate::{
     snapshot::{Access, Action, HostPattern, PathPattern, Route, RouteOrder, StaticFiles, Vhost},
 };
 
-/// A route's place, the route, and what its regex captured.
-type Taken<'a> = (usize, &'a Route, Vec<String>);
-
 /// Explains a request from its first line to whom it would be sent to, or why it would not.
 pub(super) async fn tell(live: &Generation, asked: &Asked) -> String {
     let mut told = Told(String::new());
