@@ -40,8 +40,8 @@ configuration() {
   [ "$proto" = http ] || die "Switchyard speaks HTTP to its members, not $proto"
   local failover=true checks=
   [ "$nofailover" = Off ] || failover=false
-  # Two misses, so that one slow answer of a busy machine takes nobody out.
-  [ "$health" = off ] || checks='health = { path = "/Test/ready.jsp", interval = "500ms", rise = 1, fall = 2, timeout = "1s" }'
+  # Failing requests take a member out, checks bring it back: patient enough that a busy machine takes nobody out.
+  [ "$health" = off ] || checks='health = { path = "/Test/ready.jsp", interval = "500ms", rise = 1, fall = 2, timeout = "3s" }'
   cat <<TOML
 version = 1
 cache_dir = "$dir/cache"
