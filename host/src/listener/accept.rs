@@ -108,8 +108,12 @@ pub async fn accept(
             }
         }
     }
-    // Those in the backlog have been told they are connected: they are served, not reset.
-    while let Some(Ok((stream, peer))) = now_or_never(&socket).await {
+    // Those in the backlog have been told they are connected: they are served, not reset. The kernel is
+    // asked, since the runtime may not have heard of them yet.
+    let socket = socket.into_std()?;
+    while let Ok((stream, peer)) = socket.accept() {
+        stream.set_nonblocking(true)?;
+        let stream = TcpStream::from_std(stream)?;
         begin(&mut tasks, stream, peer, proxy_protocol, &context);
     }
     drop(socket);
@@ -121,15 +125,6 @@ pub async fn accept(
                 return Ok(());
             }
         }
-    }
-}
-
-/// What is in the backlog, without waiting for more.
-async fn now_or_never(socket: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
-    tokio::select! {
-        biased;
-        accepted = socket.accept() => Some(accepted),
-        () = std::future::ready(()) => None,
     }
 }
 

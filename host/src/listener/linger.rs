@@ -12,7 +12,7 @@ use tokio::{
 /// How long a client may pause while it goes on sending into the void.
 const PAUSE: Duration = Duration::from_secs(2);
 /// And how long it may go on: many clients read an early answer only when all of their body is gone.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Says goodbye, then reads on for a while: closing with unread input would reset the connection,
 /// and the reset can destroy an answer that has not been read yet (RFC 9112 9.6).

@@ -40,12 +40,28 @@ pub async fn read(
             buffer.advance(length);
             return Ok(client);
         }
+        if !may_go_on(buffer) {
+            return Err(PrefaceError::Malformed);
+        }
         let far = deadline.saturating_duration_since(Instant::now());
         let mut inlet = Inlet::new(reader, buffer);
         timeout_at(deadline, inlet.fill(far))
             .await
             .map_err(|_| ReadError::TimedOut)??;
     }
+}
+
+/// Whether more bytes could make a header of this: `ppp` waits for ever for one that never began.
+fn may_go_on(bytes: &[u8]) -> bool {
+    const V1: &[u8] = b"PROXY ";
+    const V1_LONGEST: usize = 107;
+    const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+    let begins = |prefix: &[u8]| {
+        let common = bytes.len().min(prefix.len());
+        bytes[..common] == prefix[..common]
+    };
+    let is_v1 = begins(V1) && bytes.len() < V1_LONGEST && !bytes.contains(&b'\n');
+    is_v1 || begins(V2)
 }
 
 fn of_v1(header: &v1::Header<'_>) -> Option<SocketAddr> {
@@ -63,5 +79,28 @@ fn of_v2(header: &v2::Header<'_>) -> Option<SocketAddr> {
         v2::Addresses::IPv4(a) => Some((IpAddr::V4(a.source_address), a.source_port).into()),
         v2::Addresses::IPv6(a) => Some((IpAddr::V6(a.source_address), a.source_port).into()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_become_a_header_is_not_waited_for() {
+        for (bytes, expected) in [
+            (&b""[..], true),
+            (b"PRO", true),
+            (b"PROXY TCP4 1.2.3.4", true),
+            (b"\r\n\r\n\0", true),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21", true),
+            (b"GET / HTTP/1.1\r\n", false),
+            (b"P ", false),
+            (b"\r\n\r\nGET", false),
+            (b"PROXY NOTHING\r\n", false),
+        ] {
+            assert_eq!(may_go_on(bytes), expected, "{}", bytes.escape_ascii());
+        }
+        assert!(!may_go_on(&[b"PROXY ".as_slice(), &[b'1'; 101]].concat()));
     }
 }

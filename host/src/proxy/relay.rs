@@ -1,13 +1,16 @@
 //! Both bodies at once: the answer to the client, and what is left of the upload.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use super::{
     download::{Download, DownloadError},
     downstream::Downstream,
     upload::{Patience, Upload},
 };
-use crate::{http1::Inlet, upstream::Connection};
+use crate::{
+    http1::{Inlet, ReadError},
+    upstream::Connection,
+};
 
 /// How long each side may pause.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +22,10 @@ pub struct Pauses {
     /// The client, for taking bytes.
     pub client: Duration,
 }
+
+/// How long an answer may pause once the client has closed its side. It may only be done with sending,
+/// so it gets what comes at once; most have left, and a member should not work on for them.
+const ALONE: Duration = Duration::from_secs(1);
 
 /// Carries on until the answer is delivered. An upload that fails meanwhile does not matter: the
 /// member has answered already.
@@ -49,9 +56,29 @@ pub async fn relay(
             }
         }
     }
-    while !download
-        .step(&mut member, &mut down.writer, pauses.member, pauses.client)
-        .await?
-    {}
-    Ok(())
+    let (mut watching, mut left) = (down.buffer.is_empty(), false);
+    let mut byte = [0];
+    loop {
+        let pause = if left {
+            pauses.member.min(ALONE)
+        } else {
+            pauses.member
+        };
+        tokio::select! {
+            biased;
+            step = download.step(&mut member, &mut down.writer, pause, pauses.client) => match step {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(DownloadError::Member(ReadError::TimedOut)) if left => {
+                    return Err(DownloadError::Client(io::ErrorKind::ConnectionReset.into()));
+                }
+                Err(error) => return Err(error),
+            },
+            looked = down.reader.peek(&mut byte), if watching => {
+                watching = false;
+                // Anything else is the next request, which waits.
+                left = !matches!(looked, Ok(1..));
+            }
+        }
+    }
 }
