@@ -34,7 +34,7 @@ fn the_status_names_listeners_members_and_policies() {
             "{member}"
         );
         assert_eq!(member["route"], running.name());
-        assert_eq!(member["state"], "ok");
+        assert_eq!(member["state"], "admitting");
         assert_eq!(member["elected"], 2);
         assert_eq!(member["busy"], 0);
         assert!(

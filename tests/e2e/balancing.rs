@@ -382,7 +382,7 @@ fn a_request_waits_for_a_usable_member_where_configured() {
     let addr = gateway.addr();
     let waiting = thread::spawn(move || Client::patient(addr, 2 * DEADLINE).get("/"));
     gateway.wait_for_status("the member is in error", |_| {
-        gateway.member_status("cl", "a")["state"] != "ok"
+        gateway.member_status("cl", "a")["state"] != "admitting"
     });
     a.restart();
     let response = waiting.join().unwrap();

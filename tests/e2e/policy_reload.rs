@@ -9,7 +9,7 @@ use std::{
 };
 
 use switchyard_tests::{
-    Client, Gateway, Member, Setup, eventually, guests, scripts, wait::DEADLINE,
+    Client, Gateway, Member, SetOnDrop, Setup, eventually, guests, scripts, wait::DEADLINE,
 };
 
 use crate::{
@@ -247,6 +247,7 @@ fn swaps_under_load_fail_no_request_and_every_version_is_seen() {
     let done = AtomicBool::new(false);
     let before = gateway.resident();
     let seen: BTreeSet<String> = thread::scope(|scope| {
+        let ending = SetOnDrop(&done);
         let clients: Vec<_> = (0..3)
             .map(|_| {
                 let done = &done;
@@ -275,7 +276,7 @@ fn swaps_under_load_fail_no_request_and_every_version_is_seen() {
             gateway.replace_file("r.wasm", guests::marked("rewriter", &format!("v{n}")));
             wait_for_version(&gateway, &format!("v{n}"));
         }
-        done.store(true, Ordering::Relaxed);
+        drop(ending);
         clients
             .into_iter()
             .flat_map(|c| c.join().unwrap())

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::symlink, thread};
 
 use switchyard_tests::{
-    Client, Gateway, Member, Request, Setup, eventually, scripts, wait::DEADLINE,
+    Client, Gateway, Member, Request, SetOnDrop, Setup, eventually, scripts, wait::DEADLINE,
 };
 
 use crate::conf::everything_to;
@@ -119,13 +119,13 @@ fn a_bad_configuration_keeps_the_old_one_in_service_and_says_why() {
         }
     }
     gateway.wait_for_status("the status says so", |s| {
-        !s["reload"]["last_error"].is_null()
+        !s["config"]["last_error"].is_null()
     });
     gateway.rewrite(everything_to(&[&b], ""));
     gateway.signal(libc::SIGHUP);
     wait_for_answer(&gateway, "b");
     gateway.wait_for_status("and that it is over", |s| {
-        s["reload"]["last_error"].is_null()
+        s["config"]["last_error"].is_null()
     });
 }
 
@@ -211,6 +211,7 @@ fn no_request_fails_while_the_configuration_changes_without_pause() {
     let addr = gateway.addr();
     let done = std::sync::atomic::AtomicBool::new(false);
     thread::scope(|scope| {
+        let ending = SetOnDrop(&done);
         let clients: Vec<_> = (0..4)
             .map(|_| {
                 let done = &done;
@@ -238,11 +239,11 @@ fn no_request_fails_while_the_configuration_changes_without_pause() {
             ));
             gateway.signal(libc::SIGHUP);
             let status = gateway.wait_for_status("a new generation", |s| {
-                s["generation"].as_u64() > Some(generation)
+                s["config"]["generation"].as_u64() > Some(generation)
             });
-            generation = status["generation"].as_u64().unwrap();
+            generation = status["config"]["generation"].as_u64().unwrap();
         }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(ending);
         let served: u32 = clients.into_iter().map(|c| c.join().unwrap()).sum();
         assert!(served > 100, "{served}");
     });

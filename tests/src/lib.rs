@@ -36,5 +36,5 @@ pub use gateway::Gateway;
 pub use member::Member;
 pub use ports::ReservedPort;
 pub use setup::Setup;
-pub use wait::{DEADLINE, eventually};
+pub use wait::{DEADLINE, SetOnDrop, eventually};
 pub use wire::{Broken, Head, Response};

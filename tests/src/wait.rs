@@ -1,6 +1,7 @@
 //! Waiting: always for a condition, never longer than a deadline.
 
 use std::{
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -27,5 +28,15 @@ pub fn eventually<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> O
         }
         assert!(Instant::now() < end, "waited {deadline:?} in vain: {what}");
         thread::park_timeout(PAUSE);
+    }
+}
+
+/// Sets a flag when dropped: threads that run until the flag is set end even where the test fails.
+#[derive(Debug)]
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
