@@ -14,6 +14,7 @@ pub mod probe;
 mod reload;
 pub mod resolve;
 mod seen;
+mod setup;
 mod stock;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ mod watch;
 
 pub use command::{Cause, Controller, Outcome};
 pub use facts::{ControlFacts, PolicyFacts, Trouble, VersionFacts, VersionOutcome};
-pub use reload::{Failure, Setup, Surroundings, Writer};
+pub use reload::Writer;
+pub use setup::{Failure, Setup, Surroundings};
 pub use stock::Stock;
 pub use watch::Watch;

@@ -11,64 +11,18 @@ use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
 
 use super::{
-    Cause, ControlFacts, Outcome, Stock, Trouble, Watch,
+    Cause, ControlFacts, Failure, Outcome, Setup, Stock, Trouble, Watch,
     archive::Archive,
     seen::Seen,
     tracked::{Look, Tracked},
 };
 use crate::{
-    config::{self, Report},
-    generation::{AccessLogs, Current, Generation, LinkError, Linker, Modules, Origin},
+    config,
+    generation::{Current, Generation, Modules, Origin},
     members::Clock,
     policy::Module,
     snapshot::{PolicySource, Snapshot},
 };
-
-/// What a generation needs outside of itself, such as sockets; `app` provides it.
-pub trait Surroundings: Send {
-    /// Gets everything ready for `next` that can fail. Nothing of the present may suffer.
-    fn prepare(&mut self, next: &Snapshot) -> Result<AccessLogs, String>;
-
-    /// `next` is in service: use what was prepared, and let go of what it does not need.
-    fn publish(&mut self, next: &Arc<Generation>);
-
-    /// What was prepared will not be used.
-    fn abandon(&mut self);
-}
-
-/// What a writer is made of.
-pub struct Setup {
-    /// The configuration file.
-    pub path: PathBuf,
-    /// Links generations.
-    pub linker: Linker,
-    /// Loads policies.
-    pub stock: Stock,
-    /// Sockets and logs.
-    pub surroundings: Box<dyn Surroundings>,
-}
-
-/// Why something was not put into service.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The file.
-    #[error("{0}")]
-    Config(Box<Report>),
-    /// A policy that has no version in service yet.
-    #[error("policy `{name}`: {why}")]
-    Policy {
-        /// Its name.
-        name: String,
-        /// What is wrong with its file.
-        why: String,
-    },
-    /// Policies and places do not go together.
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    /// A socket or a log.
-    #[error("{0}")]
-    Surroundings(String),
-}
 
 /// The single writer.
 pub struct Writer {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     hash::{BuildHasher, RandomState},
     iter,
     sync::Arc,
@@ -11,108 +10,18 @@ use std::{
 use super::{
     LinkError, Modules,
     key::{Bindings, Key, Lineage},
+    live::{AccessLogs, Forward, Generation, LiveVhost, plans_bodies},
     place::Place,
 };
 use crate::{
-    decision::{Hook, Trigger},
     members::{Clock, Live, Pool},
     policy::{Background, Binding, BindingParts, Environment, Module, Selector},
     routing,
     snapshot::{self, Action, OnError, PolicyRef, Snapshot},
-    telemetry::AccessLog,
 };
 
 /// Until there are tenants, everything belongs to this one.
 const TENANT: &str = "default";
-
-/// What is in service: configuration and live handles, never changed once it is published.
-pub struct Generation {
-    /// Counts from 1.
-    pub number: u64,
-    /// Milliseconds since 1970.
-    pub loaded_at_ms: u64,
-    /// What it was made of.
-    pub snapshot: Arc<Snapshot>,
-    /// Finds vhost and route.
-    pub table: routing::Table,
-    /// By the same indices as `snapshot.vhosts`.
-    pub vhosts: Vec<LiveVhost>,
-    access: Option<Arc<AccessLog>>,
-    selectors: BTreeMap<String, Arc<Selector>>,
-    bindings: Bindings,
-}
-
-/// Live handles of a vhost.
-#[derive(Debug)]
-pub struct LiveVhost {
-    /// By route index; `None` where the action is not `Proxy`.
-    pub routes: Vec<Option<Arc<Forward>>>,
-    /// Takes its requests; `None` = nobody writes them down.
-    pub access: Option<Arc<AccessLog>>,
-}
-
-/// Access logs, opened.
-#[derive(Debug, Default)]
-pub struct AccessLogs {
-    /// Of requests that reach no vhost.
-    pub process: Option<Arc<AccessLog>>,
-    /// By the same indices as `Snapshot::vhosts`.
-    pub vhosts: Vec<Option<Arc<AccessLog>>>,
-}
-
-/// Live handles of a route that forwards.
-#[derive(Debug)]
-pub struct Forward {
-    /// Its configuration.
-    pub proxy: Arc<snapshot::Proxy>,
-    /// Chooses the member.
-    pub selector: Arc<Selector>,
-    /// In their order.
-    pub rewriters: Vec<Arc<Binding>>,
-    /// Some rewriter may plan a body, so that it must come whole and in a coding that can be undone.
-    pub plans_bodies: bool,
-}
-
-/// Whether a rewriter may plan bodies: it streams them itself, or asks for their type.
-fn plans_bodies(rewriter: &Binding) -> bool {
-    let by_type = |(hook, trigger): &(Hook, Trigger)| {
-        *hook == Hook::OnResponse && matches!(trigger, Trigger::ContentType(_))
-    };
-    rewriter.exports().transformer || rewriter.descriptor().triggers.iter().any(by_type)
-}
-
-impl Generation {
-    /// Where a request of this vhost is written down, or one that reaches no vhost.
-    pub fn access_log(&self, vhost: Option<usize>) -> Option<&Arc<AccessLog>> {
-        match vhost.and_then(|index| self.vhosts.get(index)) {
-            Some(vhost) => vhost.access.as_ref(),
-            None => self.access.as_ref(),
-        }
-    }
-
-    /// Everything in service that runs a policy, each once.
-    pub fn bindings(&self) -> impl Iterator<Item = &Arc<Binding>> {
-        self.bindings.iter()
-    }
-
-    /// Live handles of a route that forwards, by the indices that [`routing::Table::find`] gives.
-    pub fn forward(&self, vhost: usize, route: usize) -> Option<&Forward> {
-        self.vhosts.get(vhost)?.routes.get(route)?.as_deref()
-    }
-
-    /// Who chooses the members of a balancer.
-    pub fn selector(&self, balancer: &str) -> Option<&Arc<Selector>> {
-        self.selectors.get(balancer)
-    }
-}
-
-impl fmt::Debug for Generation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Generation")
-            .field("number", &self.number)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Makes generations. Slow, for it instantiates policies: off the workers.
 pub struct Linker {

@@ -10,10 +10,12 @@ mod current;
 mod error;
 mod key;
 mod link;
+mod live;
 mod modules;
 mod place;
 
 pub use current::Current;
 pub use error::LinkError;
-pub use link::{AccessLogs, Forward, Generation, Linker, LiveVhost, Origin};
+pub use link::{Linker, Origin};
+pub use live::{AccessLogs, Forward, Generation, LiveVhost};
 pub use modules::Modules;

@@ -1,0 +1,56 @@
+//! What a writer is made of, and what it can fail at.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::Stock;
+use crate::{
+    config::Report,
+    generation::{AccessLogs, Generation, LinkError, Linker},
+    snapshot::Snapshot,
+};
+
+/// What a generation needs outside of itself, such as sockets; `app` provides it.
+pub trait Surroundings: Send {
+    /// Gets everything ready for `next` that can fail. Nothing of the present may suffer.
+    fn prepare(&mut self, next: &Snapshot) -> Result<AccessLogs, String>;
+
+    /// `next` is in service: use what was prepared, and let go of what it does not need.
+    fn publish(&mut self, next: &Arc<Generation>);
+
+    /// What was prepared will not be used.
+    fn abandon(&mut self);
+}
+
+/// What a writer is made of.
+pub struct Setup {
+    /// The configuration file.
+    pub path: PathBuf,
+    /// Links generations.
+    pub linker: Linker,
+    /// Loads policies.
+    pub stock: Stock,
+    /// Sockets and logs.
+    pub surroundings: Box<dyn Surroundings>,
+}
+
+/// Why something was not put into service.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The file.
+    #[error("{0}")]
+    Config(Box<Report>),
+    /// A policy that has no version in service yet.
+    #[error("policy `{name}`: {why}")]
+    Policy {
+        /// Its name.
+        name: String,
+        /// What is wrong with its file.
+        why: String,
+    },
+    /// Policies and places do not go together.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A socket or a log.
+    #[error("{0}")]
+    Surroundings(String),
+}
