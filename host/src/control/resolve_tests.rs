@@ -249,6 +249,7 @@ async fn start_waits_five_seconds_at_most() {
     let silent = Server {
         address: socket.local_addr().unwrap(),
         says: Arc::default(),
+        failed: watch::channel(0).1,
     };
     let live = Arc::new(Live::new(Clock::start(), 1));
     live.publish(&[Arc::new(balancer())]);
