@@ -111,7 +111,7 @@ fn member(endpoint: &Endpoint) -> MemberStatus {
         id: settings.id.to_string(),
         route: settings.route.clone(),
         status: allowed(settings.status).to_owned(),
-        state: admitted(live.admission).to_owned(),
+        state: state(settings.status, live.admission).to_owned(),
         since: timestamp(live.since_ms),
         weight: f64::from(settings.weight) / 100.0,
         lbset: settings.lb_set,
@@ -142,13 +142,16 @@ fn allowed(status: snapshot::Status) -> &'static str {
     }
 }
 
-fn admitted(admission: Admission) -> &'static str {
-    match admission {
-        Admission::Admitting => "admitting",
-        Admission::Blocked { .. } => "blocked",
-        Admission::Due => "due",
-        Admission::Trial => "trial",
-        Admission::Unhealthy => "unhealthy",
+/// One word for both: the operator's, unless it is worse than that.
+fn state(status: snapshot::Status, admission: Admission) -> &'static str {
+    match (status, admission) {
+        (snapshot::Status::Disabled | snapshot::Status::Stopped, _) | (_, Admission::Admitting) => {
+            allowed(status)
+        }
+        (_, Admission::Blocked { .. }) => "blocked",
+        (_, Admission::Due) => "due",
+        (_, Admission::Trial) => "trial",
+        (_, Admission::Unhealthy) => "unhealthy",
     }
 }
 

@@ -266,3 +266,65 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
         debug!(%cause, "An admin connection failed");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(listens: &str) -> Hosts {
+        let address = AdminBind::Tcp(listens.parse().unwrap());
+        Hosts::new(
+            &address,
+            &["gateway.example".into(), "192.0.2.1:9191".into()],
+        )
+    }
+
+    fn knows(hosts: &Hosts, values: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::HOST, HeaderValue::from_str(value).unwrap());
+        }
+        hosts.know(&headers)
+    }
+
+    #[test]
+    fn loopback_names_own_address_and_configured_hosts_are_answered() {
+        let hosts = hosts("10.0.0.1:9191");
+        for good in [
+            "localhost",
+            "LocalHost:9191",
+            "127.0.0.1",
+            "127.8.9.1:80",
+            "[::1]:9191",
+            "[::1]",
+            "10.0.0.1:9191",
+            "gateway.example",
+            "Gateway.Example:1",
+            "192.0.2.1",
+        ] {
+            assert!(knows(&hosts, &[good]), "{good}");
+        }
+    }
+
+    #[test]
+    fn all_other_hosts_are_refused() {
+        let hosts = hosts("10.0.0.1:9191");
+        for bad in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.2",
+            "[::2]",
+            "[::1]evil",
+            "localhost:80@evil.example",
+            "evil.example:localhost",
+        ] {
+            assert!(!knows(&hosts, &[bad]), "{bad}");
+        }
+        assert!(!knows(&hosts, &[]), "none");
+        assert!(!knows(&hosts, &["localhost", "localhost"]), "two");
+        let everywhere = self::hosts("0.0.0.0:9191");
+        assert!(!knows(&everywhere, &["0.0.0.0"]));
+    }
+}

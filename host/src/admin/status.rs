@@ -80,7 +80,8 @@ pub struct MemberStatus {
     pub route: String,
     /// What the operator allows: `ok`, `draining`, `disabled`, `stopped`, `standby` or `spare`.
     pub status: String,
-    /// Whether it gets requests: `admitting`, `blocked`, `due`, `trial` or `unhealthy`.
+    /// What it is: the same word, or `blocked` (in error), `due` (its trial is), `trial` (is under
+    /// way) or `unhealthy` (fails its checks).
     pub state: String,
     /// Since when.
     pub since: String,

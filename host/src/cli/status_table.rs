@@ -139,9 +139,7 @@ fn trouble_line(out: &mut String, label: &str, trouble: &TroubleStatus) {
 
 fn state(member: &MemberStatus) -> String {
     match (member.status.as_str(), member.state.as_str()) {
-        ("ok", "admitting") => "ok".to_owned(),
-        ("ok", state) => state.to_owned(),
-        (status, "admitting") => status.to_owned(),
+        (status, state) if status == state || status == "ok" => state.to_owned(),
         (status, state) => format!("{status}, {state}"),
     }
 }
@@ -229,6 +227,105 @@ impl<const N: usize> Table<N> {
             }
             out.push_str(line.trim_end());
             out.push('\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status() -> Status {
+        let member = |id: &str, state: &str, busy: u32, max: Option<u32>| {
+            json!({
+                "id": id, "route": "w1", "status": "ok", "state": state,
+                "since": "2026-11-22T23:48:12.345Z", "weight": 1.5, "lbset": 0, "busy": busy,
+                "elected": 1234, "bytes_in": 2048, "bytes_out": 17, "latency_us": 1500,
+                "consecutive_failures": 0, "failures": 3,
+                "connections": { "open": 2, "idle": 1, "max": max }, "addresses": [],
+            })
+        };
+        serde_json::from_value(json!({
+            "version": "0.1.0", "pid": 7, "started_at": "2026-11-22T23:48:12.345Z",
+            "uptime_s": 3_725, "ready": true,
+            "config": {
+                "path": "/etc/switchyard.toml", "generation": 4,
+                "loaded_at": "2026-11-23T00:00:00.000Z",
+                "last_error": { "at": "2026-11-23T00:10:00.000Z", "what": "line 1\nline 2\u{1b}[2J" },
+            },
+            "listeners": [{ "address": "0.0.0.0:8080" }],
+            "balancers": { "app": {
+                "lbmethod": ["policy:canary", "byrequests"], "affinity": "jsessionid", "revision": 1,
+                "members": [
+                    member("http://10.0.0.1:8080", "ok", 11, None),
+                    member("http://10.0.0.22:8080", "blocked", 0, Some(10)),
+                ],
+            } },
+            "policies": [{
+                "name": "canary", "digest": "0123456789abcdef", "state": "serving", "calls": 10,
+                "faults": 1, "overruled": 0, "call_time_us": 55, "bindings": ["default/app"],
+                "last_error": { "at": "2026-11-23T00:10:00.000Z", "what": "trapped" },
+                "history": [{
+                    "at": "2026-11-23T00:00:00.000Z", "digest": "0123456789abcdef",
+                    "cause": "start", "outcome": "in_service",
+                }],
+            }],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn tables_are_aligned_and_show_trouble_where_it_is() {
+        let expected = "\
+switchyard 0.1.0, process 7, up 1 h 2 min, ready
+config     /etc/switchyard.toml, generation 4, since 2026-11-23T00:00:00.000Z
+           not in service: line 1 (2026-11-23T00:10:00.000Z)
+                           line 2\u{fffd}[2J
+listener   0.0.0.0:8080
+
+balancer app: policy:canary, then byrequests; sessions by jsessionid
+  MEMBER                 ROUTE  STATE    WEIGHT  SET  BUSY  ELECTED      IN  OUT  LATENCY  FAILED  OPEN/IDLE/MAX
+  http://10.0.0.1:8080   w1     ok          1.5    0    11     1234  2.0KiB  17B    1.5ms     0/3          2/1/-
+  http://10.0.0.22:8080  w1     blocked     1.5    0     0     1234  2.0KiB  17B    1.5ms     0/3         2/1/10
+
+  POLICY  DIGEST        STATE    CALLS  MEAN  FAULTS  OVERRULED  USED BY
+  canary  0123456789ab  serving     10   5us       1          0  default/app
+
+policy canary
+  last error: trapped (2026-11-23T00:10:00.000Z)
+  2026-11-23T00:00:00.000Z  0123456789ab  in service  start
+";
+        let rendered = render(&status());
+        assert!(rendered == expected, "{rendered}");
+    }
+
+    #[test]
+    fn quantities_are_short() {
+        for (us, expected) in [
+            (0, "-"),
+            (999, "999us"),
+            (1_000, "1.0ms"),
+            (2_500_000, "2.5s"),
+        ] {
+            assert_eq!(micros(us), expected);
+        }
+        for (count, expected) in [
+            (0, "0B"),
+            (1_023, "1023B"),
+            (1_536, "1.5KiB"),
+            (u64::MAX, "16777216.0TiB"),
+        ] {
+            assert_eq!(bytes(count), expected);
+        }
+        for (seconds, expected) in [
+            (59, "59 s"),
+            (61, "1 min 1 s"),
+            (3_600, "1 h 0 min"),
+            (100_000, "1 d 3 h"),
+        ] {
+            assert_eq!(span(seconds), expected);
         }
     }
 }

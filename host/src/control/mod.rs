@@ -11,8 +11,12 @@ mod command;
 mod facts;
 mod names;
 pub mod probe;
+#[cfg(test)]
+mod probe_tests;
 mod reload;
 pub mod resolve;
+#[cfg(test)]
+mod resolve_tests;
 mod seen;
 mod setup;
 mod stock;

@@ -61,6 +61,14 @@ impl Names {
         }
     }
 
+    #[cfg(test)]
+    pub fn with(resolver: TokioResolver) -> Self {
+        Self {
+            resolver: Some(Arc::new(resolver)),
+            stamps: stamps(),
+        }
+    }
+
     /// Reads the system's configuration again if it has changed; returns whether it has.
     pub fn renew(&mut self) -> bool {
         if self.stamps == stamps() {

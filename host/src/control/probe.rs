@@ -65,20 +65,20 @@ pub async fn run(live: Arc<Live>, mut changed: watch::Receiver<u64>) {
 
 /// The tasks; they end with this.
 #[derive(Default)]
-struct Checks {
-    tasks: JoinSet<()>,
-    running: HashMap<(Arc<str>, MemberId), (Arc<Target>, AbortHandle)>,
-    chance: RandomState,
+pub(super) struct Checks {
+    pub(super) tasks: JoinSet<()>,
+    pub(super) running: HashMap<(Arc<str>, MemberId), (Arc<Target>, AbortHandle)>,
+    pub(super) chance: RandomState,
 }
 
 /// Whom to check, and how.
 #[derive(Debug)]
-struct Target {
-    balancer: Arc<str>,
-    member: Arc<MemberLive>,
+pub(super) struct Target {
+    pub(super) balancer: Arc<str>,
+    pub(super) member: Arc<MemberLive>,
     /// `Host`.
-    authority: String,
-    check: HealthCheck,
+    pub(super) authority: String,
+    pub(super) check: HealthCheck,
 }
 
 /// Why a check failed.
@@ -104,7 +104,7 @@ pub(super) enum CheckError {
 
 impl Checks {
     /// Starts what is missing and stops what is no longer wanted; what stays the same goes on.
-    fn follow(&mut self, live: &Live) {
+    pub(super) fn follow(&mut self, live: &Live) {
         let mut wanted = HashMap::new();
         for pool in live.pools() {
             let members = pool.current();
@@ -165,7 +165,7 @@ async fn check_for_ever(target: Arc<Target>, seed: u64) {
 }
 
 /// Within a tenth of `interval`, so that members are not all asked in the same moment for ever.
-fn jittered(interval: Duration, round: u64) -> Duration {
+pub(super) fn jittered(interval: Duration, round: u64) -> Duration {
     // The finaliser of SplitMix64 spreads neighbouring numbers over all 64 bits.
     let mut bits = round.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -188,7 +188,7 @@ fn tell(target: &Target, result: Result<u16, CheckError>) {
 }
 
 /// One check, from connect to status.
-async fn check(target: &Target) -> Result<u16, CheckError> {
+pub(super) async fn check(target: &Target) -> Result<u16, CheckError> {
     let patience = target.check.timeout;
     let deadline = Instant::now() + patience;
     let asked = timeout(patience, ask(target, deadline)).await;
@@ -275,7 +275,7 @@ impl Rest {
     }
 }
 
-fn authority(member: &Member) -> String {
+pub(super) fn authority(member: &Member) -> String {
     let (host, port) = (&member.host, member.port);
     match (host.contains(':'), port) {
         (true, 80) => format!("[{host}]"),

@@ -47,7 +47,7 @@ pub async fn run(live: Arc<Live>, changed: watch::Receiver<u64>, settled: onesho
 }
 
 /// All names of members and when each is due.
-struct Resolver {
+pub(super) struct Resolver {
     live: Arc<Live>,
     names: Names,
     known: BTreeMap<Arc<str>, Name>,
@@ -55,10 +55,10 @@ struct Resolver {
 
 /// What is known of one name.
 #[derive(Debug, Clone)]
-struct Name {
-    addresses: Vec<IpAddr>,
-    due: Instant,
-    failures: u32,
+pub(super) struct Name {
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) due: Instant,
+    pub(super) failures: u32,
     /// Being resolved.
     asked: bool,
 }
@@ -69,7 +69,7 @@ type Named = BTreeMap<Arc<str>, Vec<(Arc<MemberLive>, u16)>>;
 type Lookups = JoinSet<(Arc<str>, Result<Answer, Unresolved>)>;
 
 impl Resolver {
-    fn new(live: Arc<Live>, names: Names) -> Self {
+    pub(super) fn new(live: Arc<Live>, names: Names) -> Self {
         Self {
             live,
             names,
@@ -77,7 +77,11 @@ impl Resolver {
         }
     }
 
-    async fn run(mut self, mut changed: watch::Receiver<u64>, settled: oneshot::Sender<()>) {
+    pub(super) async fn run(
+        mut self,
+        mut changed: watch::Receiver<u64>,
+        settled: oneshot::Sender<()>,
+    ) {
         let mut lookups = JoinSet::new();
         self.follow();
         self.ask(&mut lookups);
@@ -178,7 +182,7 @@ impl Resolver {
 
 /// What a lookup has changed.
 #[derive(Debug, PartialEq)]
-enum News {
+pub(super) enum News {
     None,
     First,
     Moved,
@@ -187,7 +191,7 @@ enum News {
 }
 
 impl Name {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             addresses: Vec::new(),
             due: Instant::now(),
@@ -196,7 +200,7 @@ impl Name {
         }
     }
 
-    fn learn(&mut self, result: Result<Answer, Unresolved>, now: Instant) -> News {
+    pub(super) fn learn(&mut self, result: Result<Answer, Unresolved>, now: Instant) -> News {
         let answer = match result {
             Ok(answer) => answer,
             Err(error) => {

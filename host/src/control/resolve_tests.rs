@@ -1,0 +1,263 @@
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use hickory_resolver::{
+    Resolver as Hickory,
+    config::{ConnectionConfig, NameServerConfig, ResolverConfig},
+    net::runtime::TokioRuntimeProvider,
+};
+use tokio::{
+    net::UdpSocket,
+    sync::{oneshot, watch},
+    time::{Instant, interval, timeout},
+};
+
+use super::{
+    names::{Answer, Names, Unresolved},
+    resolve::{Name, News, Resolver},
+};
+use crate::{
+    members::{Clock, Live, MemberLive, locked, testing},
+    snapshot::{Balancer, Member},
+};
+
+/// Long enough for every machine; nothing waits for it unless a test fails.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ips(last: &[u8]) -> Vec<IpAddr> {
+    last.iter().map(|n| IpAddr::from([10, 0, 0, *n])).collect()
+}
+
+fn answer(last: &[u8], ttl: u64) -> Result<Answer, Unresolved> {
+    Ok(Answer {
+        addresses: ips(last),
+        ttl: Duration::from_secs(ttl),
+    })
+}
+
+fn failure() -> Result<Answer, Unresolved> {
+    Err(Unresolved::Failed("no answer".into()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn name_is_due_again_at_its_ttl_within_bounds() {
+    for (ttl, expected) in [(0, 1), (1, 1), (60, 60), (1_000_000, 3_600)] {
+        let (mut name, now) = (Name::new(), Instant::now());
+        assert_eq!(name.learn(answer(&[1], ttl), now), News::First);
+        assert_eq!(name.due - now, Duration::from_secs(expected), "TTL {ttl}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failure_keeps_the_addresses_and_is_told_once() {
+    let (mut name, now) = (Name::new(), Instant::now());
+    name.learn(answer(&[1, 2], 60), now);
+    assert!(matches!(name.learn(failure(), now), News::Lost(_)));
+    let mut waits = vec![name.due - now];
+    for _ in 0..7 {
+        assert_eq!(name.learn(failure(), now), News::None);
+        waits.push(name.due - now);
+    }
+    let waits: Vec<_> = waits.iter().map(Duration::as_secs).collect();
+    assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
+    assert_eq!(name.addresses, ips(&[1, 2]));
+    assert_eq!(name.learn(answer(&[1, 2], 60), now), News::Back);
+    assert!(matches!(name.learn(failure(), now), News::Lost(_)));
+    assert_eq!(name.due - now, SECOND, "it begins anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rotated_answer_is_no_news() {
+    let (mut name, now) = (Name::new(), Instant::now());
+    name.learn(answer(&[1, 2], 60), now);
+    assert_eq!(name.learn(answer(&[2, 1], 60), now), News::None);
+    assert_eq!(name.addresses, ips(&[1, 2]));
+    assert_eq!(name.learn(answer(&[2, 3], 60), now), News::Moved);
+    assert_eq!(name.addresses, ips(&[2, 3]));
+    assert_eq!(name.learn(answer(&[2], 60), now), News::Moved);
+}
+
+/// A name server with one answer for everything; `None` = it fails.
+struct Server {
+    address: SocketAddr,
+    says: Arc<Mutex<Option<(u8, u32)>>>,
+    /// Queries that it failed.
+    failed: watch::Receiver<u32>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let says = Arc::new(Mutex::new(None));
+        let ours = Arc::clone(&says);
+        let (fails, failed) = watch::channel(0);
+        tokio::spawn(async move {
+            let mut query = [0; 512];
+            loop {
+                let (length, from) = socket.recv_from(&mut query).await.unwrap();
+                let says = *locked(&ours);
+                let reply = reply(&query[..length], says);
+                socket.send_to(&reply, from).await.unwrap();
+                fails.send_modify(|failed| *failed += u32::from(says.is_none()));
+            }
+        });
+        Self {
+            address,
+            says,
+            failed,
+        }
+    }
+
+    fn says(&self, answer: Option<(u8, u32)>) {
+        *locked(&self.says) = answer;
+    }
+
+    fn names(&self) -> Names {
+        let mut connection = ConnectionConfig::udp();
+        connection.port = self.address.port();
+        let mut server = NameServerConfig::udp(self.address.ip());
+        server.connections = vec![connection];
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+        let mut builder = Hickory::builder_with_config(config, TokioRuntimeProvider::default());
+        builder.options_mut().cache_size = 0;
+        builder.options_mut().attempts = 0;
+        Names::with(builder.build().unwrap())
+    }
+}
+
+/// RFC 1035 section 4.1: the query's id and question, and an A record for questions that ask for one.
+fn reply(query: &[u8], says: Option<(u8, u32)>) -> Vec<u8> {
+    let name = query[12..].iter().position(|b| *b == 0).unwrap();
+    let question = &query[12..12 + name + 5];
+    let asks_for_a = question[name + 1..name + 3] == [0, 1];
+    // Response, recursion available; 2 = server failure.
+    let code = if says.is_some() { 0 } else { 2 };
+    let mut reply = [&query[..2], &[0x81, 0x80 | code, 0, 1]].concat();
+    let record = says.filter(|_| asks_for_a);
+    reply.extend([0, u8::from(record.is_some()), 0, 0, 0, 0]);
+    reply.extend(question);
+    if let Some((last, ttl)) = record {
+        // The name is that of the question, at offset 12.
+        reply.extend([0xc0, 12, 0, 1, 0, 1]);
+        reply.extend(ttl.to_be_bytes());
+        reply.extend([0, 4, 10, 0, 0, last]);
+    }
+    reply
+}
+
+fn balancer() -> Balancer {
+    testing::balancer([Member {
+        host: "app.example".into(),
+        ..testing::member("a")
+    }])
+}
+
+fn member(live: &Live) -> Arc<MemberLive> {
+    Arc::clone(&live.pools()[0].current().endpoints[0].live)
+}
+
+async fn until(member: &MemberLive, last: u8) {
+    let wanted = SocketAddr::from(([10, 0, 0, last], 8080));
+    let wait = async {
+        let mut tick = interval(Duration::from_millis(5));
+        while *member.addresses() != [wanted] {
+            tick.tick().await;
+        }
+    };
+    let waited = timeout(DEADLINE, wait).await;
+    waited.unwrap_or_else(|_| panic!("{:?}, not {wanted}", member.addresses()));
+}
+
+#[tokio::test]
+async fn names_have_addresses_and_a_ttl() {
+    let server = Server::start().await;
+    server.says(Some((7, 42)));
+    let found = server.names().lookup("app.example").await;
+    assert_eq!(found, answer(&[7], 42));
+    server.says(None);
+    assert!(server.names().lookup("app.example").await.is_err());
+    let found = Names::from_system().lookup("localhost").await.unwrap();
+    assert!(found.addresses.iter().all(IpAddr::is_loopback), "{found:?}");
+}
+
+#[tokio::test]
+async fn member_moves_with_its_name_and_stays_while_the_name_server_fails() {
+    let server = Server::start().await;
+    server.says(Some((1, 1)));
+    let live = Arc::new(Live::new(Clock::start(), 1));
+    live.publish(&[Arc::new(balancer())]);
+    let member = member(&live);
+    assert!(member.addresses().is_empty());
+    let (_changed, told) = watch::channel(0);
+    let (settled, settles) = oneshot::channel();
+    let resolver = Resolver::new(Arc::clone(&live), server.names());
+    let running = tokio::spawn(resolver.run(told, settled));
+    timeout(DEADLINE, settles).await.unwrap().unwrap();
+    assert_eq!(
+        *member.addresses(),
+        [SocketAddr::from(([10, 0, 0, 1], 8080))]
+    );
+    server.says(Some((2, 1)));
+    until(&member, 2).await;
+    server.says(None);
+    let mut failed = server.failed.clone();
+    // Each lookup asks for both kinds of address, so this is the second one at least.
+    let fails = failed.wait_for(|failed| *failed > 2);
+    timeout(DEADLINE, fails).await.unwrap().unwrap();
+    until(&member, 2).await;
+    server.says(Some((3, 3_600)));
+    until(&member, 3).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn member_that_joins_by_a_reload_is_resolved_and_so_is_one_of_a_known_name() {
+    let server = Server::start().await;
+    server.says(Some((1, 3_600)));
+    let live = Arc::new(Live::new(Clock::start(), 1));
+    let (changed, told) = watch::channel(0);
+    let (settled, settles) = oneshot::channel();
+    let resolver = Resolver::new(Arc::clone(&live), server.names());
+    let running = tokio::spawn(resolver.run(told, settled));
+    timeout(DEADLINE, settles).await.unwrap().unwrap();
+    live.publish(&[Arc::new(balancer())]);
+    changed.send_replace(1);
+    until(&member(&live), 1).await;
+    // Not asked again: the TTL is an hour.
+    server.says(None);
+    let other = Balancer {
+        name: "other".into(),
+        ..balancer()
+    };
+    live.publish(&[Arc::new(other)]);
+    changed.send_replace(2);
+    until(&member(&live), 1).await;
+    drop(changed);
+    timeout(DEADLINE, running).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn start_waits_five_seconds_at_most() {
+    // Nobody answers there.
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let silent = Server {
+        address: socket.local_addr().unwrap(),
+        says: Arc::default(),
+        failed: watch::channel(0).1,
+    };
+    let live = Arc::new(Live::new(Clock::start(), 1));
+    live.publish(&[Arc::new(balancer())]);
+    let (_changed, told) = watch::channel(0);
+    let (settled, settles) = oneshot::channel();
+    let running = tokio::spawn(Resolver::new(live, silent.names()).run(told, settled));
+    let begun = Instant::now();
+    settles.await.unwrap();
+    assert!(begun.elapsed() <= Duration::from_millis(5_100));
+    running.abort();
+}
