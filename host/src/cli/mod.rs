@@ -3,6 +3,7 @@
 mod check;
 mod command;
 mod explain;
+mod explain_phrases;
 mod explain_request;
 mod explain_words;
 mod run;

@@ -22,6 +22,7 @@ mod pipeline;
 mod record;
 mod relay;
 mod reply;
+mod rewrite;
 mod tunnel;
 mod upload;
 #[cfg(test)]

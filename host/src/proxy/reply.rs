@@ -8,23 +8,21 @@ use super::{
     attempt::Reply,
     download::{Download, DownloadError, Filter},
     downstream::Downstream,
-    edits,
     error::ProxyError,
-    exchange::{Answered, Exchange},
+    exchange::Exchange,
     forwarded,
     handle::Gateway,
     pipeline::Ended,
     record::Trace,
     relay::{self, Pauses},
+    rewrite::{filter, plan_response},
     tunnel,
     upload::Upload,
 };
 use crate::{
-    decision::{BodyPlan, Failure, Outcome},
+    decision::{Failure, Outcome},
     generation::{Forward, Generation},
     http1::{self, Decoder, Fields, Framing, ReadError, Version},
-    policy::Binding,
-    response::body::{self, BodyFacts},
     snapshot::Vhost,
 };
 
@@ -43,13 +41,6 @@ pub struct Delivery<'a> {
     pub exchange: &'a Exchange,
     /// How to answer.
     pub manner: Manner,
-}
-
-/// What rewriters made of an answer's head.
-struct Planned {
-    status: u16,
-    body: BodyPlan,
-    by: Option<usize>,
 }
 
 /// Delivers an answer to its end.
@@ -225,132 +216,6 @@ fn conclude(delivery: Delivery<'_>, reply: &Reply, trace: &Trace, failure: Failu
         bytes_in: trace.body_bytes,
         bytes_out: 0,
     });
-}
-
-/// Asks the rewriters, each seeing its predecessor's result, then affinity for its cookies.
-async fn plan_response(
-    delivery: Delivery<'_>,
-    reply: &Reply,
-    fields: &mut Fields,
-) -> Result<Planned, ProxyError> {
-    let worker = delivery.gateway.worker;
-    let settings = reply.in_flight.settings();
-    let mut planned = Planned {
-        status: reply.head.status,
-        body: BodyPlan::Pass,
-        by: None,
-    };
-    let refuse =
-        |binding: &Binding, what: String| ProxyError::Plan(format!("{}: {what}", binding.policy()));
-    for (at, rewriter) in delivery.forward.rewriters.iter().enumerate() {
-        let view = answered(
-            planned.status,
-            fields,
-            &settings.id.0,
-            &settings.route,
-            reply.moved,
-        );
-        let Some(plan) = rewriter
-            .on_response(worker, delivery.exchange, &view)
-            .await?
-        else {
-            continue;
-        };
-        if let Some(status) = plan.status {
-            planned.status =
-                checked_status(reply.head.status, status).map_err(|what| refuse(rewriter, what))?;
-        }
-        edits::apply(fields, &plan.headers)
-            .map_err(|illegal| refuse(rewriter, illegal.to_string()))?;
-        if plan.body != BodyPlan::Pass {
-            if planned.by.is_some() {
-                warn!(policy = %rewriter.policy(), route = %delivery.exchange.route, "A second policy planned the body; the first one's plan holds");
-            } else {
-                (planned.body, planned.by) = (plan.body, Some(at));
-            }
-        }
-    }
-    if let Some(affinity) = &delivery.forward.selector.affinity {
-        let view = answered(
-            planned.status,
-            fields,
-            &settings.id.0,
-            &settings.route,
-            reply.moved,
-        );
-        if let Some(cookies) = affinity.bind(worker, delivery.exchange, &view).await? {
-            edits::apply(fields, &cookies)
-                .map_err(|illegal| refuse(affinity, illegal.to_string()))?;
-        }
-    }
-    Ok(planned)
-}
-
-fn answered<'a>(
-    status: u16,
-    fields: &'a Fields,
-    id: &'a str,
-    route: &'a str,
-    moved: bool,
-) -> Answered<'a> {
-    Answered {
-        status,
-        fields,
-        member_id: id,
-        member_route: route,
-        moved,
-    }
-}
-
-/// A policy may change a status, but not whether a body follows.
-fn checked_status(was: u16, wanted: u16) -> Result<u16, String> {
-    let bodiless = |status| matches!(status, 204 | 304);
-    if !(200..600).contains(&wanted) {
-        return Err(format!("{wanted} is no final status"));
-    }
-    if bodiless(was) != bodiless(wanted) {
-        return Err(format!(
-            "{was} cannot become {wanted}: one of them has no body"
-        ));
-    }
-    Ok(wanted)
-}
-
-/// What rewrites the body, the head changed to suit.
-fn filter(
-    delivery: Delivery<'_>,
-    planned: &Planned,
-    fields: &mut Fields,
-) -> Result<Filter, ProxyError> {
-    let codings: Vec<&[u8]> = fields.all("content-encoding").collect();
-    let codings = String::from_utf8_lossy(&codings.join(&b", "[..])).into_owned();
-    let facts = BodyFacts {
-        head_request: delivery.manner.head_only,
-        status: planned.status,
-        content_type: fields.text("content-type"),
-        content_encoding: (!codings.is_empty()).then_some(codings.as_str()),
-        no_transform: fields.has_token("cache-control", "no-transform"),
-        content_range: fields.contains("content-range"),
-    };
-    let bodiless = facts.head_request || matches!(facts.status, 204 | 206 | 304);
-    let filter = match (&planned.body, planned.by) {
-        (BodyPlan::Transform(seed), Some(by)) if !bodiless && !facts.no_transform => {
-            let guest = delivery.forward.rewriters[by].open_body(seed);
-            Filter::Guest(guest.map_err(|refusal| ProxyError::Plan(refusal.to_string()))?)
-        }
-        (plan, _) => {
-            match body::plan(plan, &facts).map_err(|error| ProxyError::Plan(error.to_string()))? {
-                Some(rewriter) => Filter::Native(Box::new(rewriter)),
-                None => return Ok(Filter::None),
-            }
-        }
-    };
-    let changes = body::head_changes();
-    changes.drop.iter().for_each(|name| fields.remove(name));
-    if let Some(weak) = fields.get(changes.weaken).and_then(body::weak_etag) {
-        fields.set(changes.weaken, &weak);
-    }
-    Ok(filter)
 }
 
 /// Passes a 101 on and carries the new protocol until it ends.
