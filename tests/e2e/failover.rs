@@ -252,7 +252,7 @@ fn a_member_in_error_rests_for_retry_and_then_gets_one_trial() {
     for _ in 0..4 {
         assert_eq!(gateway.get("/").text(), "b");
     }
-    assert_ne!(gateway.member_status("cl", "a")["state"], "admitting");
+    assert_ne!(gateway.member_status("cl", "a")["state"], "ok");
     // It is back, but its first request is held: no second one may be risked meanwhile.
     a.becomes(scripts::held());
     a.restart();

@@ -205,7 +205,8 @@ fn bybusyness_gives_httpds_choices_while_requests_are_held() {
                 }
                 "finish" => {
                     members[member].note(&request);
-                    assert_eq!(held.get_mut(&request).expect("it is held").exactly(1), b"x");
+                    let mut client = held.remove(&request).expect("it is held");
+                    assert_eq!(client.exactly(1), b"x");
                 }
                 _ => {
                     let mut client = gateway.connect();
@@ -229,6 +230,11 @@ fn bybusyness_gives_httpds_choices_while_requests_are_held() {
                         .as_array()
                         .cloned()
                         .unwrap_or_default();
+                    if expected.is_null() {
+                        // httpd was not asked after this step: whoever is still held is busy.
+                        let busy = members.iter().filter_map(|m| m["busy"].as_u64());
+                        return busy.sum::<u64>() == held.len() as u64;
+                    }
                     members
                         .iter()
                         .all(|m| m["busy"] == expected[m["route"].as_str().unwrap_or_default()])

@@ -65,7 +65,7 @@ fn a_policy_that_traps_is_answered_for_by_the_built_in_method() {
     let (_members, setup) = balanced("trap", "", "");
     let gateway = setup.start();
     assert_eq!(sequence(&gateway, 12), "abc".repeat(4));
-    gateway.wait_for_log(&["asked to trap"]);
+    gateway.wait_for_log(&["pick: trapped"]);
     let status = policy_status(&gateway, "p");
     assert!(
         status["last_error"].to_string().contains("trap"),
@@ -222,19 +222,20 @@ fn a_policy_that_keeps_failing_is_quarantined_and_tried_again() {
     let gateway = setup.start();
     assert_eq!(sequence(&gateway, 6), "abcabc");
     gateway.wait_for_status("it is quarantined", |s| {
+        assert_eq!(gateway.get("/").status, 200);
         s["policies"].to_string().contains("quarantine")
     });
     let before = gateway
         .log()
         .iter()
-        .filter(|l| l.contains("asked to trap"))
+        .filter(|l| l.contains("pick: trapped"))
         .count();
     gateway.wait_for_status("it has its probation", |_| {
         assert_eq!(gateway.get("/").status, 200);
         gateway
             .log()
             .iter()
-            .filter(|l| l.contains("asked to trap"))
+            .filter(|l| l.contains("pick: trapped"))
             .count()
             > before
     });

@@ -135,6 +135,12 @@ fn the_status_tells_the_versions_history() {
     let first = policy_status(&gateway, "r")["digest"].clone();
     gateway.replace_file("r.wasm", guests::marked("rewriter", "v2"));
     wait_for_version(&gateway, "v2");
+    // The version decides a moment before the writer has written down that it does.
+    gateway.wait_for_status("the new version is in the history", |_| {
+        policy_status(&gateway, "r")["history"]
+            .as_array()
+            .is_some_and(|history| history.len() >= 2)
+    });
     let status = policy_status(&gateway, "r");
     assert_ne!(status["digest"], first);
     let history = status["history"].as_array().unwrap();

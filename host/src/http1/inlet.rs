@@ -13,7 +13,7 @@ use super::{Decoded, Decoder, HeadScanner, Malformed, Scan};
 /// First read of a connection: most heads fit.
 const FIRST: usize = 8 * 1024;
 /// Largest single read; reads grow towards it while they fill the buffer.
-const LARGEST: usize = 256 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 /// Why nothing more can be read.
 #[derive(Debug, thiserror::Error)]

@@ -55,7 +55,7 @@ async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &Con
     let gateway = &context.gateway;
     if proxy_protocol && let Err(cause) = introduce(down, context).await {
         debug!(peer = %down.peer, %cause, "A connection was refused");
-        return Next::Abort;
+        return Next::Close;
     }
     loop {
         if !wait_for_request(down, context).await {

@@ -41,6 +41,7 @@ pub struct Download {
     ended: bool,
     /// The first look at what came with the head is done.
     primed: bool,
+    begun: bool,
     /// Body bytes the client got.
     pub delivered: u64,
     /// Body bytes the member sent.
@@ -75,9 +76,15 @@ impl Download {
             draining: false,
             ended: false,
             primed: false,
+            begun: false,
             delivered: 0,
             received: 0,
         }
+    }
+
+    /// Whether the client got any byte, of the head even.
+    pub fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// Whether the member has sent everything and may send another answer: not where closing is the end.
@@ -129,6 +136,7 @@ impl Download {
     }
 
     fn wrote<R>(&mut self, member: &mut Inlet<'_, R>, written: usize) {
+        self.begun = true;
         let of_out = written.min(self.out.len() - self.written);
         self.written += of_out;
         let of_direct = written - of_out;

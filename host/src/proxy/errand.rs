@@ -191,10 +191,11 @@ pub async fn plan(
     exchange: &mut Exchange,
 ) -> Result<(), ProxyError> {
     for rewriter in &forward.rewriters {
-        let Some(plan) = rewriter.on_request(worker, exchange).await? else {
+        let refuse = |what: String| ProxyError::Plan(format!("{}: {what}", rewriter.policy()));
+        let planned = rewriter.on_request(worker, exchange).await;
+        let Some(plan) = planned.map_err(|refused| refuse(refused.to_string()))? else {
             continue;
         };
-        let refuse = |what: String| ProxyError::Plan(format!("{}: {what}", rewriter.policy()));
         let target = |error: TargetError| refuse(error.to_string());
         if let Some(path) = plan.path {
             exchange.planned = Some(CanonicalPath::parse(path.as_bytes()).map_err(target)?);

@@ -82,7 +82,7 @@ pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, mut head: Requ
         Next::Keep => discard(down, &mut upload, limits.body_timeout).await,
         next => next,
     };
-    trace.aborted = next == Next::Abort;
+    trace.aborted |= next == Next::Abort;
     record(&live, down, &head, &trace, upload.received(), next);
     next
 }

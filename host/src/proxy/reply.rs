@@ -164,7 +164,20 @@ pub async fn deliver(
         Err(error) => {
             let failure = broken(&error, &reply, exchange, trace);
             conclude(delivery, &reply, trace, failure);
-            Ok(Ended::Aborted)
+            if !download.has_begun() && !matches!(error, DownloadError::Client(_)) {
+                // Not a byte of the head is out: the client can still be told properly.
+                trace.answering = false;
+                return Err(ProxyError::Plan(
+                    "the answer's body cannot be carried".into(),
+                ));
+            }
+            trace.aborted = true;
+            // A missing end is seen by itself, and what was sent still arrives. Only where the close
+            // is the end must it be a reset, which may destroy bytes on their way.
+            Ok(match framing {
+                Framing::Close => Ended::Aborted,
+                _ => Ended::Closed,
+            })
         }
     }
 }

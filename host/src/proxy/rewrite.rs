@@ -46,7 +46,8 @@ pub async fn plan_response(
         );
         let Some(plan) = rewriter
             .on_response(worker, delivery.exchange, &view)
-            .await?
+            .await
+            .map_err(|refused| refuse(rewriter, refused.to_string()))?
         else {
             continue;
         };
