@@ -171,6 +171,11 @@ fn a_request_whose_member_is_removed_is_finished_by_it() {
     a.wait_for_note("holding");
     gateway.rewrite(everything_to(&[&b], ""));
     gateway.signal(libc::SIGHUP);
+    // A request that came before the reload would be held as well: ask nobody but the status.
+    gateway.wait_for_status("b has taken over", |status| {
+        let members = status["balancers"]["cl"]["members"].to_string();
+        members.contains(&b.url()) && !members.contains(&a.url())
+    });
     wait_for_answer(&gateway, "b");
     a.open_gate();
     assert_eq!(client.response().text(), "a");
