@@ -7,6 +7,7 @@ use std::{
     process::{Child, ExitStatus},
     sync::Arc,
     thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -147,12 +148,21 @@ impl Gateway {
             .unwrap_or_else(|| panic!("no member {member:?} in {status:#}"))
     }
 
-    /// Waits until `ready` holds for the status.
+    /// Waits until `ready` holds for the status. The failure shows the last one.
     #[track_caller]
     pub fn wait_for_status(&self, what: &str, ready: impl Fn(&Value) -> bool) -> Value {
-        eventually(what, DEADLINE, || {
-            Some(self.status()).filter(|status| ready(status))
-        })
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let status = self.status();
+            if ready(&status) {
+                return status;
+            }
+            assert!(
+                Instant::now() < end,
+                "waited {DEADLINE:?} in vain: {what}; the status is {status:#}"
+            );
+            thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     /// Sends a signal.
