@@ -200,3 +200,37 @@ fn a_full_disk_stops_no_traffic() {
     }
     gateway.terminate();
 }
+
+#[test]
+fn a_format_string_takes_the_balancing_facts() {
+    let format = "%{route}x %{balancer}x %{member_route}x %{session_route}x %{moved}x %{attempts}x %{policy}x %{error}x";
+    let (mut members, gateway) = logged(format, "stickysession = \"S\"\nretry = \"60s\"");
+    gateway.ask(&Request::get("/").cookie("S=1.b"));
+    members[1].crash();
+    gateway.ask(&Request::get("/").cookie("S=1.b"));
+    members[0].crash();
+    gateway.get("/");
+    let lines = lines(&gateway, "logs/access.log", 3);
+    assert_eq!(lines[0], "/ cl b b 0 1 pin -");
+    assert_eq!(
+        lines[1], "/ cl a b 1 2 byrequests -",
+        "the member that answered, after the one that could not"
+    );
+    let last: Vec<&str> = lines[2].split(' ').collect();
+    assert_eq!(last[..2], ["/", "cl"], "{}", lines[2]);
+    assert_ne!(last[7], "-", "what went wrong has a word: {}", lines[2]);
+    let (_m, gateway) = logged("%{policy_us}x", "");
+    gateway.get("/");
+    let time = &self::lines(&gateway, "logs/access.log", 1)[0];
+    assert!(time.parse::<u64>().is_ok(), "{time}");
+}
+
+#[test]
+fn a_letter_that_cannot_be_served_is_a_mistake_of_the_configuration() {
+    let log = "[log]\naccess = { path = \"access.log\", format = \"%h %Z\" }\n";
+    let (status, said) = Setup::new(log.to_owned() + &site(&[]))
+        .try_start()
+        .expect_err("it must not start");
+    assert_eq!(status.code(), Some(64), "{said:?}");
+    assert!(said.join("\n").contains("%Z"), "{said:?}");
+}

@@ -41,6 +41,7 @@ mod headers;
 mod health;
 mod limits;
 mod logs;
+mod names;
 mod policies;
 mod policy_reload;
 mod policy_rewriters;
