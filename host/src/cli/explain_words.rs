@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     generation::{Forward, Generation},
-    http1::{Bounds, Fields, Framing, RequestHead},
+    http1::{Bounds, Framing, RequestHead},
     policy::Attempt,
     proxy::{self, Addressed, Ends, Exchange, ProxyError},
     response::files::{self, FileRequest},
@@ -50,20 +50,20 @@ impl Told {
             head_size: limits.head_size,
             field_count: limits.field_count,
         };
-        let head = RequestHead::parse(&asked.head, bounds, Fields::new())?;
+        let head = RequestHead::parse(&asked.head, bounds)?;
         let ends = Ends {
             peer: asked.peer(),
             client: asked.peer(),
             // Nobody reads it of a request with a Host.
             local: asked.peer(),
         };
-        let addressed = Addressed::of(&head, ends)?;
+        let addressed = Addressed::of(&head, ends, &live.snapshot)?;
         proxy::expects_continue(&head)?;
         let Some(path) = &addressed.path else {
             self.line("answer", "204 No Content: OPTIONS * asks about the gateway");
             return Ok(());
         };
-        let client = addressed.client(&live.snapshot, &head.fields);
+        let client = addressed.client;
         if client != asked.client {
             self.line(
                 "client",
@@ -81,7 +81,7 @@ impl Told {
                 path.target()
             ),
         );
-        let found = addressed.find(live, path, &head.fields)?;
+        let found = addressed.find(live, path)?;
         self.line("vhost", vhost(&found, &addressed.host));
         let route = self.route(&found, path, client)?;
         let Some((index, route, captures)) = route else {

@@ -236,7 +236,7 @@ async fn ask(
     let deadline = Instant::now() + PATIENCE;
     let length = inlet.head(BOUNDS.head_size, deadline).await.map_err(read)?;
     let head = inlet.buffer.split_to(length);
-    let head = ResponseHead::parse(&head, &Method::GET, BOUNDS, Fields::new());
+    let head = ResponseHead::parse(&head, &Method::GET, BOUNDS);
     let head = head.map_err(|what| stranger(at, what))?;
     match head.status {
         200 => {}

@@ -233,7 +233,7 @@ async fn ask(target: &Target, deadline: Instant) -> Result<(u16, Rest), CheckErr
     for _ in 0..=INTERIM {
         let mut inlet = Inlet::new(&mut stream, &mut buffer);
         let length = inlet.head(BOUNDS.head_size, deadline).await?;
-        let head = ResponseHead::parse(&buffer[..length], &Method::GET, BOUNDS, Fields::new())?;
+        let head = ResponseHead::parse(&buffer[..length], &Method::GET, BOUNDS)?;
         buffer.advance(length);
         if !head.is_interim() {
             let rest = Rest {

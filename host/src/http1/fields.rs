@@ -34,12 +34,6 @@ impl Fields {
         Self::default()
     }
 
-    /// Forgets all lines and keeps the memory.
-    pub fn clear(&mut self) {
-        self.arena.clear();
-        self.lines.clear();
-    }
-
     /// Number of lines.
     pub fn len(&self) -> usize {
         self.lines.len()
@@ -66,6 +60,17 @@ impl Fields {
             .iter()
             .filter(move |slot| self.is_named(slot, name))
             .map(|slot| self.bytes(slot.value))
+    }
+
+    /// Every value of `name` as one list (RFC 9110 5.3); `None` where there is none.
+    pub fn joined(&self, name: &str) -> Option<Vec<u8>> {
+        let mut values = self.all(name);
+        let mut list = values.next()?.to_vec();
+        for value in values {
+            list.extend_from_slice(b", ");
+            list.extend_from_slice(value);
+        }
+        Some(list)
     }
 
     /// The value of `name` where there is exactly one line of it, as text.
@@ -155,20 +160,22 @@ impl Fields {
         });
     }
 
-    /// Takes over one parsed line whose bytes lie in `head` at the given ranges.
-    pub(super) fn adopt(&mut self, base: usize, name: Range<usize>, value: Range<usize>) {
-        let at = |range: Range<usize>| ((base + range.start) as u32, (base + range.end) as u32);
+    /// Takes over the bytes of a whole head, before its lines and before anything else.
+    pub(super) fn adopt_head(&mut self, head: &[u8]) {
+        debug_assert!(
+            self.arena.is_empty(),
+            "ranges count from the head's first byte"
+        );
+        self.arena.extend_from_slice(head);
+    }
+
+    /// Takes over one parsed line, by the ranges of its bytes in the head.
+    pub(super) fn adopt(&mut self, name: Range<usize>, value: Range<usize>) {
+        let at = |range: Range<usize>| (range.start as u32, range.end as u32);
         self.lines.push(Slot {
             name: at(name),
             value: at(value),
         });
-    }
-
-    /// Copies a whole head into the arena and says where it begins there.
-    pub(super) fn adopt_head(&mut self, head: &[u8]) -> usize {
-        let base = self.arena.len();
-        self.arena.extend_from_slice(head);
-        base
     }
 
     fn keep(&mut self, bytes: &[u8]) -> (u32, u32) {

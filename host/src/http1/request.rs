@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{Bounds, Fields, Framing, Malformed, Version, fields, is_legal_value, is_token};
+use super::{Bounds, Fields, Framing, Malformed, Version, is_legal_value, is_token};
 
 /// A request's head, checked. Its `Host` and target are left to `routing`.
 #[derive(Debug)]
@@ -41,16 +41,16 @@ pub enum Target {
 
 impl RequestHead {
     /// Parses a complete head, its empty line included, as [`super::HeadScanner`] delimits it.
-    pub fn parse(head: &[u8], bounds: Bounds, mut spare: Fields) -> Result<RequestHead, Malformed> {
+    pub fn parse(head: &[u8], bounds: Bounds) -> Result<RequestHead, Malformed> {
         let end = memchr::memchr(b'\r', head).ok_or(Malformed::RequestLine)?;
         let (method, target, version) = request_line(&head[..end])?;
-        parse_fields(head, end + 2, bounds, &mut spare)?;
-        let framing = framing(&spare, version)?;
+        let fields = parse_fields(head, end + 2, bounds)?;
+        let framing = framing(&fields, version)?;
         Ok(RequestHead {
             method,
             target,
             version,
-            fields: spare,
+            fields,
             framing,
         })
     }
@@ -139,22 +139,21 @@ pub(super) fn parse_fields(
     head: &[u8],
     mut at: usize,
     bounds: Bounds,
-    into: &mut Fields,
-) -> Result<(), Malformed> {
-    into.clear();
-    let base = into.adopt_head(head);
+) -> Result<Fields, Malformed> {
+    let mut fields = Fields::new();
+    fields.adopt_head(head);
     loop {
         let end = at + memchr::memchr(b'\r', &head[at..]).ok_or(Malformed::LineEnding)?;
         if end == at {
-            return Ok(());
+            return Ok(fields);
         }
-        if into.len() == bounds.field_count {
+        if fields.len() == bounds.field_count {
             return Err(Malformed::TooManyFields);
         }
         let line = &head[at..end];
         let colon = memchr::memchr(b':', line).ok_or(Malformed::FieldLine)?;
         // A blank before the colon, a folded line and an empty name all fail to be a token.
-        if !fields::is_token(&line[..colon]) {
+        if !is_token(&line[..colon]) {
             return Err(Malformed::FieldLine);
         }
         let value = trim(&line[colon + 1..]);
@@ -162,7 +161,7 @@ pub(super) fn parse_fields(
             return Err(Malformed::FieldValue);
         }
         let start = at + (value.as_ptr() as usize - line.as_ptr() as usize);
-        into.adopt(base, at..at + colon, start..start + value.len());
+        fields.adopt(at..at + colon, start..start + value.len());
         at = end + 2;
     }
 }
@@ -231,7 +230,7 @@ mod tests {
     };
 
     fn parse(head: &str) -> Result<RequestHead, Malformed> {
-        RequestHead::parse(head.as_bytes(), BOUNDS, Fields::new())
+        RequestHead::parse(head.as_bytes(), BOUNDS)
     }
 
     #[test]

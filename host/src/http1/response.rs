@@ -22,20 +22,15 @@ pub struct ResponseHead {
 
 impl ResponseHead {
     /// Parses a complete head, its empty line included, as the answer to a request with `method`.
-    pub fn parse(
-        head: &[u8],
-        method: &Method,
-        bounds: Bounds,
-        mut spare: Fields,
-    ) -> Result<ResponseHead, Malformed> {
+    pub fn parse(head: &[u8], method: &Method, bounds: Bounds) -> Result<ResponseHead, Malformed> {
         let end = memchr::memchr(b'\r', head).ok_or(Malformed::StatusLine)?;
         let (version, status) = status_line(&head[..end])?;
-        parse_fields(head, end + 2, bounds, &mut spare)?;
-        let framing = framing(&spare, version, status, method)?;
+        let fields = parse_fields(head, end + 2, bounds)?;
+        let framing = framing(&fields, version, status, method)?;
         Ok(ResponseHead {
             status,
             version,
-            fields: spare,
+            fields,
             framing,
         })
     }
@@ -113,7 +108,7 @@ mod tests {
     };
 
     fn parse(method: Method, head: &str) -> Result<ResponseHead, Malformed> {
-        ResponseHead::parse(head.as_bytes(), &method, BOUNDS, Fields::new())
+        ResponseHead::parse(head.as_bytes(), &method, BOUNDS)
     }
 
     #[test]

@@ -12,8 +12,8 @@ use tracing::debug;
 
 use super::{accept::Context, linger, preface};
 use crate::{
-    http1::{Bounds, Fields, ReadError, RequestHead},
-    proxy::{self, Downstream, Drain, Next, ProxyError},
+    http1::{Bounds, ReadError, RequestHead},
+    proxy::{self, Downstream, Drain, Ends, Next, ProxyError},
 };
 
 /// Empty lines in front of a request line are skipped, up to so many bytes (RFC 9112 2.2).
@@ -36,9 +36,11 @@ pub async fn serve(
         reader,
         writer,
         buffer: BytesMut::new(),
-        peer,
-        client: peer,
-        local,
+        ends: Ends {
+            peer,
+            client: peer,
+            local,
+        },
         served: 0,
         drain: context.drain.clone(),
         parting: false,
@@ -54,7 +56,7 @@ pub async fn serve(
 async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &Context) -> Next {
     let gateway = &context.gateway;
     if proxy_protocol && let Err(cause) = introduce(down, context).await {
-        debug!(peer = %down.peer, %cause, "A connection was refused");
+        debug!(peer = %down.ends.peer, %cause, "A connection was refused");
         return Next::Close;
     }
     loop {
@@ -95,18 +97,13 @@ async fn introduce(
     context: &Context,
 ) -> Result<(), preface::PrefaceError> {
     let live = context.gateway.current.load();
-    let peer = down.peer.ip().to_canonical();
-    if !live
-        .snapshot
-        .trusted_proxies
-        .iter()
-        .any(|net| net.contains(&peer))
-    {
+    let peer = down.ends.peer.ip().to_canonical();
+    if !live.snapshot.trusts(peer) {
         return Err(preface::PrefaceError::Malformed);
     }
     let deadline = Instant::now() + live.snapshot.limits.head_timeout;
     if let Some(client) = preface::read(&mut down.reader, &mut down.buffer, deadline).await? {
-        down.client = client;
+        down.ends.client = client;
     }
     Ok(())
 }
@@ -183,6 +180,5 @@ async fn read_head(
         Err(ReadError::Malformed(malformed)) => return Err(HeadError::Refused(malformed.into())),
     };
     let bytes = down.buffer.split_to(length);
-    RequestHead::parse(&bytes, bounds, Fields::new())
-        .map_err(|malformed| HeadError::Refused(malformed.into()))
+    RequestHead::parse(&bytes, bounds).map_err(|malformed| HeadError::Refused(malformed.into()))
 }

@@ -39,6 +39,9 @@ impl Manner {
     }
 }
 
+/// What `Allow` says of the gateway itself: members may know fewer, or more.
+pub const METHODS: &[u8] = b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
+
 /// The answer could not be delivered whole.
 #[derive(Debug)]
 pub struct Undelivered;
@@ -101,7 +104,7 @@ pub async fn error(
 ) -> Result<(), Undelivered> {
     let mut fields = Fields::new();
     if status == 405 {
-        fields.push("Allow", b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
+        fields.push("Allow", METHODS);
     }
     if status == 503 {
         // A member may be back as soon as its `retry` is over.

@@ -95,7 +95,7 @@ impl Sender<'_> {
             trace.chose(&chosen);
             let id = chosen.in_flight.settings().id.clone();
             let max_attempts = chosen.in_flight.members().balancer.max_attempts;
-            let broken = match self.ask(exchange, chosen, down, upload, trace).await {
+            let broken = match self.ask(exchange, chosen, down, upload).await {
                 Ok(reply) => return Ok(reply),
                 Err(broken) => broken,
             };
@@ -119,7 +119,6 @@ impl Sender<'_> {
         chosen: Chosen,
         down: &mut Downstream<'_>,
         upload: &mut Upload,
-        trace: &mut Trace,
     ) -> Result<Reply, Broken> {
         let (in_flight, moved) = (chosen.in_flight, chosen.moved);
         let begun = Instant::now();
@@ -134,16 +133,14 @@ impl Sender<'_> {
                 }
             };
             let fresh = connection.fresh;
-            let connect_time = connection.connect_time;
             match self
-                .exchange(exchange, connection, &in_flight, down, upload, trace)
+                .exchange(exchange, connection, &in_flight, down, upload)
                 .await
             {
                 Ok((head, connection, sent_at)) => {
                     let first_byte = sent_at.elapsed();
                     in_flight.answered(head.status, first_byte);
                     in_flight.sent(upload.sent());
-                    trace.answered(connect_time, first_byte);
                     return Ok(Reply {
                         head,
                         connection,
@@ -208,7 +205,6 @@ impl Sender<'_> {
         in_flight: &InFlight,
         down: &mut Downstream<'_>,
         upload: &mut Upload,
-        trace: &mut Trace,
     ) -> Result<(ResponseHead, Connection, Instant), Broken> {
         let settings = in_flight.settings();
         let target = exchange.target_at(&self.forward.proxy, settings);
@@ -275,7 +271,7 @@ impl Sender<'_> {
                 read = answer.head(bounds.head_size, answer_by) => {
                     let length = read.map_err(|error| unanswered(&error, upload.sent() > 0, fresh))?;
                     let bytes = answer.buffer.split_to(length);
-                    let head = ResponseHead::parse(&bytes, &exchange.method, bounds, Fields::new())
+                    let head = ResponseHead::parse(&bytes, &exchange.method, bounds)
                         .map_err(|malformed| garbled(malformed, fresh))?;
                     if !head.is_interim() {
                         break head;
@@ -288,7 +284,6 @@ impl Sender<'_> {
                         awaiting &= head.status != 100;
                         upload.invited |= head.status == 100;
                         self.pass_on(&head, exchange.version, &mut down.writer).await?;
-                        trace.interim();
                     }
                 }
                 () = sleep_until(continue_by), if awaiting => {

@@ -1,6 +1,6 @@
 //! The client's side of a connection, as a request sees it.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, time::Duration};
 
 use bytes::BytesMut;
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::answer::Manner;
+use super::{answer::Manner, errand::Ends};
 use crate::http1::Inlet;
 
 /// How far a listener has got in stopping.
@@ -33,12 +33,8 @@ pub struct Downstream<'a> {
     pub writer: WriteHalf<'a>,
     /// Read and not yet used: the rest of a body, the next requests.
     pub buffer: BytesMut,
-    /// Who connected.
-    pub peer: SocketAddr,
-    /// Who is meant: the peer, or whom a trusted PROXY header named.
-    pub client: SocketAddr,
-    /// Where it connected to.
-    pub local: SocketAddr,
+    /// Whose it is.
+    pub ends: Ends,
     /// Requests before this one.
     pub served: u32,
     /// Says when to stop.

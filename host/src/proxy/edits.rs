@@ -1,24 +1,13 @@
 //! Applies what policies want changed in a head, after checking it.
 
+use super::forwarded::is_hop_by_hop;
 use crate::{
     decision::Edit,
     http1::{Fields, is_legal_value, is_token},
 };
 
-/// Fields no policy may touch: they frame the message or concern one connection only.
-const FORBIDDEN: &[&str] = &[
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+/// Fields no policy may touch, beside the hop-by-hop ones: the gateway writes them itself.
+const OWN: &[&str] = &["expect", "host"];
 
 /// An edit that would break the message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,10 +63,8 @@ fn check(fields: &Fields, edit: &Edit) -> Result<(), IllegalEdit> {
     if !is_token(name.as_bytes()) {
         return Err(IllegalEdit::Name(name.escape_debug().take(80).collect()));
     }
-    if FORBIDDEN
-        .iter()
-        .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
-    {
+    let own = OWN.iter().any(|own| name.eq_ignore_ascii_case(own));
+    if own || is_hop_by_hop(name) {
         return Err(IllegalEdit::Forbidden(name.clone()));
     }
     if value.is_some_and(|value| !is_legal_value(value)) {

@@ -42,12 +42,16 @@ pub struct Addressed {
     pub path: Option<CanonicalPath>,
     /// The target names scheme and host, as to a forward proxy.
     pub absolute: bool,
+    /// Who asks: the peer, or whom trusted proxies name.
+    pub client: IpAddr,
     ends: Ends,
+    /// The peer may speak for others.
+    trusted: bool,
 }
 
 impl Addressed {
     /// Checks Host and target together (RFC 9112 3.2).
-    pub fn of(head: &RequestHead, ends: Ends) -> Result<Self, ProxyError> {
+    pub fn of(head: &RequestHead, ends: Ends, snapshot: &Snapshot) -> Result<Self, ProxyError> {
         let mut hosts = head.fields.all("host");
         let host = match (hosts.next(), hosts.next()) {
             (Some(host), None) => Some(Authority::parse(host)?),
@@ -79,19 +83,16 @@ impl Addressed {
             Some(authority) => authority,
             None => Authority::parse(ends.local.to_string().as_bytes())?,
         };
+        let peer = ends.client.ip().to_canonical();
         Ok(Self {
             host,
             authority,
             path,
             absolute,
+            client: forwarded::client_of(&head.fields, peer, |address| snapshot.trusts(address)),
             ends,
+            trusted: snapshot.trusts(peer),
         })
-    }
-
-    /// Who asks: the peer, or whom trusted proxies name.
-    pub fn client(&self, snapshot: &Snapshot, fields: &Fields) -> IpAddr {
-        let trusted = |address| is_trusted(snapshot, address);
-        forwarded::client_of(fields, self.ends.client.ip().to_canonical(), trusted)
     }
 
     /// Finds what serves `path`, which is this request's.
@@ -99,10 +100,8 @@ impl Addressed {
         &self,
         live: &'a Generation,
         path: &CanonicalPath,
-        fields: &Fields,
     ) -> Result<Found<'a>, ProxyError> {
-        let client = self.client(&live.snapshot, fields);
-        let found = live.table.find(&self.host, path, client);
+        let found = live.table.find(&self.host, path, self.client);
         if self.absolute && matches!(found.by, HostMatch::Default) {
             return Err(ProxyError::ForeignHost);
         }
@@ -119,13 +118,11 @@ impl Addressed {
         route: &str,
     ) -> Exchange {
         let peer = self.ends.client.ip().to_canonical();
-        let trusted = is_trusted(snapshot, peer);
-        let client = self.client(snapshot, &head.fields);
-        let original_scheme = scheme(&head.fields, trusted);
+        let original_scheme = scheme(&head.fields, self.trusted);
         let asker = Asker {
             peer,
-            trusted,
-            client,
+            trusted: self.trusted,
+            client: self.client,
             host: self.authority.as_str(),
             scheme: original_scheme,
             server: &vhost.name,
@@ -150,17 +147,12 @@ impl Addressed {
             original: path,
             planned: None,
             planned_authority: None,
-            client,
+            client: self.client,
             peer: self.ends.peer,
             vhost: vhost.name.clone(),
             route: route.to_owned(),
         }
     }
-}
-
-fn is_trusted(snapshot: &Snapshot, address: IpAddr) -> bool {
-    let mut networks = snapshot.trusted_proxies.iter();
-    networks.any(|network| network.contains(&address))
 }
 
 /// Whether the client waits for a 100 before it sends its body.

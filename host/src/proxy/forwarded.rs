@@ -17,6 +17,13 @@ const HOP_BY_HOP: &[&str] = &[
     "upgrade",
 ];
 
+/// Whether a field concerns one connection only, or is written anew by the codec.
+pub fn is_hop_by_hop(name: &str) -> bool {
+    HOP_BY_HOP
+        .iter()
+        .any(|other| name.eq_ignore_ascii_case(other))
+}
+
 /// What a client claims of itself and only a trusted proxy may.
 const CLAIMS: &[&str] = &[
     "forwarded",
@@ -52,7 +59,7 @@ pub fn strip_hop_by_hop(fields: &mut Fields, also: &[&str]) {
         .collect();
     let is = |name: &str, list: &[&str]| list.iter().any(|other| name.eq_ignore_ascii_case(other));
     fields.retain(|line| {
-        !(is(line.name, HOP_BY_HOP)
+        !(is_hop_by_hop(line.name)
             || is(line.name, also)
             || named
                 .iter()
@@ -142,7 +149,7 @@ fn via_element(version: Version, name: &str) -> String {
 
 /// Adds to a list-valued field: one line, the elements there were in front.
 fn append(fields: &mut Fields, name: &str, element: &str) {
-    let mut value: Vec<u8> = fields.all(name).collect::<Vec<_>>().join(&b", "[..]);
+    let mut value = fields.joined(name).unwrap_or_default();
     if !value.is_empty() {
         value.extend_from_slice(b", ");
     }

@@ -8,13 +8,13 @@ use super::{
     answer::{self, Manner, Undelivered},
     downstream::Downstream,
     error::ProxyError,
-    pipeline::{self, Ended},
+    pipeline,
     record::Trace,
     upload::Upload,
 };
 use crate::{
     generation::{Current, Generation},
-    http1::{Fields, Framing, ReadError, RequestHead, Version},
+    http1::{Framing, RequestHead, Version},
     policy::Refused,
     telemetry::Record,
 };
@@ -37,6 +37,17 @@ pub enum Next {
     Close,
     /// Broken off with a reset, so that nobody takes the answer for whole.
     Abort,
+}
+
+impl Next {
+    /// After an answer that was sent in this manner.
+    pub(super) fn of(sent: Result<(), Undelivered>, manner: Manner) -> Self {
+        match sent {
+            Err(Undelivered) => Self::Abort,
+            Ok(()) if manner.keep => Self::Keep,
+            Ok(()) => Self::Close,
+        }
+    }
 }
 
 /// What is left of a body that nobody wanted is read up to this size, to keep the connection.
@@ -70,9 +81,7 @@ pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, mut head: Requ
     )
     .await;
     let next = match served {
-        Ok(Ended::Kept) => Next::Keep,
-        Ok(Ended::Closed) => Next::Close,
-        Ok(Ended::Aborted) => Next::Abort,
+        Ok(next) => next,
         Err(error) => {
             manner.keep &= !closes(&error) && (!unsure || upload.is_received());
             fail(&live, down, &mut trace, &mut upload, manner, &error).await
@@ -157,20 +166,9 @@ async fn fail(
     let left = upload.decoder().remaining();
     manner.keep &= upload.is_received() || left.is_some_and(|left| left <= DISCARD);
     let vhost = trace.vhost_index.map(|index| &*live.snapshot.vhosts[index]);
-    match answer::error(
-        down,
-        trace,
-        manner,
-        vhost,
-        error.status(),
-        &error.to_string(),
-    )
-    .await
-    {
-        Ok(()) if manner.keep => Next::Keep,
-        Ok(()) => Next::Close,
-        Err(Undelivered) => Next::Abort,
-    }
+    let told = error.to_string();
+    let sent = answer::error(down, trace, manner, vhost, error.status(), &told).await;
+    Next::of(sent, manner)
 }
 
 /// Reads what is left of the body, so that the next request begins where it should.
@@ -187,12 +185,7 @@ async fn discard(down: &mut Downstream<'_>, upload: &mut Upload, patience: Durat
                 }
             }
             Ok(None) => break,
-            Err(
-                ReadError::Closed
-                | ReadError::Io(_)
-                | ReadError::TimedOut
-                | ReadError::Malformed(_),
-            ) => return Next::Close,
+            Err(_) => return Next::Close,
         }
     }
     Next::Keep
@@ -217,9 +210,9 @@ fn record(
     };
     let member = trace.member.as_deref();
     log.write(&Record {
-        client: down.client.ip(),
-        peer: down.peer,
-        local: down.local,
+        client: down.ends.client.ip(),
+        peer: down.ends.peer,
+        local: down.ends.local,
         started: trace.started,
         duration: trace.begun.elapsed(),
         method: head.method.as_str(),
@@ -244,13 +237,7 @@ fn record(
         keepalive_index: down.served,
         kept: next == Next::Keep,
         aborted: trace.aborted,
-        request_header: &|name| joined(&head.fields, name),
-        response_header: &|name| joined(&trace.response, name),
+        request_header: &|name| head.fields.joined(name),
+        response_header: &|name| trace.response.joined(name),
     });
-}
-
-/// All values of a name, as one.
-fn joined(fields: &Fields, name: &str) -> Option<Vec<u8>> {
-    let values: Vec<&[u8]> = fields.all(name).collect();
-    (!values.is_empty()).then(|| values.join(&b", "[..]))
 }

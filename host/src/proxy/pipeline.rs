@@ -6,12 +6,12 @@ use http::Method;
 use tokio::time::Instant;
 
 use super::{
-    answer::{self, Manner, Undelivered},
+    answer::{self, Manner},
     attempt::Sender,
     downstream::Downstream,
-    errand::{self, Addressed, Ends},
+    errand::{self, Addressed},
     error::ProxyError,
-    handle::Gateway,
+    handle::{Gateway, Next},
     record::Trace,
     reply::{self, Delivery},
     upload::Upload,
@@ -24,27 +24,6 @@ use crate::{
     snapshot::{Action, StaticFiles},
 };
 
-/// How an answered request leaves the client's connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Fit for the next request.
-    Kept,
-    /// To be closed.
-    Closed,
-    /// To be broken off.
-    Aborted,
-}
-
-impl Ended {
-    fn of(sent: Result<(), Undelivered>, manner: Manner) -> Self {
-        match sent {
-            Err(Undelivered) => Self::Aborted,
-            Ok(()) if manner.keep => Self::Kept,
-            Ok(()) => Self::Closed,
-        }
-    }
-}
-
 /// Carries one request from its head to the end of its answer.
 pub async fn run(
     gateway: &Gateway,
@@ -54,14 +33,9 @@ pub async fn run(
     upload: &mut Upload,
     trace: &mut Trace,
     mut manner: Manner,
-) -> Result<Ended, ProxyError> {
+) -> Result<Next, ProxyError> {
     let snapshot = &live.snapshot;
-    let ends = Ends {
-        peer: down.peer,
-        client: down.client,
-        local: down.local,
-    };
-    let addressed = Addressed::of(head, ends)?;
+    let addressed = Addressed::of(head, down.ends, snapshot)?;
     let expects = errand::expects_continue(head)?;
     if snapshot.limits.body_size != 0
         && matches!(head.framing, Framing::Length(length) if length > snapshot.limits.body_size)
@@ -71,13 +45,13 @@ pub async fn run(
     let Some(path) = addressed.path.as_ref().filter(|_| !is_last_hop(head)) else {
         // `OPTIONS *` asks about the gateway itself (RFC 9110 9.3.7).
         let mut fields = Fields::new();
-        fields.push("Allow", b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
-        return Ok(Ended::of(
+        fields.push("Allow", answer::METHODS);
+        return Ok(Next::of(
             answer::send(down, trace, manner, 204, fields, b"").await,
             manner,
         ));
     };
-    let found = addressed.find(live, path, &head.fields)?;
+    let found = addressed.find(live, path)?;
     trace.vhost.clone_from(&found.vhost.name);
     trace.vhost_index = Some(found.vhost_index);
     // A body that waits for a 100 is not read for an answer of our own.
@@ -110,7 +84,7 @@ pub async fn run(
         Action::Redirect(redirect) => {
             let location = routing::redirect_location(route, redirect, path, &captures);
             let sent = answer::redirect(down, trace, own, redirect.status, &location).await;
-            Ok(Ended::of(sent, own))
+            Ok(Next::of(sent, own))
         }
         Action::Proxy(_) => {
             let forward = live.forward(found.vhost_index, index);
@@ -184,7 +158,7 @@ async fn serve_file(
     head: &RequestHead,
     folder: &StaticFiles,
     path: CanonicalPath,
-) -> Result<Ended, ProxyError> {
+) -> Result<Next, ProxyError> {
     let method = head.method.clone();
     let owned = |name| head.fields.text(name).map(str::to_owned);
     let conditions = [
@@ -230,7 +204,7 @@ async fn serve_file(
         (500 | 503, None) => Err(ProxyError::Internal("the file cannot be read".into())),
         _ => {
             let sent = answer::file(down, trace, manner, head, answer).await;
-            Ok(Ended::of(sent, manner))
+            Ok(Next::of(sent, manner))
         }
     }
 }

@@ -49,16 +49,10 @@ pub struct Trace {
     pub policy: String,
     /// Time in policy calls, waiting for a turn included.
     pub policy_time: Duration,
-    /// Opening the connection; zero for a kept one.
-    pub connect_time: Duration,
-    /// Until the member's head was there.
-    pub first_byte: Duration,
     /// A word for what went wrong; empty where nothing did.
     pub error: &'static str,
     /// The answer was broken off.
     pub aborted: bool,
-    /// Interim answers passed on.
-    pub interims: u32,
     /// Fields of the answer, as the client got them.
     pub response: Fields,
 }
@@ -83,11 +77,8 @@ impl Trace {
             attempts: 0,
             policy: String::new(),
             policy_time: Duration::ZERO,
-            connect_time: Duration::ZERO,
-            first_byte: Duration::ZERO,
             error: "",
             aborted: false,
-            interims: 0,
             response: Fields::new(),
         }
     }
@@ -114,16 +105,5 @@ impl Trace {
         self.member = Some(Arc::clone(chosen.in_flight.settings()));
         self.policy.clear();
         self.policy.push_str(chosen.decided_by.name());
-    }
-
-    /// A member has answered.
-    pub fn answered(&mut self, connect_time: Duration, first_byte: Duration) {
-        self.connect_time = connect_time;
-        self.first_byte = first_byte;
-    }
-
-    /// An interim answer was passed on.
-    pub fn interim(&mut self) {
-        self.interims += 1;
     }
 }

@@ -11,8 +11,7 @@ use super::{
     error::ProxyError,
     exchange::Exchange,
     forwarded,
-    handle::Gateway,
-    pipeline::Ended,
+    handle::{Gateway, Next},
     record::Trace,
     relay::{self, Pauses},
     rewrite::{filter, plan_response},
@@ -50,7 +49,7 @@ pub async fn deliver(
     down: &mut Downstream<'_>,
     upload: &mut Upload,
     trace: &mut Trace,
-) -> Result<Ended, ProxyError> {
+) -> Result<Next, ProxyError> {
     let exchange = delivery.exchange;
     let member_keeps = reply.head.keep_alive();
     let mut fields = std::mem::take(&mut reply.head.fields);
@@ -84,11 +83,7 @@ pub async fn deliver(
         )
         .await;
         conclude(delivery, &reply, trace, Failure::None);
-        return Ok(match sent {
-            Ok(()) if delivery.manner.keep => Ended::Kept,
-            Ok(()) => Ended::Closed,
-            Err(_) => Ended::Aborted,
-        });
+        return Ok(Next::of(sent, delivery.manner));
     }
 
     let filter = filter(delivery, &planned, &mut fields)?;
@@ -156,9 +151,9 @@ pub async fn deliver(
                 connection.keep(delivery.gateway.worker, &in_flight);
             }
             Ok(if manner.keep && upload.is_done() {
-                Ended::Kept
+                Next::Keep
             } else {
-                Ended::Closed
+                Next::Close
             })
         }
         Err(error) => {
@@ -175,8 +170,8 @@ pub async fn deliver(
             // A missing end is seen by itself, and what was sent still arrives. Only where the close
             // is the end must it be a reset, which may destroy bytes on their way.
             Ok(match framing {
-                Framing::Close => Ended::Aborted,
-                _ => Ended::Closed,
+                Framing::Close => Next::Abort,
+                _ => Next::Close,
             })
         }
     }
@@ -223,7 +218,7 @@ fn conclude(delivery: Delivery<'_>, reply: &Reply, trace: &Trace, failure: Failu
         member: reply.in_flight.index(),
         status: reply.head.status,
         failure,
-        connect_us: micros(trace.connect_time),
+        connect_us: micros(reply.connection.connect_time),
         first_byte_us: micros(reply.first_byte),
         total_us: micros(Instant::now() - reply.sent_at),
         bytes_in: trace.body_bytes,
@@ -238,7 +233,7 @@ async fn switch(
     mut fields: Fields,
     down: &mut Downstream<'_>,
     trace: &mut Trace,
-) -> Ended {
+) -> Next {
     let protocol = fields.text("upgrade").unwrap_or_default().to_owned();
     forwarded::strip_hop_by_hop(&mut fields, &[]);
     fields.push("Upgrade", protocol.as_bytes());
@@ -248,7 +243,7 @@ async fn switch(
     trace.answering = true;
     trace.head_bytes = out.len() as u64;
     if down.write(&out, delivery.manner.patience).await.is_err() {
-        return Ended::Aborted;
+        return Next::Abort;
     }
     let limits = &delivery.live.snapshot.limits;
     let idle = reply
@@ -261,5 +256,5 @@ async fn switch(
     reply.in_flight.received(to_client + STATUS_LINE);
     reply.in_flight.sent(to_member);
     conclude(delivery, &reply, trace, Failure::None);
-    Ended::Closed
+    Next::Close
 }

@@ -117,13 +117,13 @@ pub fn filter(
     planned: &Planned,
     fields: &mut Fields,
 ) -> Result<Filter, ProxyError> {
-    let codings: Vec<&[u8]> = fields.all("content-encoding").collect();
-    let codings = String::from_utf8_lossy(&codings.join(&b", "[..])).into_owned();
+    let codings = fields.joined("content-encoding").unwrap_or_default();
+    let codings = String::from_utf8_lossy(&codings);
     let facts = BodyFacts {
         head_request: delivery.manner.head_only,
         status: planned.status,
         content_type: fields.text("content-type"),
-        content_encoding: (!codings.is_empty()).then_some(codings.as_str()),
+        content_encoding: (!codings.is_empty()).then_some(codings.as_ref()),
         no_transform: fields.has_token("cache-control", "no-transform"),
         content_range: fields.contains("content-range"),
     };

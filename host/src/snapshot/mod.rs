@@ -20,7 +20,7 @@ pub use vhost::{
     StaticFiles, Vhost,
 };
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 
@@ -61,4 +61,13 @@ pub struct Snapshot {
     pub state_dir: Option<PathBuf>,
     /// How long SIGTERM waits for requests in flight.
     pub drain_deadline: Duration,
+}
+
+impl Snapshot {
+    /// Whether `address` (canonical: no IPv4 in IPv6 form) is of a proxy that is believed.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies
+            .iter()
+            .any(|network| network.contains(&address))
+    }
 }
