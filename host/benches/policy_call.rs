@@ -11,7 +11,7 @@ use std::{borrow::Cow, hint::black_box, time::Duration};
 use criterion::{Criterion, criterion_group, criterion_main};
 use switchyard::{
     builtin,
-    decision::{Call, Context, Member, PoolView, RequestView, ResponseView},
+    decision::{Call, Context, FieldsView, Member, PoolView, RequestView, ResponseView},
     policy::{Environment, Instance, Loader},
     snapshot::PolicyLimits,
     wasm::{Compiler, WasmLoader, WasmOptions},
@@ -124,6 +124,20 @@ impl PoolView for Pool {
 /// A request with or without a session.
 struct Request(Option<&'static str>);
 
+impl FieldsView for Request {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        (name == "host").then_some(b"www.example.com")
+    }
+
+    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.header(name).into_iter().for_each(each);
+    }
+
+    fn header_names(&self, each: &mut dyn FnMut(&str)) {
+        each("host");
+    }
+}
+
 impl RequestView for Request {
     fn method(&self) -> &str {
         "GET"
@@ -145,15 +159,6 @@ impl RequestView for Request {
     }
     fn original_authority(&self) -> &str {
         "www.example.com"
-    }
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        (name == "host").then_some(b"www.example.com")
-    }
-    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.header(name).into_iter().for_each(each);
-    }
-    fn header_names(&self, each: &mut dyn FnMut(&str)) {
-        each("host");
     }
     fn cookie(&self, name: &str) -> Option<&[u8]> {
         self.0.filter(|_| name == "JSESSIONID").map(str::as_bytes)
@@ -178,18 +183,23 @@ impl RequestView for Request {
 /// A redirect to the member's own address.
 struct Redirect;
 
-impl ResponseView for Redirect {
-    fn status(&self) -> u16 {
-        302
-    }
+impl FieldsView for Redirect {
     fn header(&self, name: &str) -> Option<&[u8]> {
         (name == "location").then_some(b"http://10.0.0.1:8080/Test/next?page=2")
     }
+
     fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.header(name).into_iter().for_each(each);
     }
+
     fn header_names(&self, each: &mut dyn FnMut(&str)) {
         each("location");
+    }
+}
+
+impl ResponseView for Redirect {
+    fn status(&self) -> u16 {
+        302
     }
     fn member_id(&self) -> &str {
         "http://10.0.0.1:8080"

@@ -11,4 +11,4 @@ pub use plan::{
     BodyPlan, Concurrency, Context, Descriptor, Edit, Failure, Hold, Hook, LinkPlan, Member,
     Outcome, Pin, Problem, RequestPlan, ResponsePlan, Substitution, Trigger, Verdict,
 };
-pub use view::{Call, PoolView, RequestView, ResponseView};
+pub use view::{Call, FieldsView, PoolView, RequestView, ResponseView};

@@ -17,8 +17,18 @@ pub struct Call<'a> {
     pub wall_ms: u64,
 }
 
-/// The request. Header names are asked for in lower case.
-pub trait RequestView {
+/// The header of a message. Names are asked for in lower case.
+pub trait FieldsView {
+    /// First value of a header.
+    fn header(&self, name: &str) -> Option<&[u8]>;
+    /// Calls `each` with every value of a header, in order.
+    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8]));
+    /// Calls `each` with every distinct name, lower case, in order.
+    fn header_names(&self, each: &mut dyn FnMut(&str));
+}
+
+/// The request.
+pub trait RequestView: FieldsView {
     /// `GET`
     fn method(&self) -> &str;
     /// Path and query after the request plans.
@@ -33,12 +43,6 @@ pub trait RequestView {
     fn original_scheme(&self) -> &str;
     /// As the client sent it, port included.
     fn original_authority(&self) -> &str;
-    /// First value of a header.
-    fn header(&self, name: &str) -> Option<&[u8]>;
-    /// Calls `each` with every value of a header, in order.
-    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8]));
-    /// Calls `each` with every distinct name, lower case, in order.
-    fn header_names(&self, each: &mut dyn FnMut(&str));
     /// First cookie of that name (names are case-sensitive).
     fn cookie(&self, name: &str) -> Option<&[u8]>;
     /// Calls `each` with every cookie of that name, in order.
@@ -54,15 +58,9 @@ pub trait RequestView {
 }
 
 /// The response and the member that gave it.
-pub trait ResponseView {
+pub trait ResponseView: FieldsView {
     /// 200
     fn status(&self) -> u16;
-    /// First value of a header.
-    fn header(&self, name: &str) -> Option<&[u8]>;
-    /// Calls `each` with every value of a header, in order.
-    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8]));
-    /// Calls `each` with every distinct name, lower case, in order.
-    fn header_names(&self, each: &mut dyn FnMut(&str));
     /// `snapshot::MemberId`.
     fn member_id(&self) -> &str;
     /// Empty when unset.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::decision::{RequestView, ResponseView};
+use crate::decision::{FieldsView, RequestView, ResponseView};
 
 /// A request with headers, cookies and path parameters given as pairs.
 #[derive(Debug, Default)]
@@ -14,6 +14,20 @@ pub(super) struct Request {
 
 fn first<'a>(pairs: &[(&'static str, &'a str)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
+}
+
+impl FieldsView for Request {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        first(&self.headers, name).map(str::as_bytes)
+    }
+
+    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.header(name).into_iter().for_each(each);
+    }
+
+    fn header_names(&self, each: &mut dyn FnMut(&str)) {
+        self.headers.iter().for_each(|(name, _)| each(name));
+    }
 }
 
 impl RequestView for Request {
@@ -37,15 +51,6 @@ impl RequestView for Request {
     }
     fn original_authority(&self) -> &str {
         "www"
-    }
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        first(&self.headers, name).map(str::as_bytes)
-    }
-    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.header(name).into_iter().for_each(each);
-    }
-    fn header_names(&self, each: &mut dyn FnMut(&str)) {
-        self.headers.iter().for_each(|(name, _)| each(name));
     }
     fn cookie(&self, name: &str) -> Option<&[u8]> {
         first(&self.cookies, name).map(str::as_bytes)
@@ -73,18 +78,23 @@ pub(super) struct Response {
     pub headers: Vec<(&'static str, &'static str)>,
 }
 
-impl ResponseView for Response {
-    fn status(&self) -> u16 {
-        200
-    }
+impl FieldsView for Response {
     fn header(&self, name: &str) -> Option<&[u8]> {
         first(&self.headers, name).map(str::as_bytes)
     }
+
     fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.header(name).into_iter().for_each(each);
     }
+
     fn header_names(&self, each: &mut dyn FnMut(&str)) {
         self.headers.iter().for_each(|(name, _)| each(name));
+    }
+}
+
+impl ResponseView for Response {
+    fn status(&self) -> u16 {
+        200
     }
     fn member_id(&self) -> &str {
         "a"

@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::{decision::RequestView, members::PoolMembers, snapshot::MemberId};
+use crate::{
+    decision::{FieldsView, RequestView},
+    members::PoolMembers,
+    snapshot::MemberId,
+};
 
 /// The caller's view, with `tried` as indices into the members the policy knows.
 ///
@@ -20,6 +24,20 @@ impl<'a, R: RequestView> TriedView<'a, R> {
             request,
             tried: tried.iter().filter_map(|id| members.index_of(id)).collect(),
         }
+    }
+}
+
+impl<R: RequestView> FieldsView for TriedView<'_, R> {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.request.header(name)
+    }
+
+    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.request.headers(name, each);
+    }
+
+    fn header_names(&self, each: &mut dyn FnMut(&str)) {
+        self.request.header_names(each);
     }
 }
 
@@ -54,18 +72,6 @@ impl<R: RequestView> RequestView for TriedView<'_, R> {
 
     fn original_authority(&self) -> &str {
         self.request.original_authority()
-    }
-
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        self.request.header(name)
-    }
-
-    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.request.headers(name, each);
-    }
-
-    fn header_names(&self, each: &mut dyn FnMut(&str)) {
-        self.request.header_names(each);
     }
 
     fn cookie(&self, name: &str) -> Option<&[u8]> {

@@ -9,7 +9,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    decision::{RequestView, ResponseView},
+    decision::{FieldsView, RequestView, ResponseView},
     http1::{Fields, Framing, Version},
     routing::{Authority, CanonicalPath},
     snapshot::{Member, Proxy},
@@ -82,6 +82,20 @@ fn member_host(host: &str, port: u16) -> String {
     }
 }
 
+impl FieldsView for Exchange {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.fields.get(name)
+    }
+
+    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.fields.all(name).for_each(each);
+    }
+
+    fn header_names(&self, each: &mut dyn FnMut(&str)) {
+        names(&self.fields, each);
+    }
+}
+
 impl RequestView for Exchange {
     fn method(&self) -> &str {
         self.method.as_str()
@@ -112,18 +126,6 @@ impl RequestView for Exchange {
 
     fn original_authority(&self) -> &str {
         self.original_authority.as_str()
-    }
-
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        self.fields.get(name)
-    }
-
-    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.fields.all(name).for_each(each);
-    }
-
-    fn header_names(&self, each: &mut dyn FnMut(&str)) {
-        names(&self.fields, each);
     }
 
     fn cookie(&self, name: &str) -> Option<&[u8]> {
@@ -204,11 +206,7 @@ pub struct Answered<'a> {
     pub moved: bool,
 }
 
-impl ResponseView for Answered<'_> {
-    fn status(&self) -> u16 {
-        self.status
-    }
-
+impl FieldsView for Answered<'_> {
     fn header(&self, name: &str) -> Option<&[u8]> {
         self.fields.get(name)
     }
@@ -219,6 +217,12 @@ impl ResponseView for Answered<'_> {
 
     fn header_names(&self, each: &mut dyn FnMut(&str)) {
         names(self.fields, each);
+    }
+}
+
+impl ResponseView for Answered<'_> {
+    fn status(&self) -> u16 {
+        self.status
     }
 
     fn member_id(&self) -> &str {

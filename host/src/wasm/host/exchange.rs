@@ -9,7 +9,7 @@ use wasmtime::{
 
 use super::linker::absent;
 use crate::{
-    decision::{RequestView, ResponseView},
+    decision::{FieldsView, RequestView, ResponseView},
     wasm::state::State,
 };
 
@@ -96,6 +96,33 @@ where
     })
 }
 
+/// The functions that read a message's header.
+fn fields(
+    linker: &mut LinkerInstance<'_, State>,
+    message: fn(&State) -> wasmtime::Result<&dyn FieldsView>,
+) -> wasmtime::Result<()> {
+    named(linker, "header", move |state, name| {
+        message(state)?
+            .header(name)
+            .map(|value| state.bytes(value))
+            .transpose()
+    })?;
+    named(linker, "headers", move |state, name| {
+        let message = message(state)?;
+        state.list(
+            |each| message.headers(name, each),
+            <[u8]>::len,
+            <[u8]>::to_vec,
+        )
+    })?;
+    linker.func_wrap("header-names", move |cx: Cx<'_>, (): ()| {
+        let state = cx.data();
+        state.meter.call()?;
+        let message = message(state)?;
+        Ok((state.list(|each| message.header_names(each), str::len, str::to_owned)?,))
+    })
+}
+
 /// `request`
 pub(super) fn request(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     text(linker, "method", |state| Ok(state.request()?.method()))?;
@@ -113,27 +140,7 @@ pub(super) fn request(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Resul
     text(linker, "original-authority", |state| {
         Ok(state.request()?.original_authority())
     })?;
-    named(linker, "header", |state, name| {
-        state
-            .request()?
-            .header(name)
-            .map(|value| state.bytes(value))
-            .transpose()
-    })?;
-    named(linker, "headers", |state, name| {
-        let request = state.request()?;
-        state.list(
-            |each| request.headers(name, each),
-            <[u8]>::len,
-            <[u8]>::to_vec,
-        )
-    })?;
-    linker.func_wrap("header-names", |cx: Cx<'_>, (): ()| {
-        let state = cx.data();
-        state.meter.call()?;
-        let request = state.request()?;
-        Ok((state.list(|each| request.header_names(each), str::len, str::to_owned)?,))
-    })?;
+    fields(linker, |state| Ok(state.request()?))?;
     named(linker, "cookie", |state, name| {
         state
             .request()?
@@ -188,27 +195,7 @@ pub(super) fn response(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Resu
         cx.data().meter.call()?;
         Ok((cx.data().response()?.status(),))
     })?;
-    named(linker, "header", |state, name| {
-        state
-            .response()?
-            .header(name)
-            .map(|value| state.bytes(value))
-            .transpose()
-    })?;
-    named(linker, "headers", |state, name| {
-        let response = state.response()?;
-        state.list(
-            |each| response.headers(name, each),
-            <[u8]>::len,
-            <[u8]>::to_vec,
-        )
-    })?;
-    linker.func_wrap("header-names", |cx: Cx<'_>, (): ()| {
-        let state = cx.data();
-        state.meter.call()?;
-        let response = state.response()?;
-        Ok((state.list(|each| response.header_names(each), str::len, str::to_owned)?,))
-    })?;
+    fields(linker, |state| Ok(state.response()?))?;
     text(linker, "member-id", |state| {
         Ok(state.response()?.member_id())
     })?;

@@ -6,7 +6,7 @@ use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::{ManglingAndAbi, Resolve};
 
 use crate::{
-    decision::{Call, Context, PoolView, RequestView},
+    decision::{Call, Context, FieldsView, PoolView, RequestView},
     policy::{Environment, Instance, Loader, Module, Refusal},
     snapshot::PolicyLimits,
     wasm::{Compiler, WasmLoader, WasmOptions},
@@ -169,6 +169,20 @@ pub const NOTHING: Call<'static> = Call {
 /// A request with one header of one kilobyte.
 pub struct Request;
 
+impl FieldsView for Request {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        (name == "x-large").then_some(&[b'x'; 1024])
+    }
+
+    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.header(name).into_iter().for_each(each);
+    }
+
+    fn header_names(&self, each: &mut dyn FnMut(&str)) {
+        each("x-large");
+    }
+}
+
 impl RequestView for Request {
     fn method(&self) -> &str {
         "GET"
@@ -190,15 +204,6 @@ impl RequestView for Request {
     }
     fn original_authority(&self) -> &str {
         "example.org"
-    }
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        (name == "x-large").then_some(&[b'x'; 1024])
-    }
-    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.header(name).into_iter().for_each(each);
-    }
-    fn header_names(&self, each: &mut dyn FnMut(&str)) {
-        each("x-large");
     }
     fn cookie(&self, _name: &str) -> Option<&[u8]> {
         None
