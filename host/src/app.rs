@@ -195,6 +195,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
             connections: &connections,
             reload: &|| drop(controller.reload(Cause::Signal)),
             reopen: &|| logs.reopen(),
+            drains: &|| accepting.store(false, Ordering::Release),
             drain_deadline: &|| current.load().snapshot.drain_deadline,
         };
         Ok::<_, StartError>(signals.serve(gateway, &mut ended).await)

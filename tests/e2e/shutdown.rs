@@ -6,7 +6,7 @@ use std::{
 };
 
 use switchyard_tests::{
-    Gateway, Member, Request, ReservedPort, Setup, eventually, scripts, wait::DEADLINE,
+    Client, Gateway, Member, Request, ReservedPort, Setup, eventually, scripts, wait::DEADLINE,
 };
 
 use crate::conf::everything_to;
@@ -29,6 +29,29 @@ fn sigterm_lets_requests_in_flight_finish() {
     let response = client.response();
     assert_eq!(response.text(), "a");
     assert!(response.head.closes(), "and asks for no more: {response:?}");
+    assert!(gateway.wait_for_exit().success());
+}
+
+#[test]
+fn it_is_ready_until_it_drains_and_alive_to_the_end() {
+    let a = Member::start("a", scripts::held());
+    let mut gateway = Gateway::start(everything_to(&[&a], ""));
+    let addr = gateway.admin_addr();
+    let ask = |path: &str| {
+        let request = Request::get(path).host(&addr.to_string());
+        Client::connect(addr).ask(&request).status
+    };
+    assert_eq!((ask("/readyz"), ask("/livez")), (200, 200));
+    let mut client = gateway.connect();
+    client.send(Request::get("/").bytes());
+    a.wait_for_note("holding");
+    gateway.signal(libc::SIGTERM);
+    eventually("it is not ready", DEADLINE, || {
+        (ask("/readyz") == 503).then_some(())
+    });
+    assert_eq!(ask("/livez"), 200);
+    a.open_gate();
+    assert_eq!(client.response().text(), "a");
     assert!(gateway.wait_for_exit().success());
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Gateway<'a> {
     pub reload: &'a dyn Fn(),
     /// SIGUSR1.
     pub reopen: &'a dyn Fn(),
+    /// Told when no further client will be accepted.
+    pub drains: &'a dyn Fn(),
     /// As configured when it is needed.
     pub drain_deadline: &'a dyn Fn() -> Duration,
 }
@@ -63,6 +65,7 @@ impl Signals {
             ?deadline,
             "Draining: requests under way finish"
         );
+        (gateway.drains)();
         gateway.outlets.drain(Drain::Draining);
         tokio::select! {
             biased;
