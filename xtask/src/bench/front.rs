@@ -21,12 +21,19 @@ pub const APACHE: (&str, &str) = ("/usr/sbin/apache2", "apache2-bin");
 /// A running front. Dropping it ends it.
 pub struct Front {
     /// `Switchyard`, `nginx`, `Apache httpd`
-    pub name: &'static str,
+    pub name: String,
     /// Where it listens.
     pub address: SocketAddr,
     /// Its first process; the others are its descendants.
     pub pid: u32,
-    _process: Process,
+    process: Process,
+}
+
+impl Front {
+    /// Ours, not one of those it is measured against.
+    pub fn is_gateway(&self) -> bool {
+        matches!(self.process, Process::Own(_))
+    }
 }
 
 enum Process {
@@ -69,9 +76,9 @@ pub struct Place {
     pub core: usize,
 }
 
-/// Starts the gateway.
-pub fn switchyard(place: &Place, program: &Path) -> Result<Front> {
-    let folder = place.folder.join("switchyard");
+/// Starts a gateway that the report calls `name`.
+pub fn switchyard(place: &Place, name: &str, program: &Path) -> Result<Front> {
+    let folder = place.folder.join(name);
     fs::create_dir_all(&folder)?;
     let [first, second] = place.members;
     let config = format!(
@@ -103,10 +110,10 @@ members = [
     fs::write(&file, config)?;
     let gateway = Gateway::start(program, &file, Some(1), Some(place.core))?;
     Ok(Front {
-        name: "Switchyard",
+        name: name.to_owned(),
         address: gateway.address,
         pid: gateway.pid(),
-        _process: Process::Own(gateway),
+        process: Process::Own(gateway),
     })
 }
 
@@ -249,7 +256,7 @@ ProxyPassReverseCookiePath /Test /app
 }
 
 fn other(
-    name: &'static str,
+    name: &str,
     mut command: Command,
     address: SocketAddr,
     core: usize,
@@ -273,10 +280,10 @@ fn other(
         thread::sleep(Duration::from_millis(20));
     }
     Ok(Front {
-        name,
+        name: name.to_owned(),
         address,
         pid: child.id(),
-        _process: Process::Other(child),
+        process: Process::Other(child),
     })
 }
 

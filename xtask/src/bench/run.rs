@@ -1,6 +1,6 @@
 //! Starts the fronts, takes turns, writes the report.
 
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -25,6 +25,12 @@ pub struct Options {
     /// Seconds of a turn
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Requests a second while every front is given the same work
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    rate: u32,
+    /// Another build of the gateway to measure in the same rounds; may be given several times
+    #[arg(long, value_name = "FILE")]
+    beside: Vec<PathBuf>,
 }
 
 /// Measures; fails if a goal is missed.
@@ -59,11 +65,15 @@ pub fn run(options: &Options) -> Result<()> {
         members,
         core: *ours,
     };
-    let fronts = [
-        front::switchyard(&place, &program)?,
+    let mut fronts = vec![
+        front::switchyard(&place, "Switchyard", &program)?,
         front::nginx(&place)?,
         front::apache(&place)?,
     ];
+    for (number, program) in options.beside.iter().enumerate() {
+        let name = format!("Build {}", number + 1);
+        fronts.push(front::switchyard(&place, &name, program)?);
+    }
     let all = measure_all(&fronts, options)?;
 
     let (ours, base) = (&all[0], &all[1]);
@@ -91,27 +101,40 @@ fn measure_all(fronts: &[Front], options: &Options) -> Result<Vec<Measured>> {
         let memory = measure::memory(front)?;
         work::check(front)?;
         all.push(Measured {
-            name: front.name.to_owned(),
-            turns: Vec::new(),
+            name: front.name.clone(),
+            paced: Vec::new(),
+            full: Vec::new(),
             memory,
             idle_connection: 0,
         });
     }
     println!(
-        "All answers checked; {} rounds of {} s for each front",
-        options.rounds, options.seconds
+        "All answers checked; {} rounds of twice {} s for each front: {} requests a second, then as many as it answers",
+        options.rounds, options.seconds, options.rate
     );
     for (front, measured) in fronts.iter().zip(&mut all) {
         // Before the load, whose freed memory would hide what connections take.
         measured.idle_connection = measure::idle_connection(front)?;
-        measure::turn(front, Duration::from_secs(1))?;
+        measure::turn(front, Duration::from_secs(1), None)?;
     }
+    let time = Duration::from_secs(options.seconds);
     for round in 1..=options.rounds {
         let mut line = format!("round {round}/{}:", options.rounds);
-        for (front, measured) in fronts.iter().zip(&mut all) {
-            let turn = measure::turn(front, Duration::from_secs(options.seconds))?;
-            line.push_str(&format!("  {} {:.1} us", front.name, turn.total()));
-            measured.turns.push(turn);
+        for rate in [Some(options.rate), None] {
+            for (front, measured) in fronts.iter().zip(&mut all) {
+                let turn = measure::turn(front, time, rate)?;
+                line.push_str(&format!("  {} {:.1} us", front.name, turn.total()));
+                if turn.closed > 0 {
+                    line.push_str(&format!(" ({} connections closed)", turn.closed));
+                }
+                match rate {
+                    Some(_) => measured.paced.push(turn),
+                    None => measured.full.push(turn),
+                }
+            }
+            if rate.is_some() {
+                line.push_str("  |");
+            }
         }
         println!("{line}");
     }

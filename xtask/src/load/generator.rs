@@ -1,8 +1,10 @@
 //! A client with many kept-alive connections: one thread, one poll loop, one request under way on each.
 
 use std::{
+    collections::VecDeque,
     io::{self, ErrorKind, Read, Write},
     net::SocketAddr,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -12,6 +14,9 @@ use super::head::{self, Parsed};
 
 /// Longest wait for answers once no more requests are sent; what is still missing then has failed.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
+/// How long a client that keeps a pace looks away when nothing happens: short beside the time between
+/// requests, so that they do not come in bursts.
+const GLANCE: Duration = Duration::from_micros(50);
 
 /// What to send.
 #[derive(Debug, Clone)]
@@ -26,6 +31,8 @@ pub struct Plan {
     pub count: u64,
     /// or after so long, whichever comes first.
     pub time: Duration,
+    /// Requests a second; `None` = as many as are answered.
+    pub rate: Option<u32>,
 }
 
 /// What came back.
@@ -44,6 +51,7 @@ pub struct Tally {
 }
 
 struct Connection {
+    number: usize,
     stream: TcpStream,
     input: Vec<u8>,
     /// Of the request under way; what is left to be written.
@@ -56,6 +64,8 @@ pub fn run(plan: &Plan, mut answered: impl FnMut(usize, &[u8])) -> io::Result<Ta
     let mut client = Client {
         poll: Poll::new()?,
         plan,
+        started: Instant::now(),
+        early: VecDeque::new(),
         sent: 0,
         tally: Tally::default(),
     };
@@ -63,14 +73,14 @@ pub fn run(plan: &Plan, mut answered: impl FnMut(usize, &[u8])) -> io::Result<Ta
     for number in 0..plan.connections {
         connections.push(client.connect(number)?);
     }
-    let started = Instant::now();
+    client.started = Instant::now();
     for connection in &mut connections {
         client.next(connection);
     }
     let mut last_answers = None;
     let mut events = Events::with_capacity(256);
     loop {
-        if client.sent >= plan.count || started.elapsed() >= plan.time {
+        if client.sent >= plan.count || client.started.elapsed() >= plan.time {
             client.sent = plan.count;
             let end = *last_answers.get_or_insert_with(|| Instant::now() + LAST_ANSWERS);
             let waiting = connections
@@ -79,16 +89,28 @@ pub fn run(plan: &Plan, mut answered: impl FnMut(usize, &[u8])) -> io::Result<Ta
                 .count() as u64;
             if waiting == 0 || Instant::now() >= end {
                 client.tally.failed += waiting;
-                client.tally.took = started.elapsed();
+                client.tally.took = client.started.elapsed();
                 return Ok(client.tally);
             }
         }
-        match client
-            .poll
-            .poll(&mut events, Some(Duration::from_millis(100)))
+        while !client.is_early()
+            && let Some(number) = client.early.pop_front()
         {
+            // It may have been replaced and have sent its request since.
+            if !connections[number].is_waiting {
+                client.next(&mut connections[number]);
+            }
+        }
+        let patience = match plan.rate {
+            Some(_) => Duration::ZERO,
+            None => Duration::from_millis(100),
+        };
+        match client.poll.poll(&mut events, Some(patience)) {
             Err(cause) if cause.kind() == ErrorKind::Interrupted => continue,
             polled => polled?,
+        }
+        if events.is_empty() && plan.rate.is_some() {
+            thread::sleep(GLANCE);
         }
         for event in &events {
             let number = event.token().0;
@@ -104,6 +126,9 @@ pub fn run(plan: &Plan, mut answered: impl FnMut(usize, &[u8])) -> io::Result<Ta
 struct Client<'a> {
     poll: Poll,
     plan: &'a Plan,
+    started: Instant,
+    /// Connections whose next request is not due yet.
+    early: VecDeque<usize>,
     sent: u64,
     tally: Tally,
 }
@@ -120,6 +145,7 @@ impl Client<'_> {
             Interest::READABLE | Interest::WRITABLE,
         )?;
         Ok(Connection {
+            number,
             stream,
             input: Vec::new(),
             output: Vec::new(),
@@ -127,9 +153,21 @@ impl Client<'_> {
         })
     }
 
+    /// Whether the next request is not due yet.
+    fn is_early(&self) -> bool {
+        let due = |rate: u32| self.started.elapsed().as_secs_f64() * f64::from(rate);
+        self.plan
+            .rate
+            .is_some_and(|rate| self.sent as f64 > due(rate))
+    }
+
     /// Puts the next request under way, if there is to be one.
     fn next(&mut self, connection: &mut Connection) {
         if self.sent >= self.plan.count {
+            return;
+        }
+        if self.is_early() {
+            self.early.push_back(connection.number);
             return;
         }
         let turn = (self.sent % self.plan.requests.len() as u64) as usize;
@@ -235,7 +273,18 @@ mod tests {
             requests,
             count,
             time: Duration::from_secs(60),
+            rate: None,
         }
+    }
+
+    #[test]
+    fn a_pace_is_kept() {
+        let origin = Origin::start(1, None).unwrap();
+        let mut plan = plan(origin.addresses[0], 8, 1_000);
+        plan.rate = Some(2_000);
+        let tally = run(&plan, |_, _| {}).unwrap();
+        assert_eq!((tally.answered, tally.failed), (1_000, 0));
+        assert!(tally.took >= Duration::from_millis(499), "{tally:?}");
     }
 
     #[test]

@@ -119,6 +119,7 @@ impl Run<'_> {
             count: requests,
             // Nobody waits longer for a hundred thousand requests than for a gateway that hangs.
             time: Duration::from_secs(3600),
+            rate: None,
         };
         let mut answers = 0;
         let watch = &mut self.watch;
