@@ -22,6 +22,7 @@ pub(super) struct State {
     pub(super) headers: Vec<(String, Vec<u8>)>,
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) tried: Vec<u32>,
+    pub(super) triggered: u64,
     pub(super) response: Option<Response>,
     pub(super) pool: Pool,
     pub(super) now_us: u64,
@@ -66,6 +67,7 @@ impl Default for State {
             headers: Vec::new(),
             attributes: BTreeMap::new(),
             tried: Vec::new(),
+            triggered: u64::MAX,
             response: None,
             pool: Pool::default(),
             now_us: 1_000_000,
@@ -194,13 +196,19 @@ impl Host {
         self.set(|s| s.tried = members.into())
     }
 
-    /// A new request: path `/`, no headers, nobody tried, no response.
+    /// Which of the hook's triggers the exchange has, as `request::triggered` tells; at first all of them.
+    pub fn triggered(&self, bits: u64) -> &Self {
+        self.set(|s| s.triggered = bits)
+    }
+
+    /// A new request: path `/`, no headers, nobody tried, all triggers hit, no response.
     pub fn next_request(&self) -> &Self {
         self.set(|s| {
             s.path = "/".into();
             s.original = None;
             s.headers.clear();
             s.tried.clear();
+            s.triggered = u64::MAX;
             s.response = None;
         })
     }

@@ -84,6 +84,11 @@ pub mod request {
     pub fn tried() -> Vec<u32> {
         with(|s| s.tried.clone())
     }
+
+    /// Bit n is clear where the exchange lacks the nth trigger of this hook; all other bits are set.
+    pub fn triggered() -> u64 {
+        with(|s| s.triggered)
+    }
 }
 
 /// The response and the member that gave it; only in `bind` and `on_response`.

@@ -1,5 +1,7 @@
 //! Decisions and the records that carry them; each mirrors one of `wit/policy.wit`.
 
+use super::{RequestView, ResponseView};
+
 /// What the operator configured about a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -190,10 +192,38 @@ pub enum Trigger {
     AbsentCookie(String),
     /// The path has this parameter.
     PathParameter(String),
+    /// The query has this parameter.
+    QueryParameter(String),
     /// The response has this header.
     ResponseHeader(String),
     /// The response's media type starts with this.
     ContentType(String),
+}
+
+impl Trigger {
+    /// Whether the exchange has it. One on a response never hits before there is one.
+    pub fn hits(&self, request: &dyn RequestView, response: Option<&dyn ResponseView>) -> bool {
+        match self {
+            Self::RequestHeader(name) => request.header(name).is_some(),
+            Self::Cookie(name) => request.cookie(name).is_some(),
+            Self::AbsentCookie(name) => request.cookie(name).is_none(),
+            Self::PathParameter(name) => request.path_parameter(name).is_some(),
+            Self::QueryParameter(name) => request.query(name).is_some(),
+            Self::ResponseHeader(name) => response.is_some_and(|r| r.header(name).is_some()),
+            Self::ContentType(prefix) => response
+                .and_then(|r| r.header("content-type"))
+                .is_some_and(|value| is_media_type(value, prefix)),
+        }
+    }
+}
+
+/// The media type is what stands before parameters; it is compared without regard to case (RFC 9110, 8.3.1).
+fn is_media_type(value: &[u8], prefix: &str) -> bool {
+    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    let essence = essence.trim_ascii();
+    essence
+        .get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
 /// What a policy needs under its configuration.

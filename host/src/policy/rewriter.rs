@@ -5,7 +5,7 @@
 
 use super::{Binding, Fault, Instance, Refusal, Refused, binding::Unanswered, trigger::Triggers};
 use crate::{
-    decision::{Call, Edit, Hold, RequestPlan, RequestView, ResponsePlan, ResponseView},
+    decision::{Call, Edit, Hold, RequestPlan, RequestView, ResponsePlan, ResponseView, Trigger},
     members::Clock,
     snapshot::OnError,
 };
@@ -22,7 +22,7 @@ impl Binding {
         }
         let moment = Moment::now(self);
         self.decide(worker, "on-request", |instance| {
-            instance.on_request(&moment.call(request, None))
+            instance.on_request(&moment.call(request, None, &self.triggers.on_request))
         })
         .await
     }
@@ -39,7 +39,7 @@ impl Binding {
         }
         let moment = Moment::now(self);
         self.decide(worker, "on-response", |instance| {
-            instance.on_response(&moment.call(request, Some(response)))
+            instance.on_response(&moment.call(request, Some(response), &self.triggers.on_response))
         })
         .await
     }
@@ -56,7 +56,7 @@ impl Binding {
         }
         let moment = Moment::now(self);
         self.decide(worker, "bind", |instance| {
-            instance.bind(&moment.call(request, Some(response)))
+            instance.bind(&moment.call(request, Some(response), &self.triggers.bind))
         })
         .await
     }
@@ -72,7 +72,7 @@ impl Binding {
         }
         let moment = Moment::now(self);
         let located = self.decide(worker, "locate", |instance| {
-            instance.locate(&moment.call(request, None))
+            instance.locate(&moment.call(request, None, &self.triggers.locate))
         });
         Ok(located.await?.flatten())
     }
@@ -141,11 +141,13 @@ impl Moment {
         &self,
         request: &'a dyn RequestView,
         response: Option<&'a dyn ResponseView>,
+        triggers: &'a [Trigger],
     ) -> Call<'a> {
         Call {
             request: Some(request),
             response,
             pool: None,
+            triggers,
             now_us: self.now_us,
             wall_ms: self.wall_ms,
         }

@@ -196,6 +196,7 @@ impl Selector {
                 request: Some(&request),
                 response: None,
                 pool: Some(&columns),
+                triggers: &[],
                 now_us,
                 wall_ms: Clock::wall_ms(),
             };

@@ -58,8 +58,8 @@ impl RequestView for Request {
     fn cookies(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.cookie(name).into_iter().for_each(each);
     }
-    fn query(&self, _: &str) -> Option<Cow<'_, str>> {
-        None
+    fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        (name == "page").then_some(Cow::Borrowed("1"))
     }
     fn path_parameter(&self, name: &str) -> Option<&str> {
         first(&self.parameters, name)

@@ -6,6 +6,14 @@ use crate::decision::{Hook, RequestView, ResponseView, Trigger};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Triggers(Box<[Trigger]>);
 
+impl std::ops::Deref for Triggers {
+    type Target = [Trigger];
+
+    fn deref(&self) -> &[Trigger] {
+        &self.0
+    }
+}
+
 impl Triggers {
     /// Those of `hook` among a descriptor's.
     pub fn of(hook: Hook, all: &[(Hook, Trigger)]) -> Self {
@@ -15,34 +23,8 @@ impl Triggers {
 
     /// Whether the exchange has one of them. A trigger on a response never hits before there is one.
     pub fn hit(&self, request: &dyn RequestView, response: Option<&dyn ResponseView>) -> bool {
-        self.0.is_empty()
-            || self
-                .0
-                .iter()
-                .any(|trigger| hits(trigger, request, response))
+        self.0.is_empty() || self.0.iter().any(|trigger| trigger.hits(request, response))
     }
-}
-
-fn hits(trigger: &Trigger, request: &dyn RequestView, response: Option<&dyn ResponseView>) -> bool {
-    match trigger {
-        Trigger::RequestHeader(name) => request.header(name).is_some(),
-        Trigger::Cookie(name) => request.cookie(name).is_some(),
-        Trigger::AbsentCookie(name) => request.cookie(name).is_none(),
-        Trigger::PathParameter(name) => request.path_parameter(name).is_some(),
-        Trigger::ResponseHeader(name) => response.is_some_and(|r| r.header(name).is_some()),
-        Trigger::ContentType(prefix) => response
-            .and_then(|r| r.header("content-type"))
-            .is_some_and(|value| is_media_type(value, prefix)),
-    }
-}
-
-/// The media type is what stands before parameters; it is compared without regard to case (RFC 9110, 8.3.1).
-fn is_media_type(value: &[u8], prefix: &str) -> bool {
-    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
-    let essence = essence.trim_ascii();
-    essence
-        .get(..prefix.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
 #[cfg(test)]
@@ -51,6 +33,7 @@ mod tests {
         super::testing::{Request, Response},
         *,
     };
+    use crate::decision::Call;
 
     #[test]
     fn each_trigger_is_tested_natively() {
@@ -74,6 +57,8 @@ mod tests {
             (Trigger::AbsentCookie("SID".into()), false, false),
             (Trigger::PathParameter("jsessionid".into()), true, true),
             (Trigger::PathParameter("v".into()), false, false),
+            (Trigger::QueryParameter("page".into()), true, true),
+            (Trigger::QueryParameter("Page".into()), false, false),
             (Trigger::ResponseHeader("location".into()), false, true),
             (Trigger::ResponseHeader("uri".into()), false, false),
             (Trigger::ContentType("text/html".into()), false, true),
@@ -106,5 +91,35 @@ mod tests {
         let request = Request::default();
         assert!(Triggers::of(Hook::Locate, &all).hit(&request, None));
         assert!(!Triggers::of(Hook::Bind, &all).hit(&request, None));
+    }
+
+    #[test]
+    fn a_policy_is_told_which_of_its_triggers_the_exchange_lacks() {
+        let request = Request {
+            headers: vec![("x-a", "1")],
+            cookies: Vec::new(),
+            parameters: Vec::new(),
+        };
+        let response = Response {
+            headers: vec![("location", "/")],
+        };
+        let triggers = [
+            Trigger::ResponseHeader("location".into()),
+            Trigger::Cookie("SID".into()),
+            Trigger::RequestHeader("x-a".into()),
+        ];
+        let call = |response, triggers| Call {
+            request: Some(&request),
+            response,
+            pool: None,
+            triggers,
+            now_us: 0,
+            wall_ms: 0,
+        };
+        assert_eq!(call(Some(&response), &triggers).triggered(), !0b010);
+        assert_eq!(call(None, &triggers).triggered(), !0b011);
+        assert_eq!(call(None, &[]).triggered(), u64::MAX);
+        let many = vec![Trigger::Cookie("SID".into()); 70];
+        assert_eq!(call(None, &many).triggered(), 0);
     }
 }

@@ -150,6 +150,7 @@ impl From<guest::lifecycle::Trigger> for Trigger {
             Guest::Cookie(name) => Self::Cookie(name),
             Guest::AbsentCookie(name) => Self::AbsentCookie(name),
             Guest::PathParameter(name) => Self::PathParameter(name),
+            Guest::QueryParameter(name) => Self::QueryParameter(name),
             Guest::ResponseHeader(name) => Self::ResponseHeader(name.to_ascii_lowercase()),
             Guest::ContentType(prefix) => Self::ContentType(prefix.to_ascii_lowercase()),
         }

@@ -31,10 +31,6 @@ impl Affinity for JSessionId {
             Some(_) => Descriptor::replicated(),
             None => Descriptor::replicated().never(Hook::Bind),
         };
-        if settings.query && settings.parameters().next().is_some() {
-            // There is no trigger for a query parameter.
-            return descriptor;
-        }
         let cookies = [
             Some(&settings.cookie),
             settings.route_cookie.as_ref().map(|c| &c.name),
@@ -49,6 +45,10 @@ impl Affinity for JSessionId {
         for name in settings.parameters() {
             let trigger = Trigger::PathParameter(name.to_owned());
             descriptor = descriptor.when(Hook::Locate, trigger);
+            if settings.query {
+                let trigger = Trigger::QueryParameter(name.to_owned());
+                descriptor = descriptor.when(Hook::Locate, trigger);
+            }
         }
         descriptor
     }

@@ -168,10 +168,10 @@ fn triggers(text: &str, hook: Hook) -> Vec<Trigger> {
 fn requests_without_a_session_and_responses_cost_nothing_where_possible() {
     let cookie = |name: &str| Trigger::Cookie(name.into());
     let parameter = Trigger::PathParameter("jsessionid".into());
+    let query = Trigger::QueryParameter("jsessionid".into());
     assert_eq!(
         triggers("{}", Hook::Locate),
-        [],
-        "a query parameter has no trigger"
+        [cookie("JSESSIONID"), parameter.clone(), query]
     );
     assert_eq!(triggers("{}", Hook::Bind).len(), 1, "never");
     assert_eq!(triggers(ROUTE_COOKIE, Hook::Bind), [], "always");

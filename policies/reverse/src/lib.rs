@@ -70,10 +70,13 @@ impl Rewriter for Reverse {
 
     fn on_response(&mut self) -> ResponsePlan {
         let mut plan = ResponsePlan::default();
+        // In the order of the triggers above.
+        let mut there = request::triggered();
         if self.settings.location {
-            self.urls(&mut plan.headers);
+            self.urls(there, &mut plan.headers);
+            there >>= URLS.len() + 2;
         }
-        if self.settings.maps_cookies() {
+        if self.settings.maps_cookies() && there & 1 != 0 {
             self.cookies(&mut plan.headers);
         }
         if self.settings.html && !self.substitutions.is_empty() && has_links() {
@@ -94,7 +97,11 @@ impl Membership for Reverse {
 }
 
 impl Reverse {
-    fn urls(&self, edits: &mut Vec<Edit>) {
+    /// Bit n of `there`: the answer has the nth of these headers.
+    fn urls(&self, mut there: u64, edits: &mut Vec<Edit>) {
+        if there & ((1 << (URLS.len() + 2)) - 1) == 0 {
+            return;
+        }
         let front = Front::new(
             &self.settings,
             &self.places,
@@ -102,6 +109,11 @@ impl Reverse {
             request::original_authority(),
         );
         let mut every = |name: &str, change: &dyn Fn(&[u8]) -> Option<Vec<u8>>| {
+            let is_there = there & 1 != 0;
+            there >>= 1;
+            if !is_there {
+                return;
+            }
             for (index, value) in response::headers(name).iter().enumerate() {
                 if let Some(new) = change(value) {
                     edits.push(Edit::replace_line(name, index as u32, new));

@@ -32,6 +32,52 @@ fn answer(policy: &mut Reverse, member: &str, lines: &[(&str, &str)]) -> Respons
     host.run(|| policy.on_response())
 }
 
+#[test]
+fn a_header_is_looked_for_where_its_trigger_says_that_it_is_there() {
+    let lines = [
+        ("location", "http://10.0.0.3:8080/Test/a"),
+        ("content-location", "http://10.0.0.3:8080/Test/b"),
+        ("uri", "http://10.0.0.3:8080/Test/c"),
+        ("destination", "http://10.0.0.3:8080/Test/d"),
+        ("refresh", "1; url=http://10.0.0.3:8080/Test/e"),
+        ("link", "<http://10.0.0.3:8080/Test/f>; rel=next"),
+        ("set-cookie", "a=b; Path=/Test/"),
+    ];
+    for text in [
+        r#"{"front": "/app/", "location": true, "cookie_path": true}"#,
+        r#"{"front": "/app/", "location": true}"#,
+        r#"{"front": "/app/", "location": false, "cookie_path": true}"#,
+    ] {
+        let settings: Settings = config::read(text).unwrap();
+        let triggers: Vec<_> = Reverse::describe(&settings)
+            .triggers
+            .into_iter()
+            .filter(|(hook, _)| *hook == Hook::OnResponse)
+            .map(|(_, trigger)| trigger)
+            .collect();
+        let mut policy = start(text, &[MEMBER]);
+        for (name, value) in lines {
+            let has =
+                |trigger: &Trigger| matches!(trigger, Trigger::ResponseHeader(of) if of == name);
+            let bits = (0..).zip(&triggers).filter(|(_, trigger)| !has(trigger));
+            let there = !bits.fold(0, |all, (bit, _)| all | 1 << bit);
+            let host = Host::new();
+            host.scheme("https")
+                .authority("www.example.com")
+                .response(200, MEMBER, "")
+                .response_header(name, value);
+            let told = host.triggered(there).run(|| policy.on_response());
+            let all = host.triggered(u64::MAX).run(|| policy.on_response());
+            assert_eq!(told, all, "{name} under {text}");
+            assert_eq!(
+                told.headers.len(),
+                usize::from(triggers.iter().any(has)),
+                "{name} under {text}"
+            );
+        }
+    }
+}
+
 fn one(policy: &mut Reverse, member: &str, name: &str, value: &str) -> Option<String> {
     match answer(policy, member, &[(name, value)]).headers.as_slice() {
         [] => None,

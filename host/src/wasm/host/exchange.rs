@@ -9,7 +9,7 @@ use wasmtime::{
 
 use super::linker::absent;
 use crate::{
-    decision::{FieldsView, RequestView, ResponseView},
+    decision::{Call, FieldsView, RequestView, ResponseView},
     wasm::state::State,
 };
 
@@ -176,6 +176,12 @@ pub(super) fn request(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Resul
             .attribute(name)
             .map(|value| state.text(&value))
             .transpose()
+    })?;
+    linker.func_wrap("triggered", |cx: Cx<'_>, (): ()| {
+        let state = cx.data();
+        state.meter.call()?;
+        state.request()?;
+        Ok((state.views.call().map_or(u64::MAX, Call::triggered),))
     })?;
     linker.func_wrap("tried", |cx: Cx<'_>, (): ()| {
         let state = cx.data();

@@ -162,6 +162,7 @@ pub const NOTHING: Call<'static> = Call {
     request: None,
     response: None,
     pool: None,
+    triggers: &[],
     now_us: 1,
     wall_ms: 2,
 };
