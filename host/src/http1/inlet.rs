@@ -5,10 +5,10 @@ use std::{io, time::Duration};
 use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 
-use super::{Decoded, Decoder, HeadScanner, Malformed, Scan};
+use super::{Decoded, Decoder, HeadScanner, Malformed, Scan, within};
 
 /// First read of a connection: most heads fit.
 const FIRST: usize = 8 * 1024;
@@ -52,7 +52,7 @@ impl<'a, R: AsyncRead + Unpin> Inlet<'a, R> {
 
     /// Reads something, or fails after `patience`.
     pub async fn fill(&mut self, patience: Duration) -> Result<(), ReadError> {
-        match timeout(patience, self.read()).await {
+        match within(patience, self.read()).await {
             Err(_) => Err(ReadError::TimedOut),
             Ok(read) => read,
         }
@@ -69,6 +69,18 @@ impl<'a, R: AsyncRead + Unpin> Inlet<'a, R> {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Like [`Self::head`], within `patience` from now; a head that is here already costs no look at the clock.
+    pub async fn head_within(
+        &mut self,
+        limit: usize,
+        patience: Duration,
+    ) -> Result<usize, ReadError> {
+        match HeadScanner::default().look(self.buffer, limit)? {
+            Scan::Complete(length) => Ok(length),
+            _ => self.head(limit, Instant::now() + patience).await,
         }
     }
 

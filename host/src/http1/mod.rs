@@ -10,6 +10,7 @@ mod encode;
 mod error;
 mod fields;
 mod inlet;
+mod patience;
 mod request;
 mod response;
 mod scan;
@@ -21,6 +22,7 @@ pub use encode::{
 pub use error::Malformed;
 pub use fields::{Fields, Line, is_legal_value, is_token};
 pub use inlet::{Inlet, ReadError};
+pub use patience::within;
 pub use request::{RequestHead, Target};
 pub use response::ResponseHead;
 pub use scan::{HeadScanner, Scan};

@@ -1,6 +1,6 @@
 //! One client connection: heads in, answers out, until one side has enough.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use bytes::{Buf, BytesMut};
 use tokio::{
@@ -71,8 +71,7 @@ async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &Con
             };
             (bounds, limits.head_timeout)
         };
-        let deadline = Instant::now() + patience;
-        let head = match read_head(down, bounds, deadline).await {
+        let head = match read_head(down, bounds, patience).await {
             Ok(head) => head,
             Err(HeadError::Gone) => return Next::Close,
             Err(HeadError::Refused(error)) => {
@@ -160,7 +159,7 @@ async fn stops(drain: &mut watch::Receiver<Drain>) {
 }
 
 /// How long a new connection is given to speak while the gateway drains.
-const GRACE: std::time::Duration = std::time::Duration::from_millis(100);
+const GRACE: Duration = Duration::from_millis(100);
 
 enum HeadError {
     /// The client left before its head was whole.
@@ -171,9 +170,9 @@ enum HeadError {
 async fn read_head(
     down: &mut Downstream<'_>,
     bounds: Bounds,
-    deadline: Instant,
+    patience: Duration,
 ) -> Result<RequestHead, HeadError> {
-    let length = match down.inlet().head(bounds.head_size, deadline).await {
+    let length = match down.inlet().head_within(bounds.head_size, patience).await {
         Ok(length) => length,
         Err(ReadError::Closed | ReadError::Io(_)) => return Err(HeadError::Gone),
         Err(ReadError::TimedOut) => return Err(HeadError::Refused(ProxyError::HeadTimedOut)),

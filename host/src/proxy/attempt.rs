@@ -31,6 +31,8 @@ use crate::{
 const INTERIM: u32 = 10;
 /// How long a member may think about `Expect: 100-continue` before the body is sent anyway, as curl does.
 const CONTINUE: Duration = Duration::from_secs(1);
+/// What an idle connection takes without waiting.
+const SMALL: u64 = 16 * 1024;
 /// A wait that some other deadline ends first.
 const FAR: Duration = Duration::from_secs(86_400);
 
@@ -236,6 +238,7 @@ impl Sender<'_> {
         // The member may have stopped reading because it has answered: listen on for that answer.
         let mut deaf = false;
         let mut answer_by = sent_at + FAR;
+        let mut steps = 0;
         let continue_by = sent_at + CONTINUE;
         let (mut reader, mut writer) = connection.stream.split();
         let mut answer = Inlet::new(&mut reader, &mut connection.buffer);
@@ -255,9 +258,13 @@ impl Sender<'_> {
         let head = loop {
             let uploading = !upload.is_done() && !deaf;
             if !uploading && answer_by > sent_at + FAR / 2 {
-                answer_by = Instant::now() + settings.answer_timeout;
+                // A small request went into the socket's buffer at once: no need to look at the clock again.
+                let at_once = steps == 1 && upload.sent() <= SMALL;
+                let done_at = if at_once { sent_at } else { Instant::now() };
+                answer_by = done_at + settings.answer_timeout;
             }
             // The request goes first; only then is there an answer to look for.
+            steps += 1;
             if uploading && !awaiting && upload.sent() == 0 {
                 match upload.step(&mut client, &mut writer, patience).await {
                     Ok(_) => {}

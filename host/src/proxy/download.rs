@@ -3,13 +3,10 @@
 use std::{io, time::Duration};
 
 use bytes::Buf;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    time::timeout,
-};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::{
-    http1::{CHUNK_END, Decoder, Framing, Inlet, ReadError, chunk_head, end_chunks},
+    http1::{CHUNK_END, Decoder, Framing, Inlet, ReadError, chunk_head, end_chunks, within},
     policy::{Fault, Instance},
     response::body::{BodyError, BodyRewriter},
 };
@@ -121,7 +118,7 @@ impl Download {
         if self.pending() > 0 {
             let direct = io::IoSlice::new(&member.buffer[..self.direct]);
             let slices = [io::IoSlice::new(&self.out[self.written..]), direct];
-            let write = timeout(client_patience, client.write_vectored(&slices)).await;
+            let write = within(client_patience, client.write_vectored(&slices)).await;
             match write.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(0) => return Err(DownloadError::Client(io::ErrorKind::WriteZero.into())),
                 Ok(written) => self.wrote(member, written),

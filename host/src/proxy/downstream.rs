@@ -7,11 +7,10 @@ use tokio::{
     io::AsyncWriteExt,
     net::tcp::{ReadHalf, WriteHalf},
     sync::watch,
-    time::timeout,
 };
 
 use super::{answer::Manner, errand::Ends};
-use crate::http1::Inlet;
+use crate::http1::{Inlet, within};
 
 /// How far a listener has got in stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +59,7 @@ impl<'a> Downstream<'a> {
     /// Writes all of `bytes`, each write within `patience`.
     pub async fn write(&mut self, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
         while !bytes.is_empty() {
-            let written = timeout(patience, self.writer.write(bytes))
+            let written = within(patience, self.writer.write(bytes))
                 .await
                 .map_err(|_| io::ErrorKind::TimedOut)??;
             if written == 0 {

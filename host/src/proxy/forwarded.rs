@@ -149,6 +149,9 @@ fn via_element(version: Version, name: &str) -> String {
 
 /// Adds to a list-valued field: one line, the elements there were in front.
 fn append(fields: &mut Fields, name: &str, element: &str) {
+    if !fields.contains(name) {
+        return fields.push(name, element.as_bytes());
+    }
     let mut value = fields.joined(name).unwrap_or_default();
     if !value.is_empty() {
         value.extend_from_slice(b", ");

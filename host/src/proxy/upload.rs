@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    time::timeout,
-};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use crate::http1::{CHUNK_END, Decoder, Framing, Inlet, ReadError, chunk_head, end_chunks};
+use crate::http1::{CHUNK_END, Decoder, Framing, Inlet, ReadError, chunk_head, end_chunks, within};
 
 /// A body up to this size is held until its answer has begun, so that another member can be tried.
 const HELD: usize = 64 * 1024;
@@ -146,7 +143,7 @@ impl Upload {
         }
         let rest = &self.out[self.written..];
         if !rest.is_empty() {
-            let write = timeout(patience.member, member.write(rest)).await;
+            let write = within(patience.member, member.write(rest)).await;
             let written = match write {
                 Ok(Ok(written)) if written > 0 => written,
                 // Closed, broken, or not in time.

@@ -1,10 +1,10 @@
 //! The thread that advances the engine's epoch while policies run.
 //!
-//! An epoch is one millisecond: compiled code looks at it on every loop and
+//! An epoch is two milliseconds: compiled code looks at it on every loop and
 //! function entry, which is what makes a deadline possible. Without any call the
 //! thread sleeps for good; the first call afterwards wakes it with one futex
 //! call (some 25 us after at least 50 ms without any). Callers touch no lock: one
-//! flag of their own and one shared word that is written at most once a millisecond.
+//! flag of their own and one shared word that is written at most once an epoch.
 
 use std::{
     sync::{
@@ -17,12 +17,13 @@ use std::{
 
 use wasmtime::{Engine, EngineWeak};
 
-/// The length of an epoch. Deadlines are a few milliseconds, so one is fine enough.
-const PERIOD: Duration = Duration::from_millis(1);
+/// The length of an epoch. A call is ended by the third epoch after its deadline at the latest, which is
+/// soon enough for a deadline of 5 ms; each epoch costs a busy worker some 5 us.
+const PERIOD: Duration = Duration::from_millis(2);
 
 /// Epochs without a new call after which the thread looks whether it may sleep.
-/// 50: a gateway with twenty requests a second never pays a wake-up.
-const QUIET_EPOCHS: u32 = 50;
+/// 25: a gateway with twenty requests a second never pays a wake-up.
+const QUIET_EPOCHS: u32 = 25;
 
 /// Nobody has called for a while; the thread sleeps until it is unparked.
 const PARKED: u8 = 0;
