@@ -1,6 +1,10 @@
 //! One client connection: heads in, answers out, until one side has enough.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use bytes::{Buf, BytesMut};
 use tokio::{
@@ -36,6 +40,9 @@ pub async fn serve(
         reader,
         writer,
         buffer: BytesMut::new(),
+        started: SystemTime::now(),
+        begun: Instant::now(),
+        head_bytes: 0,
         ends: Ends {
             peer,
             client: peer,
@@ -71,10 +78,10 @@ async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &Con
             };
             (bounds, limits.head_timeout)
         };
+        (down.started, down.begun) = (SystemTime::now(), Instant::now());
         let head = match read_head(down, bounds, patience).await {
             Ok(head) => head,
-            Err(HeadError::Gone) => return Next::Close,
-            Err(HeadError::Refused(error)) => {
+            Err(error) => {
                 proxy::refuse(gateway, down, &error).await;
                 return Next::Close;
             }
@@ -161,23 +168,20 @@ async fn stops(drain: &mut watch::Receiver<Drain>) {
 /// How long a new connection is given to speak while the gateway drains.
 const GRACE: Duration = Duration::from_millis(100);
 
-enum HeadError {
-    /// The client left before its head was whole.
-    Gone,
-    Refused(ProxyError),
-}
-
 async fn read_head(
     down: &mut Downstream<'_>,
     bounds: Bounds,
     patience: Duration,
-) -> Result<RequestHead, HeadError> {
-    let length = match down.inlet().head_within(bounds.head_size, patience).await {
+) -> Result<RequestHead, ProxyError> {
+    let read = down.inlet().head_within(bounds.head_size, patience).await;
+    // Where it is refused or stays unfinished, what there is of it.
+    down.head_bytes = *read.as_ref().unwrap_or(&down.buffer.len()) as u64;
+    let length = match read {
         Ok(length) => length,
-        Err(ReadError::Closed | ReadError::Io(_)) => return Err(HeadError::Gone),
-        Err(ReadError::TimedOut) => return Err(HeadError::Refused(ProxyError::HeadTimedOut)),
-        Err(ReadError::Malformed(malformed)) => return Err(HeadError::Refused(malformed.into())),
+        Err(ReadError::Closed | ReadError::Io(_)) => return Err(ProxyError::ClientLeft),
+        Err(ReadError::TimedOut) => return Err(ProxyError::HeadTimedOut),
+        Err(ReadError::Malformed(malformed)) => return Err(malformed.into()),
     };
     let bytes = down.buffer.split_to(length);
-    RequestHead::parse(&bytes, bounds).map_err(|malformed| HeadError::Refused(malformed.into()))
+    Ok(RequestHead::parse(&bytes, bounds)?)
 }

@@ -1,12 +1,16 @@
 //! The client's side of a connection, as a request sees it.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
 
 use bytes::BytesMut;
 use tokio::{
     io::AsyncWriteExt,
     net::tcp::{ReadHalf, WriteHalf},
     sync::watch,
+    time::Instant,
 };
 
 use super::{answer::Manner, errand::Ends};
@@ -32,6 +36,12 @@ pub struct Downstream<'a> {
     pub writer: WriteHalf<'a>,
     /// Read and not yet used: the rest of a body, the next requests.
     pub buffer: BytesMut,
+    /// When the request's first byte came, by the wall.
+    pub started: SystemTime,
+    /// And for durations.
+    pub begun: Instant,
+    /// Bytes of the request's head, or of what came of it.
+    pub head_bytes: u64,
     /// Whose it is.
     pub ends: Ends,
     /// Requests before this one.

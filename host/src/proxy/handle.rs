@@ -9,14 +9,13 @@ use super::{
     downstream::Downstream,
     error::ProxyError,
     pipeline,
-    record::Trace,
+    record::{self, Trace},
     upload::Upload,
 };
 use crate::{
     generation::{Current, Generation},
     http1::{Framing, RequestHead, Version},
     policy::Refused,
-    telemetry::Record,
 };
 
 /// What a worker needs to serve requests.
@@ -50,6 +49,8 @@ impl Next {
     }
 }
 
+/// For logs, as nginx has it: no client ever sees it.
+const LEFT: u16 = 499;
 /// What is left of a body that nobody wanted is read up to this size, to keep the connection.
 const DISCARD: u64 = 64 * 1024;
 
@@ -57,7 +58,7 @@ const DISCARD: u64 = 64 * 1024;
 pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, mut head: RequestHead) -> Next {
     let live = gateway.current.load();
     let limits = &live.snapshot.limits;
-    let mut trace = Trace::start();
+    let mut trace = Trace::start(down);
     let mut upload = Upload::new(head.framing, limits.body_size);
     let wants = head.keep_alive();
     // Whether a client that asked for a 100 and is refused sends its body all the same, nobody knows.
@@ -92,14 +93,15 @@ pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, mut head: Requ
         next => next,
     };
     trace.aborted |= next == Next::Abort;
-    record(&live, down, &head, &trace, upload.received(), next);
+    trace.received_bytes += upload.received();
+    record::write(&live, down, Some(&head), &trace, next);
     next
 }
 
 /// Answers a head that could not even be read.
 pub async fn refuse(gateway: &Gateway, down: &mut Downstream<'_>, error: &ProxyError) -> Next {
     let live = gateway.current.load();
-    let mut trace = Trace::start();
+    let mut trace = Trace::start(down);
     let mut upload = Upload::new(Framing::None, 0);
     let patience = live.snapshot.limits.write_timeout;
     let manner = Manner {
@@ -108,7 +110,10 @@ pub async fn refuse(gateway: &Gateway, down: &mut Downstream<'_>, error: &ProxyE
         version: Version::Http11,
         patience,
     };
-    fail(&live, down, &mut trace, &mut upload, manner, error).await
+    let next = fail(&live, down, &mut trace, &mut upload, manner, error).await;
+    trace.aborted |= next == Next::Abort;
+    record::write(&live, down, None, &trace, next);
+    next
 }
 
 /// Faults after which the client's bytes cannot be trusted, or were not all read.
@@ -160,7 +165,8 @@ async fn fail(
         return Next::Abort;
     }
     if matches!(error, ProxyError::ClientLeft) {
-        trace.status = 499;
+        trace.status = LEFT;
+        trace.aborted = true;
         return Next::Close;
     }
     let left = upload.decoder().remaining();
@@ -178,7 +184,7 @@ async fn discard(down: &mut Downstream<'_>, upload: &mut Upload, patience: Durat
         let piece = down.inlet().piece(upload.decoder(), patience).await;
         match piece {
             Ok(Some(length)) => {
-                let _ = down.buffer.split_to(length);
+                upload.skip(&mut down.buffer, length);
                 read += length as u64;
                 if read > DISCARD {
                     return Next::Close;
@@ -189,55 +195,4 @@ async fn discard(down: &mut Downstream<'_>, upload: &mut Upload, patience: Durat
         }
     }
     Next::Keep
-}
-
-fn record(
-    live: &Generation,
-    down: &Downstream<'_>,
-    head: &RequestHead,
-    trace: &Trace,
-    received: u64,
-    next: Next,
-) {
-    let Some(log) = live.access_log(trace.vhost_index) else {
-        return;
-    };
-    let target = pipeline::target_text(&head.target);
-    let version = if head.version == Version::Http10 {
-        "HTTP/1.0"
-    } else {
-        "HTTP/1.1"
-    };
-    let member = trace.member.as_deref();
-    log.write(&Record {
-        client: down.ends.client.ip(),
-        peer: down.ends.peer,
-        local: down.ends.local,
-        started: trace.started,
-        duration: trace.begun.elapsed(),
-        method: head.method.as_str(),
-        target: &target,
-        version,
-        host: head.fields.text("host").unwrap_or_default(),
-        status: trace.status,
-        body_bytes: trace.body_bytes,
-        head_bytes: trace.head_bytes,
-        received_bytes: received,
-        vhost: &trace.vhost,
-        route: &trace.route,
-        balancer: &trace.balancer,
-        member: member.map_or("", |member| &member.id.0),
-        member_route: member.map_or("", |member| &member.route),
-        session_route: &trace.session_route,
-        moved: trace.moved,
-        attempts: trace.attempts,
-        policy: &trace.policy,
-        policy_time: trace.policy_time,
-        error: trace.error,
-        keepalive_index: down.served,
-        kept: next == Next::Keep,
-        aborted: trace.aborted,
-        request_header: &|name| head.fields.joined(name),
-        response_header: &|name| trace.response.joined(name),
-    });
 }

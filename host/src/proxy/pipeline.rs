@@ -36,6 +36,7 @@ pub async fn run(
 ) -> Result<Next, ProxyError> {
     let snapshot = &live.snapshot;
     let addressed = Addressed::of(head, down.ends, snapshot)?;
+    trace.client = Some(addressed.client);
     let expects = errand::expects_continue(head)?;
     if snapshot.limits.body_size != 0
         && matches!(head.framing, Framing::Length(length) if length > snapshot.limits.body_size)

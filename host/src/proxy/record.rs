@@ -1,17 +1,21 @@
 //! What is told of a request when it is over.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use tokio::time::Instant;
 
+use super::{downstream::Downstream, forwarded, handle::Next, pipeline};
 use crate::{
     decision::Pin,
-    http1::Fields,
+    generation::Generation,
+    http1::{Fields, RequestHead, Target, Version},
     policy::{Chosen, Session},
     snapshot::Member,
+    telemetry::Record,
 };
 
 /// Facts of one request, gathered on its way.
@@ -29,6 +33,10 @@ pub struct Trace {
     pub body_bytes: u64,
     /// Head bytes to the client.
     pub head_bytes: u64,
+    /// Body bytes from the client, and what it sent through a tunnel.
+    pub received_bytes: u64,
+    /// Who is meant, once the head's fields were looked at.
+    pub client: Option<IpAddr>,
     /// Of the route's vhost.
     pub vhost: String,
     /// Its place among the vhosts.
@@ -58,15 +66,17 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Of a request that begins now.
-    pub fn start() -> Self {
+    /// Of the request that is next on this connection.
+    pub fn start(down: &Downstream<'_>) -> Self {
         Self {
-            started: SystemTime::now(),
-            begun: Instant::now(),
+            started: down.started,
+            begun: down.begun,
             answering: false,
             status: 0,
             body_bytes: 0,
             head_bytes: 0,
+            received_bytes: 0,
+            client: None,
             vhost: String::new(),
             vhost_index: None,
             route: String::new(),
@@ -105,5 +115,113 @@ impl Trace {
         self.member = Some(Arc::clone(chosen.in_flight.settings()));
         self.policy.clear();
         self.policy.push_str(chosen.decided_by.name());
+    }
+}
+
+/// Writes the access log's line. `head` is `None` where it could not be read.
+pub fn write(
+    live: &Generation,
+    down: &Downstream<'_>,
+    head: Option<&RequestHead>,
+    trace: &Trace,
+    next: Next,
+) {
+    let Some(log) = live.access_log(trace.vhost_index) else {
+        return;
+    };
+    let target = head.map(|head| pipeline::target_text(&head.target));
+    let version = match head.map(|head| head.version) {
+        None => "",
+        Some(Version::Http10) => "HTTP/1.0",
+        Some(Version::Http11) => "HTTP/1.1",
+    };
+    let member = trace.member.as_deref();
+    log.write(&Record {
+        client: client(live, down, head, trace),
+        peer: down.ends.peer,
+        local: down.ends.local,
+        started: trace.started,
+        duration: trace.begun.elapsed(),
+        method: head.map_or("", |head| head.method.as_str()),
+        target: target.as_deref().unwrap_or_default(),
+        version,
+        host: head.map_or("", host),
+        status: trace.status,
+        body_bytes: trace.body_bytes,
+        head_bytes: trace.head_bytes,
+        received_bytes: down.head_bytes + trace.received_bytes,
+        vhost: &trace.vhost,
+        route: &trace.route,
+        balancer: &trace.balancer,
+        member: member.map_or("", |member| &member.id.0),
+        member_route: member.map_or("", |member| &member.route),
+        session_route: &trace.session_route,
+        moved: trace.moved,
+        attempts: trace.attempts,
+        policy: &trace.policy,
+        policy_time: trace.policy_time,
+        error: trace.error,
+        keepalive_index: down.served,
+        kept: next == Next::Keep,
+        aborted: trace.aborted,
+        request_header: &|name| head?.fields.joined(name),
+        response_header: &|name| trace.response.joined(name),
+    });
+}
+
+/// Whom trusted proxies name, even where the request was refused before it came to that.
+fn client(
+    live: &Generation,
+    down: &Downstream<'_>,
+    head: Option<&RequestHead>,
+    trace: &Trace,
+) -> IpAddr {
+    let peer = down.ends.client.ip().to_canonical();
+    match (trace.client, head) {
+        (Some(client), _) => client,
+        (None, None) => peer,
+        (None, Some(head)) => {
+            forwarded::client_of(&head.fields, peer, |address| live.snapshot.trusts(address))
+        }
+    }
+}
+
+/// The host asked for, without its port, as the client wrote it.
+fn host(head: &RequestHead) -> &str {
+    let authority = match &head.target {
+        Target::Absolute { authority, .. } => authority,
+        _ => head.fields.text("host").unwrap_or_default(),
+    };
+    // Colons within brackets are an address's (RFC 3986 3.2.2).
+    let from = authority.rfind(']').unwrap_or(0);
+    match authority[from..].find(':') {
+        Some(colon) => &authority[..from + colon],
+        None => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::Bounds;
+
+    #[test]
+    fn the_host_is_told_without_its_port() {
+        for (target, field, told) in [
+            ("/", "h.example", "h.example"),
+            ("/", "H.example:8080", "H.example"),
+            ("/", "[::1]", "[::1]"),
+            ("/", "[::1]:80", "[::1]"),
+            ("http://h.example:81/", "h.example:81", "h.example"),
+            ("/", "", ""),
+        ] {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: {field}\r\n\r\n");
+            let bounds = Bounds {
+                head_size: 1024,
+                field_count: 8,
+            };
+            let head = RequestHead::parse(text.as_bytes(), bounds).unwrap();
+            assert_eq!(host(&head), told, "{target} {field}");
+        }
     }
 }

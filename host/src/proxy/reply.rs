@@ -253,6 +253,7 @@ async fn switch(
         .max(limits.idle_timeout);
     let (to_client, to_member) = tunnel::run(&mut reply.connection, down, idle).await;
     trace.body_bytes = to_client;
+    trace.received_bytes += to_member;
     reply.in_flight.received(to_client + STATUS_LINE);
     reply.in_flight.sent(to_member);
     conclude(delivery, &reply, trace, Failure::None);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::http1::{CHUNK_END, Decoder, Framing, Inlet, ReadError, chunk_head, end_chunks, within};
@@ -111,6 +112,12 @@ impl Upload {
     /// For reading on what the client still sends.
     pub fn decoder(&mut self) -> &mut Decoder {
         &mut self.decoder
+    }
+
+    /// Drops the next `length` bytes of the client's body, which nobody wants.
+    pub fn skip(&mut self, buffer: &mut BytesMut, length: usize) {
+        buffer.advance(length);
+        self.received += length as u64;
     }
 
     /// Writes what is due, or else reads some more.
