@@ -1,8 +1,10 @@
 //! Connections: kept, used again, closed, left by clients.
 
-use std::{io::Read as _, thread};
+use std::{fs, io::Read as _, thread};
 
-use switchyard_tests::{After, Client, Gateway, Member, Request, scripts};
+use switchyard_tests::{
+    After, Client, Gateway, Member, Request, Setup, eventually, scripts, wait::DEADLINE,
+};
 
 use crate::conf::everything_to;
 
@@ -63,6 +65,103 @@ fn a_client_that_leaves_frees_the_member() {
     gateway.wait_for_status("the member is idle again", |_| {
         gateway.member_status("cl", "a")["busy"] == 0
     });
+}
+
+/// `%>s %X %{error}x %{member}x` of so many requests, from one worker.
+fn told(gateway: &Gateway, n: usize) -> Vec<String> {
+    eventually("lines in the access log", DEADLINE, || {
+        let text = fs::read_to_string(gateway.dir().join("access.log")).ok()?;
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (lines.len() >= n && text.ends_with('\n')).then_some(lines)
+    })
+}
+
+/// One member that serves one request at a time, and a log for [`told`].
+fn narrow(member: &Member) -> Gateway {
+    let log =
+        "[log]\naccess = { path = \"access.log\", format = \"%>s %X %{error}x %{attempts}x\" }\n";
+    let keys = "max_connections = 1\nacquire_timeout = \"60s\"\nanswer_timeout = \"60s\"";
+    Setup::new(log.to_owned() + &everything_to(&[member], keys))
+        .arguments(&["--workers", "1"])
+        .start()
+}
+
+#[test]
+fn a_client_that_leaves_before_its_answer_frees_the_member() {
+    for request in [
+        Request::get("/"),
+        Request::post("/", "x"),
+        Request::get("/").field("Connection", "close"),
+    ] {
+        let a = Member::start("a", scripts::hang());
+        let gateway = narrow(&a);
+        let mut client = gateway.connect();
+        client.send(request.bytes());
+        a.wait_for_hits(1);
+        drop(client);
+        a.wait_for_note("left");
+        assert_eq!(told(&gateway, 1), ["499 X client_left 1"]);
+        let member = gateway.member_status("cl", "a");
+        assert_eq!(
+            (&member["busy"], &member["failures"]),
+            (&0.into(), &0.into()),
+            "{member}"
+        );
+        // The only connection it may have is free again.
+        a.becomes(scripts::name());
+        assert_eq!(gateway.get("/").status, 200);
+    }
+}
+
+#[test]
+fn a_client_that_resets_before_its_answer_frees_the_member() {
+    let a = Member::start("a", scripts::hang());
+    let gateway = narrow(&a);
+    let mut client = gateway.connect();
+    // Whoever speaks HTTP/1.0 cannot be asked, but a reset says it all.
+    client.send("GET / HTTP/1.0\r\nHost: h\r\n\r\n");
+    a.wait_for_hits(1);
+    client.reset();
+    a.wait_for_note("left");
+    assert_eq!(told(&gateway, 1), ["499 X client_left 1"]);
+}
+
+#[test]
+fn a_client_that_leaves_while_it_waits_for_a_member_asks_none() {
+    let a = Member::start("a", scripts::held());
+    let gateway = narrow(&a);
+    let mut first = gateway.connect();
+    first.send(Request::get("/first").bytes());
+    a.wait_for_note("holding");
+    let mut second = gateway.connect();
+    second.send(Request::post("/second", "x").bytes());
+    drop(second);
+    assert_eq!(told(&gateway, 1), ["499 X client_left 1"]);
+    a.open_gate();
+    assert_eq!(first.response().status, 200);
+    assert_eq!(gateway.get("/third").status, 200);
+    let targets: Vec<String> = a.seen().iter().map(|s| s.target().to_owned()).collect();
+    assert_eq!(targets, ["/first", "/third"]);
+}
+
+#[test]
+fn a_client_that_only_ended_its_sending_direction_gets_its_answer() {
+    let (a, gateway) = one(scripts::held());
+    let mut client = gateway.connect();
+    client.send(Request::get("/").bytes());
+    client.wire().finish_sending();
+    // It is asked whether it is there: had it left, its kernel would answer with a reset.
+    assert_eq!(client.head().first, "HTTP/1.1 100 Continue");
+    a.release(1);
+    assert_eq!(client.response().text(), "a");
+    // Nobody who gets an answer soon enough is asked, and nobody of HTTP/1.0.
+    a.open_gate();
+    let mut old = gateway.connect();
+    old.send("GET / HTTP/1.0\r\nHost: h\r\n\r\n");
+    old.wire().finish_sending();
+    let answer = String::from_utf8(old.until_closed()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\na"), "{answer}");
 }
 
 #[test]

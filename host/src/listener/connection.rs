@@ -1,13 +1,16 @@
 //! One client connection: heads in, answers out, until one side has enough.
 
 use std::{
-    io,
+    future::poll_fn,
     net::SocketAddr,
+    pin::pin,
+    task::Poll,
     time::{Duration, SystemTime},
 };
 
 use bytes::{Buf, BytesMut};
 use tokio::{
+    io::AsyncReadExt,
     net::TcpStream,
     sync::watch,
     time::{Instant, timeout, timeout_at},
@@ -17,7 +20,7 @@ use tracing::debug;
 use super::{accept::Context, linger, preface};
 use crate::{
     http1::{Bounds, ReadError, RequestHead},
-    proxy::{self, Downstream, Drain, Ends, Next, ProxyError},
+    proxy::{self, Downstream, Drain, Ends, Next, Presence, ProxyError},
 };
 
 /// Empty lines in front of a request line are skipped, up to so many bytes (RFC 9112 2.2).
@@ -48,6 +51,7 @@ pub async fn serve(
             client: peer,
             local,
         },
+        presence: Presence::new(false),
         served: 0,
         drain: context.drain.clone(),
         parting: false,
@@ -150,13 +154,27 @@ async fn wait_for_request(down: &mut Downstream<'_>, context: &Context) -> bool 
             return false;
         }
         down.buffer.reserve(FIRST_READ);
-        match down.reader.try_read_buf(&mut down.buffer) {
-            Ok(1..) => {}
+        // Polled, so that the runtime learns from a short read that there is no more to read, and saves
+        // the next reader the attempt.
+        match poll_immediate(down.reader.read_buf(&mut down.buffer)).await {
+            Some(Ok(1..)) => {}
             // The runtime may announce bytes that are not there.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Ok(0) | Err(_) => return false,
+            None => {}
+            Some(Ok(0) | Err(_)) => return false,
         }
     }
+}
+
+/// What a future gives at once.
+async fn poll_immediate<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// Returns once the gateway no longer takes new requests.

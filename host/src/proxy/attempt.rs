@@ -126,10 +126,19 @@ impl Sender<'_> {
         let begun = Instant::now();
         let mut must_be_fresh = false;
         loop {
-            let connection = match self.connect(&in_flight, must_be_fresh).await {
+            let connected = tokio::select! {
+                biased;
+                connected = self.connect(&in_flight, must_be_fresh) => {
+                    connected.map_err(|error| unconnected(&error))
+                }
+                () = down.presence.left(down.reader.as_ref()) => {
+                    Err(Broken::ours(ProxyError::ClientLeft))
+                }
+            };
+            down.presence.look_again();
+            let connection = match connected {
                 Ok(connection) => connection,
-                Err(error) => {
-                    let broken = unconnected(&error);
+                Err(broken) => {
                     self.conclude(&in_flight, &broken, begun);
                     return Err(broken);
                 }
@@ -182,8 +191,10 @@ impl Sender<'_> {
     }
 
     fn conclude(&self, in_flight: &InFlight, broken: &Broken, begun: Instant) {
-        let Some(failure) = broken.failure else {
-            return;
+        let failure = match broken.failure {
+            Some(failure) => failure,
+            None if broken.sent => Failure::Cancelled,
+            None => return,
         };
         in_flight.failed(failure, broken.fresh);
         self.forward.selector.completed(Outcome {
@@ -304,6 +315,9 @@ impl Sender<'_> {
                     Err(UploadError::Member) => deaf = true,
                     Err(error) => return Err(client_failed(error)),
                 },
+                () = down.presence.left(down.writer.as_ref()), if upload.is_received() => {
+                    return Err(Broken::ours(ProxyError::ClientLeft));
+                }
             }
         };
         if head.status == 101 && !switched(&head, self.upgrade) {

@@ -13,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{answer::Manner, errand::Ends};
+use super::{answer::Manner, errand::Ends, presence::Presence};
 use crate::http1::{Inlet, within};
 
 /// How far a listener has got in stopping.
@@ -44,6 +44,8 @@ pub struct Downstream<'a> {
     pub head_bytes: u64,
     /// Whose it is.
     pub ends: Ends,
+    /// Whether it still waits for the answer of this request.
+    pub presence: Presence,
     /// Requests before this one.
     pub served: u32,
     /// Says when to stop.

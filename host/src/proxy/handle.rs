@@ -9,6 +9,7 @@ use super::{
     downstream::Downstream,
     error::ProxyError,
     pipeline,
+    presence::Presence,
     record::{self, Trace},
     upload::Upload,
 };
@@ -59,6 +60,7 @@ pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, mut head: Requ
     let live = gateway.current.load();
     let limits = &live.snapshot.limits;
     let mut trace = Trace::start(down);
+    down.presence = Presence::new(head.version == Version::Http11);
     let mut upload = Upload::new(head.framing, limits.body_size);
     let wants = head.keep_alive();
     // Whether a client that asked for a 100 and is refused sends its body all the same, nobody knows.

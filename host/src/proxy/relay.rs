@@ -7,10 +7,7 @@ use super::{
     downstream::Downstream,
     upload::{Patience, Upload},
 };
-use crate::{
-    http1::{Inlet, ReadError},
-    upstream::Connection,
-};
+use crate::{http1::Inlet, upstream::Connection};
 
 /// How long each side may pause.
 #[derive(Debug, Clone, Copy)]
@@ -22,10 +19,6 @@ pub struct Pauses {
     /// The client, for taking bytes.
     pub client: Duration,
 }
-
-/// How long an answer may pause once the client has closed its side. It may only be done with sending,
-/// so it gets what comes at once; most have left, and a member should not work on for them.
-const ALONE: Duration = Duration::from_secs(1);
 
 /// Carries on until the answer is delivered. An upload that fails meanwhile does not matter: the
 /// member has answered already.
@@ -56,28 +49,18 @@ pub async fn relay(
             }
         }
     }
-    let (mut watching, mut left) = (down.buffer.is_empty(), false);
-    let mut byte = [0];
+    down.presence.begin_answer();
     loop {
-        let pause = if left {
-            pauses.member.min(ALONE)
-        } else {
-            pauses.member
-        };
         tokio::select! {
             biased;
-            step = download.step(&mut member, &mut down.writer, pause, pauses.client) => match step {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(DownloadError::Member(ReadError::TimedOut)) if left => {
-                    return Err(DownloadError::Client(io::ErrorKind::ConnectionReset.into()));
+            step = download.step(&mut member, &mut down.writer, pauses.member, pauses.client) => {
+                if step? {
+                    return Ok(());
                 }
-                Err(error) => return Err(error),
-            },
-            looked = down.reader.peek(&mut byte), if watching => {
-                watching = false;
-                // Anything else is the next request, which waits.
-                left = !matches!(looked, Ok(1..));
+                down.presence.wrote();
+            }
+            () = down.presence.left(down.reader.as_ref()) => {
+                return Err(DownloadError::Client(io::ErrorKind::ConnectionReset.into()));
             }
         }
     }
