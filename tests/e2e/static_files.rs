@@ -330,3 +330,57 @@ fn members_error_bodies_are_replaced_only_where_configured() {
         }
     }
 }
+
+#[test]
+fn what_clients_act_on_survives_a_replaced_error_body() {
+    use crate::{
+        conf::{balancer, entry},
+        mouth::Mouth,
+    };
+
+    let a = Mouth::start("a");
+    let text = site(&[("/", "balancer = \"cl\"")]).replace(
+        "default = true",
+        "default = true\nerror_page = { \"4xx\" = \"sorry.html\", \"503\" = \"sorry.html\" }\nreplace_member_errors = true",
+    );
+    // Without a session cookie of the members, the gateway sets one of its own.
+    let keys = "stickysession = \"ROUTEID\"\nroute_cookie = {}";
+    let members = [entry(&a.member, "route = \"a\"")];
+    let gateway = Setup::new(text + &balancer("cl", keys, &members))
+        .file("sorry.html", "ours")
+        .start();
+    let mut client = gateway.connect();
+
+    let login = [
+        ("WWW-Authenticate", "Basic realm=\"x\""),
+        ("WWW-Authenticate", "Negotiate"),
+        ("Set-Cookie", "a=1"),
+        ("Set-Cookie", "b=2"),
+        ("Content-Encoding", "gzip"),
+        ("Content-Type", "application/x-own"),
+    ];
+    a.say(401, &login);
+    let answer = client.get("/");
+    assert_eq!((answer.status, answer.text().as_str()), (401, "ours"));
+    assert_eq!(
+        answer.all("www-authenticate"),
+        ["Basic realm=\"x\"", "Negotiate"]
+    );
+    let cookies = answer.all("set-cookie");
+    assert_eq!(cookies[..2], ["a=1", "b=2"]);
+    assert!(cookies[2].starts_with("ROUTEID="), "{cookies:?}");
+    assert_eq!(
+        answer.field("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert_eq!(answer.field("content-encoding"), None);
+
+    a.say(405, &[("Allow", "GET, REPORT")]);
+    assert_eq!(client.get("/").all("allow"), ["GET, REPORT"]);
+    a.say(503, &[("Retry-After", "120")]);
+    assert_eq!(client.get("/").all("retry-after"), ["120"]);
+    // Where a member says nothing, nothing is put into its mouth.
+    a.say(405, &[]);
+    let answer = client.get("/");
+    assert_eq!((answer.status, answer.all("allow").len()), (405, 0));
+}

@@ -93,6 +93,28 @@ pub fn date(fields: &mut Fields) {
     }
 }
 
+/// What the gateway's own errors say beside their text.
+pub fn advice(status: u16) -> Fields {
+    let mut fields = Fields::new();
+    match status {
+        405 => fields.push("Allow", METHODS),
+        // A member may be back as soon as its `retry` is over.
+        503 => fields.push("Retry-After", b"5"),
+        _ => {}
+    }
+    fields
+}
+
+/// Fields of a member's error that clients act on, whatever the page says: to log in, to keep a
+/// session, to know what else to try and when.
+const ACTED_ON: &[&str] = &["www-authenticate", "set-cookie", "allow", "retry-after"];
+
+/// What is left of a member's fields where its error gets the operator's page.
+pub fn keep_acted_on(fields: &mut Fields) {
+    let is = |name: &str| ACTED_ON.iter().any(|kept| name.eq_ignore_ascii_case(kept));
+    fields.retain(|line| is(line.name));
+}
+
 /// Sends an error: the vhost's page for it, or a plain one.
 pub async fn error(
     down: &mut Downstream<'_>,
@@ -101,15 +123,8 @@ pub async fn error(
     vhost: Option<&Vhost>,
     status: u16,
     what: &str,
+    mut fields: Fields,
 ) -> Result<(), Undelivered> {
-    let mut fields = Fields::new();
-    if status == 405 {
-        fields.push("Allow", METHODS);
-    }
-    if status == 503 {
-        // A member may be back as soon as its `retry` is over.
-        fields.push("Retry-After", b"5");
-    }
     if let Some(page) = vhost.and_then(|vhost| page_for(vhost, status)) {
         fields.push("Content-Type", page.content_type.as_bytes());
         return send(down, trace, manner, status, fields, &page.body).await;

@@ -175,7 +175,8 @@ async fn fail(
     manner.keep &= upload.is_received() || left.is_some_and(|left| left <= DISCARD);
     let vhost = trace.vhost_index.map(|index| &*live.snapshot.vhosts[index]);
     let told = error.to_string();
-    let sent = answer::error(down, trace, manner, vhost, error.status(), &told).await;
+    let advice = answer::advice(error.status());
+    let sent = answer::error(down, trace, manner, vhost, error.status(), &told, advice).await;
     Next::of(sent, manner)
 }
 

@@ -73,6 +73,7 @@ pub async fn deliver(
         && answer::page_for(delivery.vhost, status).is_some()
     {
         // The member's connection goes with the body nobody wants.
+        answer::keep_acted_on(&mut fields);
         let sent = answer::error(
             down,
             trace,
@@ -80,6 +81,7 @@ pub async fn deliver(
             Some(delivery.vhost),
             status,
             "",
+            fields,
         )
         .await;
         conclude(delivery, &reply, trace, Failure::None);
