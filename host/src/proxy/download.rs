@@ -32,8 +32,9 @@ pub struct Download {
     direct: usize,
     /// Bytes at the front of the member's buffer that the filter has not taken yet.
     unfiltered: usize,
-    /// The chunk whose data was `direct` is not ended yet.
-    open_chunk: bool,
+    /// Bytes of the chunk's end that follow `direct`: with its data, since many a client takes a chunk
+    /// only when it has all of it.
+    chunk_end: usize,
     draining: bool,
     ended: bool,
     /// The first look at what came with the head is done.
@@ -69,7 +70,7 @@ impl Download {
             written: 0,
             direct: 0,
             unfiltered: 0,
-            open_chunk: false,
+            chunk_end: 0,
             draining: false,
             ended: false,
             primed: false,
@@ -117,7 +118,12 @@ impl Download {
         }
         if self.pending() > 0 {
             let direct = io::IoSlice::new(&member.buffer[..self.direct]);
-            let slices = [io::IoSlice::new(&self.out[self.written..]), direct];
+            let chunk_end = io::IoSlice::new(&CHUNK_END[CHUNK_END.len() - self.chunk_end..]);
+            let slices = [
+                io::IoSlice::new(&self.out[self.written..]),
+                direct,
+                chunk_end,
+            ];
             let write = within(client_patience, client.write_vectored(&slices)).await;
             match write.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(0) => return Err(DownloadError::Client(io::ErrorKind::WriteZero.into())),
@@ -129,15 +135,16 @@ impl Download {
     }
 
     fn pending(&self) -> usize {
-        self.out.len() - self.written + self.direct
+        self.out.len() - self.written + self.direct + self.chunk_end
     }
 
     fn wrote<R>(&mut self, member: &mut Inlet<'_, R>, written: usize) {
         self.begun = true;
         let of_out = written.min(self.out.len() - self.written);
         self.written += of_out;
-        let of_direct = written - of_out;
+        let of_direct = (written - of_out).min(self.direct);
         self.direct -= of_direct;
+        self.chunk_end -= written - of_out - of_direct;
         self.delivered += of_direct as u64;
         member.buffer.advance(of_direct);
     }
@@ -172,9 +179,8 @@ impl Download {
         self.received += length as u64;
         if matches!(self.filter, Filter::None) {
             if self.framing == Framing::Chunked {
-                self.close_chunk();
                 chunk_head(&mut self.out, length);
-                self.open_chunk = true;
+                self.chunk_end = CHUNK_END.len();
             }
             self.direct = length;
             if self.decoder.is_done() && self.framing != Framing::Chunked {
@@ -218,7 +224,6 @@ impl Download {
         };
         self.encode(&made);
         if self.ended && self.framing == Framing::Chunked {
-            self.close_chunk();
             end_chunks(&mut self.out);
         }
         Ok(())
@@ -235,12 +240,6 @@ impl Download {
             self.out.extend_from_slice(CHUNK_END);
         } else {
             self.out.extend_from_slice(made);
-        }
-    }
-
-    fn close_chunk(&mut self) {
-        if std::mem::take(&mut self.open_chunk) {
-            self.out.extend_from_slice(CHUNK_END);
         }
     }
 }
