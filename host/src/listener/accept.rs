@@ -54,6 +54,22 @@ impl ConnectionCount {
         Counted(Arc::clone(self))
     }
 
+    /// Counts one as soon as there is room for it below `limit`. Several workers may have accepted one
+    /// when there was room for one.
+    async fn admit(self: &Arc<Self>, limit: usize) -> Counted {
+        loop {
+            let freed = self.freed.notified();
+            let more = |open: usize| (open < limit).then_some(open + 1);
+            let counted = self
+                .open
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+            if counted.is_ok() {
+                return Counted(Arc::clone(self));
+            }
+            freed.await;
+        }
+    }
+
     /// Waits until there is room below `limit`.
     async fn room(&self, limit: usize) {
         loop {
@@ -96,7 +112,14 @@ pub async fn accept(
             Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
         };
         match accepted {
-            Ok((stream, peer)) => begin(&mut tasks, stream, peer, proxy_protocol, &context),
+            Ok((stream, peer)) => {
+                let counted = tokio::select! {
+                    biased;
+                    counted = context.connections.admit(limit) => counted,
+                    _ = drain.wait_for(|drain| *drain != Drain::Serving) => context.connections.count(),
+                };
+                begin(&mut tasks, stream, peer, proxy_protocol, &context, counted);
+            }
             Err(error) if is_clients(&error) => {}
             Err(cause) => {
                 // Out of file descriptors, say: those who wait in the backlog are served when some are free.
@@ -114,7 +137,8 @@ pub async fn accept(
     while let Ok((stream, peer)) = socket.accept() {
         stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(stream)?;
-        begin(&mut tasks, stream, peer, proxy_protocol, &context);
+        let counted = context.connections.count();
+        begin(&mut tasks, stream, peer, proxy_protocol, &context, counted);
     }
     drop(socket);
     loop {
@@ -134,8 +158,8 @@ fn begin(
     peer: SocketAddr,
     proxy_protocol: bool,
     context: &Context,
+    counted: Counted,
 ) {
-    let counted = context.connections.count();
     let context = context.clone();
     tasks.spawn(async move {
         if let Err(cause) = stream.set_nodelay(true) {
