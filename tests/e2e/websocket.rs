@@ -1,5 +1,7 @@
 //! Upgrades: tunnelled when asked for and granted, never otherwise.
 
+use std::time::{Duration, Instant};
+
 use switchyard_tests::{Client, Gateway, Member, Request, eventually, scripts, wait::DEADLINE};
 
 use crate::conf::{balancer, entry, everything_to, site};
@@ -12,7 +14,8 @@ fn upgrade() -> Request {
         .field("Sec-WebSocket-Version", "13")
 }
 
-fn open(gateway: &Gateway) -> Client {
+/// A tunnel to `/ws`.
+pub fn open(gateway: &Gateway) -> Client {
     let mut client = gateway.connect();
     client.send(upgrade().bytes());
     let head = client.head();
@@ -193,4 +196,25 @@ fn a_tunnel_is_no_second_http_connection() {
     );
     assert_eq!(a.hits(), 1);
     drop(client);
+}
+
+#[test]
+fn only_a_tunnel_that_is_silent_for_its_time_is_cut() {
+    let a = Member::start("a", scripts::websocket_echo());
+    let limits = "[limits]\ntunnel_timeout = \"1s\"\nidle_timeout = \"100ms\"\n";
+    let keys = "answer_timeout = \"100ms\"";
+    let gateway = Gateway::start(limits.to_owned() + &everything_to(&[&a], keys));
+    let mut client = open(&gateway);
+    let begun = Instant::now();
+    // Longer than any of the limits in all, with pauses longer than those that are not its own.
+    while begun.elapsed() < Duration::from_millis(1500) {
+        std::thread::park_timeout(Duration::from_millis(250));
+        client.send("x");
+        assert_eq!(client.exactly(1), b"x");
+    }
+    client.expect_closed();
+    a.wait_for_note("tunnel closed");
+    gateway.wait_for_status("nobody is busy", |_| {
+        gateway.member_status("cl", "a")["busy"] == 0
+    });
 }

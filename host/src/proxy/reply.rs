@@ -247,12 +247,7 @@ async fn switch(
     if down.write(&out, delivery.manner.patience).await.is_err() {
         return Next::Abort;
     }
-    let limits = &delivery.live.snapshot.limits;
-    let idle = reply
-        .in_flight
-        .settings()
-        .answer_timeout
-        .max(limits.idle_timeout);
+    let idle = delivery.live.snapshot.limits.tunnel_timeout;
     let (to_client, to_member) = tunnel::run(&mut reply.connection, down, idle).await;
     trace.body_bytes = to_client;
     trace.received_bytes += to_member;

@@ -101,6 +101,8 @@ pub struct HttpLimits {
     pub idle_timeout: Duration,
     /// Longest wait for a client to take bytes of an answer.
     pub write_timeout: Duration,
+    /// Longest silence, in both directions, of a connection that was upgraded.
+    pub tunnel_timeout: Duration,
     /// Requests served on one client connection before it is closed; 0 = unlimited.
     pub requests_per_connection: u32,
     /// Client connections over all workers; more wait in the backlog.

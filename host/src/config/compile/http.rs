@@ -275,6 +275,11 @@ pub fn limits(table: &LimitsTable, context: &mut Context<'_>) -> HttpLimits {
             60 * SECOND,
             context.out,
         ),
+        tunnel_timeout: bounds::positive_time(
+            table.tunnel_timeout.as_ref(),
+            3600 * SECOND,
+            context.out,
+        ),
         requests_per_connection: or(&table.requests_per_connection, 0),
         connections: bounds::positive(table.connections.as_ref(), 10_000, context.out) as usize,
     }

@@ -148,6 +148,9 @@ table! {
         /// Longest wait for a client to take bytes of an answer.
         #[schemars(extend("default" = "60s"))]
         write_timeout: Time,
+        /// Longest silence, in both directions, of a connection that was upgraded, to WebSocket for instance.
+        #[schemars(extend("default" = "1h"))]
+        tunnel_timeout: Time,
         /// Requests on one client connection before it is closed; 0 = unlimited.
         #[schemars(extend("default" = 0))]
         requests_per_connection: u32,

@@ -56,6 +56,7 @@ pub const TWINS: &[(&str, &str, &str)] = &[
         "not a duration",
     ),
     ("LimitsTable", "write_timeout = \"\"", "not a duration"),
+    ("LimitsTable", "tunnel_timeout = \"0s\"", "above zero"),
     (
         "LimitsTable",
         "requests_per_connection = -1",

@@ -38,6 +38,7 @@ pub(super) fn snapshot(vhosts: Vec<Vhost>) -> Snapshot {
             body_timeout: second,
             idle_timeout: second,
             write_timeout: second,
+            tunnel_timeout: second,
             requests_per_connection: 0,
             connections: 1,
         },
