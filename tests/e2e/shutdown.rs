@@ -6,10 +6,11 @@ use std::{
 };
 
 use switchyard_tests::{
-    Client, Gateway, Member, Request, ReservedPort, Setup, eventually, scripts, wait::DEADLINE,
+    Broken, Client, Gateway, Member, Request, ReservedPort, Setup, eventually, scripts,
+    wait::DEADLINE, wire::Stop,
 };
 
-use crate::conf::everything_to;
+use crate::{conf::everything_to, websocket};
 
 #[test]
 fn sigterm_lets_requests_in_flight_finish() {
@@ -81,8 +82,53 @@ fn the_drain_has_a_deadline() {
     a.wait_for_note("holding");
     gateway.signal(libc::SIGTERM);
     let started = Instant::now();
-    gateway.wait_for_exit();
+    assert!(gateway.wait_for_exit().success(), "it did what it was told");
     assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn what_the_drain_deadline_cuts_off_never_looks_whole() {
+    let a = Member::start("a", |exchange| match exchange.target() {
+        "/ws" => scripts::websocket_echo()(exchange),
+        _ => scripts::streamed()(exchange),
+    });
+    let mut gateway = Setup::new(everything_to(&[&a], ""))
+        .top("drain_deadline = \"300ms\"")
+        .start();
+    let mut tunnel = websocket::open(&gateway);
+    let mut new = gateway.connect();
+    new.send(Request::get("/").bytes());
+    let head = new.head();
+    assert_eq!(new.exactly(10), b"5\r\nfirst\r\n");
+    let mut old = gateway.connect();
+    old.send("GET / HTTP/1.0\r\nHost: h\r\n\r\n");
+    old.head();
+    assert_eq!(old.exactly(5), b"first");
+    gateway.signal(libc::SIGTERM);
+    assert!(gateway.wait_for_exit().success());
+    match new.wire().body_of(head, false) {
+        Err(Broken::InBody(_)) => {}
+        other => panic!("{other:?}"),
+    }
+    // Nothing but the close would have ended it.
+    assert_eq!(old.wire().to_end(&mut Vec::new()), Err(Stop::Reset));
+    tunnel.expect_closed();
+}
+
+#[test]
+fn a_tunnel_lives_on_while_it_drains() {
+    let a = Member::start("a", scripts::websocket_echo());
+    let mut gateway = Gateway::start(everything_to(&[&a], ""));
+    let mut tunnel = websocket::open(&gateway);
+    gateway.signal(libc::SIGTERM);
+    eventually("it is draining", DEADLINE, || {
+        TcpStream::connect(gateway.addr()).is_err().then_some(())
+    });
+    tunnel.send("still here");
+    assert_eq!(tunnel.exactly(10), b"still here");
+    assert!(gateway.is_running());
+    drop(tunnel);
+    assert!(gateway.wait_for_exit().success());
 }
 
 #[test]
@@ -98,7 +144,8 @@ fn a_second_sigterm_ends_at_once() {
     });
     gateway.signal(libc::SIGTERM);
     let started = Instant::now();
-    gateway.wait_for_exit();
+    let status = gateway.wait_for_exit();
+    assert_eq!(status.code(), Some(128 + libc::SIGTERM), "{status}");
     assert!(
         started.elapsed() < Duration::from_secs(10),
         "the default drain would take 30 s"

@@ -29,12 +29,8 @@ const EMPTY_LINES: usize = 4;
 const FIRST_READ: usize = 8 * 1024;
 
 /// Serves a connection to its end.
-pub async fn serve(
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    proxy_protocol: bool,
-    context: Context,
-) {
+pub async fn serve(stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, context: Context) {
+    let mut stream = linger::Unfinished::new(stream);
     let Ok(local) = stream.local_addr() else {
         return;
     };
@@ -59,8 +55,8 @@ pub async fn serve(
     let next = requests(&mut down, proxy_protocol, &context).await;
     drop(down);
     match next {
-        Next::Abort => linger::abort(stream),
-        Next::Close | Next::Keep => linger::close(stream).await,
+        Next::Abort => {}
+        Next::Close | Next::Keep => linger::close(stream.finish()).await,
     }
 }
 

@@ -1,6 +1,10 @@
 //! Ending a connection so that the client gets to read what it was sent.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use socket2::SockRef;
 use tokio::{
@@ -36,8 +40,44 @@ pub async fn close(mut stream: TcpStream) {
     }
 }
 
-/// Breaks the connection off visibly: with a reset, whatever the framing.
-pub fn abort(stream: TcpStream) {
-    // Fails only for a socket that is gone already.
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+/// A client's connection that is broken off visibly, with a reset, whatever the framing, unless it is
+/// finished: also where its task is ended from outside in the middle of an answer.
+#[derive(Debug)]
+pub struct Unfinished(Option<TcpStream>);
+
+impl Unfinished {
+    /// Served from now on.
+    pub fn new(stream: TcpStream) -> Self {
+        Self(Some(stream))
+    }
+
+    /// Everything that was to be sent is sent.
+    pub fn finish(mut self) -> TcpStream {
+        self.0.take().expect(HELD)
+    }
+}
+
+const HELD: &str = "only `finish` takes the stream, and consumes the guard";
+
+impl Deref for Unfinished {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        self.0.as_ref().expect(HELD)
+    }
+}
+
+impl DerefMut for Unfinished {
+    fn deref_mut(&mut self) -> &mut TcpStream {
+        self.0.as_mut().expect(HELD)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(stream) = &self.0 {
+            // Fails only for a socket that is gone already.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
 }
