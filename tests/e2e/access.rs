@@ -107,6 +107,73 @@ fn the_proxy_protocol_names_the_client() {
 }
 
 #[test]
+fn every_form_of_the_proxy_protocol_is_understood() {
+    let a = Member::start("a", scripts::name());
+    let gateway = Setup::new(guarded(&a, "deny = true"))
+        .top("trusted_proxies = [\"127.0.0.0/8\"]")
+        .listeners(PROXIED)
+        .start();
+    let second = |command: u8, family: u8, rest: &[u8]| {
+        let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+        header.extend([command, family, 0, rest.len() as u8]);
+        header.extend_from_slice(rest);
+        header
+    };
+    let four = [192, 0, 2, 8, 127, 0, 0, 1, 0x9c, 0x40, 0, 80];
+    let mut six = [0; 36];
+    six[..16].copy_from_slice(
+        &"2001:db8::7"
+            .parse::<std::net::Ipv6Addr>()
+            .unwrap()
+            .octets(),
+    );
+    let no_op = [&four[..], &[4, 0, 0]].concat();
+    for (what, header, client) in [
+        (
+            "1, TCP6",
+            b"PROXY TCP6 2001:db8::7 ::1 40000 80\r\n".to_vec(),
+            "2001:db8::7",
+        ),
+        ("1, of nobody", b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1"),
+        (
+            "1, of nobody, with addresses",
+            b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(),
+            "127.0.0.1",
+        ),
+        ("2, IPv6", second(0x21, 0x21, &six), "2001:db8::7"),
+        (
+            "2, with more behind the addresses",
+            second(0x21, 0x11, &no_op),
+            "192.0.2.8",
+        ),
+        ("2, the proxy itself", second(0x20, 0, &[]), "127.0.0.1"),
+        (
+            "2, the proxy itself, with addresses",
+            second(0x20, 0x11, &four),
+            "127.0.0.1",
+        ),
+    ] {
+        let request = Request::get("/").bytes();
+        let whole = [header.clone(), request.clone()].concat();
+        let response = gateway.raw(&whole);
+        assert_eq!(response.status, 200, "{what}: {response:?}");
+        assert_eq!(a.last().field("x-forwarded-for"), Some(client), "{what}");
+        // In pieces, each of them read by itself.
+        for at in [1, 7, header.len() - 1, header.len()] {
+            let mut divided = gateway.connect();
+            divided.send(&whole[..at]);
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
+            let response = divided.send(&whole[at..]).response();
+            assert_eq!(
+                response.status, 200,
+                "{what}, divided at {at}: {response:?}"
+            );
+            assert_eq!(a.last().field("x-forwarded-for"), Some(client), "{what}");
+        }
+    }
+}
+
+#[test]
 fn a_connection_without_its_proxy_protocol_header_is_not_served() {
     let a = Member::start("a", scripts::name());
     let gateway = Setup::new(format!(

@@ -41,7 +41,62 @@ fn a_refused_connection_moves_any_method_to_another_member() {
             assert_eq!(b.last().body.len(), n, "the body arrived whole");
         }
     }
-    assert_eq!(b.hits(), 6, "each once");
+    let chunk = format!("186a0\r\n{}\r\n", "x".repeat(100_000));
+    let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for _ in 0..2 {
+        let response = gateway.raw(format!("{head}{chunk}0\r\n\r\n"));
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(b.last().body.len(), 100_000, "the chunks arrived whole");
+    }
+    assert_eq!(b.hits(), 8, "each once");
+}
+
+#[test]
+fn a_client_never_gets_a_bare_close_before_its_answer() {
+    for (what, script) in [
+        (
+            "closes",
+            Box::new(scripts::silent(After::Close)) as Box<Script>,
+        ),
+        ("resets", Box::new(scripts::silent(After::Reset))),
+        (
+            "closes within the head",
+            Box::new(scripts::bytes("HTTP/1.1 200 OK\r\nX: ", After::Close)),
+        ),
+        (
+            "resets within the head",
+            Box::new(scripts::bytes("HTTP/1.1 200 OK\r\nX: ", After::Reset)),
+        ),
+        ("hangs", Box::new(scripts::hang())),
+    ] {
+        let a = Member::start("a", move |exchange| match exchange.target() {
+            "/good" => scripts::name()(exchange),
+            _ => script(exchange),
+        });
+        let keys = "answer_timeout = \"300ms\"\nretry = \"0s\"";
+        let gateway = Gateway::start(everything_to(&[&a], keys));
+        for method in ["GET", "POST"] {
+            // On a connection's first request, and on a later one over a kept connection to the member.
+            for kept in [false, true] {
+                let mut client = gateway.connect();
+                if kept {
+                    assert_eq!(client.get("/good").status, 200);
+                }
+                client.send(
+                    Request::new(method, "/")
+                        .field("Content-Length", "0")
+                        .bytes(),
+                );
+                match client.try_response() {
+                    Ok(answer) => {
+                        let expected = if what == "hangs" { 504 } else { 502 };
+                        assert_eq!(answer.status, expected, "{what}, {method}, {kept}");
+                    }
+                    Err(broken) => panic!("{what}, {method}, {kept}: {broken:?}"),
+                }
+            }
+        }
+    }
 }
 
 #[test]

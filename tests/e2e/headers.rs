@@ -155,6 +155,7 @@ fn hop_by_hop_fields_end_at_the_gateway_in_both_directions() {
         "x-hop",
         "keep-alive",
         "proxy-connection",
+        "proxy-authorization",
         "te",
         "upgrade",
         "proxy",

@@ -2,7 +2,7 @@
 
 use switchyard_tests::{After, Gateway, Member, Request, eventually, scripts, wait::DEADLINE};
 
-use crate::conf::everything_to;
+use crate::conf::{balancer, entry, everything_to, site};
 
 const CHECKED: &str = "health = { path = \"/up\", interval = \"100ms\", rise = 2, fall = 2, timeout = \"200ms\" }\nretry = \"60s\"";
 
@@ -141,4 +141,27 @@ fn checks_do_not_count_as_requests() {
     let gateway = Gateway::start(everything_to(&[&a], CHECKED));
     a.wait_for_hits(5);
     assert_eq!(gateway.member_status("cl", "a")["elected"], 0);
+}
+
+#[test]
+fn the_interval_is_kept() {
+    let (often, seldom) = (
+        Member::start("often", health("200 OK")),
+        Member::start("seldom", health("200 OK")),
+    );
+    let check =
+        |interval: &str| format!("health = {{ path = \"/up\", interval = \"{interval}\" }}");
+    let gateway = Gateway::start(
+        site(&[("/", "balancer = \"often\"")])
+            + &balancer("often", &check("100ms"), &[entry(&often, "")])
+            + &balancer("seldom", &check("1h"), &[entry(&seldom, "")]),
+    );
+    // At the default of a second it would take longer than this waits.
+    often.wait_for_hits(25);
+    assert!(
+        seldom.hits() <= 1,
+        "{} checks within an hour",
+        seldom.hits()
+    );
+    drop(gateway);
 }

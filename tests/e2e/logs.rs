@@ -247,7 +247,7 @@ fn a_vhost_has_logs_of_its_own() {
 
 #[test]
 fn sigusr1_reopens_both_logs() {
-    let a = Member::start("a", scripts::name());
+    let mut a = Member::start("a", scripts::name());
     let log = "[log]\naccess = { path = \"access.log\", format = \"%U\" }\nerror = { path = \"error.log\", level = \"info\" }\n";
     let gateway = Setup::new(log.to_owned() + &everything_to(&[&a], "")).start();
     gateway.get("/1");
@@ -267,6 +267,15 @@ fn sigusr1_reopens_both_logs() {
     gateway.get("/2");
     assert_eq!(lines(&gateway, "access.log", 1), ["/2"]);
     assert_eq!(lines(&gateway, "access.log.1", 1), ["/1"]);
+    let before = fs::read_to_string(dir.join("error.log.1")).unwrap();
+    a.crash();
+    assert_eq!(gateway.get("/3").status, 502);
+    eventually("the error is in the new file", DEADLINE, || {
+        let text = fs::read_to_string(dir.join("error.log")).ok()?;
+        text.contains("No member answered").then_some(())
+    });
+    let after = fs::read_to_string(dir.join("error.log.1")).unwrap();
+    assert_eq!(after, before, "and not in the old one");
 }
 
 #[test]

@@ -219,6 +219,99 @@ fn expect_100_continue_asks_before_it_sends() {
 }
 
 #[test]
+fn a_members_own_100_is_passed_on() {
+    let (a, gateway) = one(|exchange| {
+        exchange.send("HTTP/1.1 100 Continue\r\nX-From: a\r\n\r\n");
+        scripts::echo()(exchange)
+    });
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    let head = client.head();
+    assert_eq!((head.word(1), head.field("x-from")), ("100", Some("a")));
+    client.send("hello");
+    assert_eq!(
+        client.head().word(1),
+        "200",
+        "and there is only one of them"
+    );
+    assert_eq!(a.last().body, b"hello");
+    assert_eq!(a.last().field("expect"), Some("100-continue"));
+}
+
+#[test]
+fn a_refusal_instead_of_a_100_spares_the_body() {
+    for status in ["401 Unauthorized", "417 Expectation Failed"] {
+        let (a, gateway) = one(move |exchange| {
+            exchange.send(scripts::reply(status, &[], "no"));
+            let rest = exchange.until_closed();
+            exchange.note(&format!("then {}", rest.escape_ascii()));
+            After::Close
+        });
+        let mut client = gateway.connect();
+        client.send(
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+        );
+        let head = client.head();
+        assert_eq!(head.word(1), &status[..3], "no 100 comes before it");
+        assert!(head.closes(), "a body may come or not: {head:?}");
+        // Though it is sent now, nobody is given it, as a body or as a request.
+        let _ = client.try_send("hello");
+        assert_eq!(client.until_closed(), b"no");
+        a.wait_for_note("then ");
+        assert_eq!(a.hits(), 1);
+    }
+}
+
+#[test]
+fn both_bodies_move_at_once() {
+    const ROUNDS: usize = 5;
+    for chunked in [false, true] {
+        let (_a, gateway) = one(|exchange| {
+            let mut came = Vec::new();
+            for round in 0..ROUNDS {
+                let asked = format!("ask-{round}").into_bytes();
+                while !came.windows(asked.len()).any(|bytes| bytes == asked) {
+                    let some = exchange.some();
+                    if some.is_empty() {
+                        return After::Close;
+                    }
+                    came.extend(some);
+                }
+                if round == 0 {
+                    exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+                }
+                exchange.send(format!("8\r\nanswer-{round}\r\n"));
+            }
+            exchange.send("0\r\n\r\n");
+            After::Close
+        });
+        let mut client = gateway.connect();
+        let framing = if chunked {
+            "Transfer-Encoding: chunked".to_owned()
+        } else {
+            format!("Content-Length: {}", 5 * ROUNDS)
+        };
+        client.send(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n"));
+        for round in 0..ROUNDS {
+            // Nothing more is sent before what was sent so far is answered.
+            client.send(match chunked {
+                true => format!("5\r\nask-{round}\r\n"),
+                false => format!("ask-{round}"),
+            });
+            if round == 0 {
+                assert_eq!(client.head().word(1), "200");
+            }
+            let chunk = format!("8\r\nanswer-{round}\r\n");
+            assert_eq!(client.exactly(chunk.len()), chunk.as_bytes());
+        }
+        if chunked {
+            client.send("0\r\n\r\n");
+        }
+        assert_eq!(client.exactly(5), b"0\r\n\r\n");
+    }
+}
+
+#[test]
 fn an_early_answer_during_an_upload_is_relayed() {
     let (_a, gateway) = one(|exchange| {
         exchange.send(

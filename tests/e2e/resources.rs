@@ -1,24 +1,46 @@
 //! Resources: descriptors used up, memory, floods.
 
-use std::{thread, time::Duration};
+use std::{fs, thread, time::Duration};
 
 use switchyard_tests::{
     Client, Gateway, Member, Request, Setup, eventually, scripts, wait::DEADLINE,
 };
 
-use crate::conf::everything_to;
+use crate::{
+    conf::everything_to,
+    policies::{balanced, policy_status, sequence},
+};
+
+/// Time on a processor so far, in the kernel's ticks of 10 ms.
+fn ticks(gateway: &Gateway) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/stat", gateway.pid())).unwrap();
+    // Behind the name, which may hold anything: fields 14 and 15 of proc(5).
+    let rest = text.rsplit_once(')').expect("a name in brackets").1;
+    let numbers = rest.split_whitespace().skip(11).take(2);
+    numbers.map(|n| n.parse::<u64>().unwrap()).sum()
+}
 
 #[test]
 fn exhausted_descriptors_neither_end_nor_jam_the_gateway() {
     let a = Member::start("a", scripts::name());
-    let mut gateway = Setup::new(everything_to(&[&a], "")).descriptors(96).start();
-    assert_eq!(gateway.get("/").status, 200);
-    // More connections than there are descriptors; the rest waits in the backlog.
+    let mut gateway = Setup::new(everything_to(&[&a], "keepalive = false"))
+        .descriptors(96)
+        .start();
     let addr = gateway.addr();
+    let mut early = gateway.connect();
+    assert_eq!(early.get("/").status, 200);
+    // More connections than there are descriptors; the rest waits in the backlog.
     let crowd: Vec<_> = (0..150)
         .filter_map(|_| std::net::TcpStream::connect_timeout(&addr, Duration::from_secs(1)).ok())
         .collect();
     assert!(crowd.len() > 60);
+    gateway.wait_for_log(&["Accepting a connection failed"]);
+    let before = ticks(&gateway);
+    // None is left for a connection to the member, who is not to blame.
+    assert_eq!(early.get("/").status, 500);
+    std::thread::park_timeout(Duration::from_millis(500));
+    let spent = ticks(&gateway) - before;
+    assert!(spent < 20, "it spins: {spent} ticks in half a second");
     assert!(gateway.is_running());
     drop(crowd);
     eventually("it serves again", DEADLINE, || {
@@ -26,9 +48,55 @@ fn exhausted_descriptors_neither_end_nor_jam_the_gateway() {
         client.try_send(Request::get("/").bytes()).ok()?;
         client.try_response().ok().filter(|r| r.status == 200)
     });
+    let member = gateway.member_status("cl", "a");
+    assert_eq!(
+        (&member["state"], &member["failures"]),
+        (&"ok".into(), &0.into()),
+        "{member}"
+    );
     for _ in 0..20 {
         assert_eq!(gateway.get("/").status, 200);
     }
+}
+
+#[test]
+fn there_are_as_many_workers_as_asked_for() {
+    let a = Member::start("a", scripts::name());
+    for n in [1, 3] {
+        let gateway = Setup::new(everything_to(&[&a], ""))
+            .arguments(&["--workers", &n.to_string()])
+            .start();
+        let workers = || {
+            fs::read_dir(format!("/proc/{}/task", gateway.pid()))
+                .unwrap()
+                .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
+                .filter(|name| name.starts_with("worker-"))
+                .count()
+        };
+        // A thread gives itself its name, a moment after it has begun.
+        eventually("so many threads", DEADLINE, || {
+            (workers() == n).then_some(())
+        });
+        assert_eq!(gateway.get("/").status, 200);
+    }
+}
+
+#[test]
+fn a_policys_memory_is_bounded() {
+    // Time is no bound here: only the memory can end it.
+    let (_members, setup) = balanced("allocate", "limits = { deadline = \"5s\" }", "");
+    let gateway = setup.start();
+    let before = gateway.resident();
+    assert_eq!(sequence(&gateway, 2).len(), 2);
+    let status = policy_status(&gateway, "p");
+    assert!(
+        status["last_error"].to_string().contains("memory"),
+        "{status:#}"
+    );
+    assert!(
+        gateway.resident() < before + 100_000_000,
+        "the default limit is 32 MiB an instance"
+    );
 }
 
 #[test]

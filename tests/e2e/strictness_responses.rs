@@ -1,6 +1,6 @@
 //! Malformed answers of members: 502 for the client, and no trace of them for the next one.
 
-use switchyard_tests::{After, Broken, Gateway, Member, Request, scripts};
+use switchyard_tests::{After, Broken, Gateway, Member, Request, scripts, wire::Stop};
 
 use crate::conf::everything_to;
 
@@ -157,5 +157,37 @@ fn a_broken_body_is_visibly_aborted() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_broken_body_that_only_the_close_could_end_ends_with_a_reset() {
+    // A client of HTTP/1.0 gets no chunks: it would take a close for the end.
+    for start in [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\npart",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\npart",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart",
+    ] {
+        let a = Member::start("a", move |exchange| {
+            exchange.send(start);
+            exchange.wait_at_gate();
+            After::Reset
+        });
+        let gateway = Gateway::start(everything_to(&[&a], ""));
+        let mut client = gateway.connect();
+        client.send("GET / HTTP/1.0\r\nHost: h\r\n\r\n");
+        let head = client.head();
+        assert_eq!(client.exactly(4), b"part");
+        a.release(1);
+        let mut rest = Vec::new();
+        let end = client.wire().to_end(&mut rest);
+        assert_eq!(rest, b"", "{start:?}");
+        // With a length, what is missing shows by itself.
+        let expected = match head.length() {
+            Ok(Some(1000)) => Ok(()),
+            _ => Err(Stop::Reset),
+        };
+        assert_eq!(end, expected, "{start:?}");
     }
 }
