@@ -216,6 +216,7 @@ const NOTHING: Call<'static> = Call {
     request: None,
     response: None,
     pool: None,
+    triggers: &[],
     now_us: 1,
     wall_ms: 1,
 };

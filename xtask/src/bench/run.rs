@@ -28,6 +28,9 @@ pub struct Options {
     /// Requests a second while every front is given the same work
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     rate: u32,
+    /// A built gateway to measure, instead of building this workspace's
+    #[arg(long, value_name = "FILE")]
+    gateway: Option<PathBuf>,
     /// Another build of the gateway to measure in the same rounds; may be given several times
     #[arg(long, value_name = "FILE")]
     beside: Vec<PathBuf>,
@@ -40,9 +43,14 @@ pub fn run(options: &Options) -> Result<()> {
             "nginx and Apache httpd are what the gateway is measured against; to get what is missing: {command}"
         );
     }
-    guests::find()?;
-    println!("Building the gateway, optimised");
-    let program = workspace::gateway(Profile::Release)?;
+    let program = match &options.gateway {
+        Some(program) => program.clone(),
+        None => {
+            guests::find()?;
+            println!("Building the gateway, optimised");
+            workspace::gateway(Profile::Release)?
+        }
+    };
     load::raise_file_limit()?;
 
     let cores = load::cores()?;
