@@ -5,12 +5,12 @@ use std::process::{Command, Stdio};
 use anyhow::Result;
 use clap::Args;
 
-use crate::{guests, steps::Steps, workspace};
+use crate::{demo, guests, soak, steps::Steps, workspace};
 
 /// How much of it.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Leave out lints, doc tests and the end-to-end suite
+    /// Leave out lints, doc tests, the demo, the soak and the end-to-end suite
     #[arg(long)]
     quick: bool,
 }
@@ -19,7 +19,7 @@ pub struct Options {
 /// summary stands right above ours.
 pub fn run(options: &Options) -> Result<()> {
     let nextest = has_nextest();
-    let mut steps = Steps::new(if options.quick { 4 } else { 6 });
+    let mut steps = Steps::new(if options.quick { 4 } else { 8 });
     let out = workspace::target()?.join("policies");
 
     steps.command(
@@ -54,6 +54,12 @@ pub fn run(options: &Options) -> Result<()> {
             "Doc tests",
             &mut workspace::cargo(&["test", "--workspace", "--doc", "--exclude", "switchyard"]),
         )?;
+    }
+    if !options.quick {
+        steps.step("The demo, once through", || {
+            demo::run(&demo::Options::once())
+        })?;
+        steps.step("The soak, shortened", || soak::run(&soak::Options::short()))?;
     }
     let title = if options.quick {
         "Unit and property tests"

@@ -40,6 +40,16 @@ pub struct Options {
     release: bool,
 }
 
+impl Options {
+    /// Through once, as a test.
+    pub fn once() -> Self {
+        Self {
+            once: true,
+            release: false,
+        }
+    }
+}
+
 /// Builds, starts, shows and puts everything away.
 pub fn run(options: &Options) -> Result<()> {
     let screen = Screen::new();
@@ -79,7 +89,7 @@ pub fn run(options: &Options) -> Result<()> {
         broken: Vec::new(),
     };
     let traffic = Traffic::start(USERS, gateway.address, "/shop/count", &count);
-    show(&mut stage)?;
+    show(&mut stage, options.once)?;
     if !options.once && !interrupt::asked() {
         linger(&stage)?;
     }
@@ -113,9 +123,11 @@ pub fn run(options: &Options) -> Result<()> {
     }
 }
 
-fn show(stage: &mut Stage) -> Result<()> {
+fn show(stage: &mut Stage, once: bool) -> Result<()> {
     for (number, (title, scene)) in scenes::ALL.iter().enumerate() {
         if interrupt::asked() {
+            let left = scenes::ALL.len() - number;
+            stage.check(!once, &format!("interrupted, {left} scenes left"));
             break;
         }
         stage.screen.title(&format!("{}. {title}", number + 1));
