@@ -102,13 +102,8 @@ impl Told {
                 let forward = live.forward(found.vhost_index, index);
                 let forward = forward
                     .ok_or_else(|| ProxyError::Internal("the route has no balancer".into()))?;
-                let exchange = addressed.exchange(
-                    &live.snapshot,
-                    &head,
-                    path.clone(),
-                    found.vhost,
-                    &route.name,
-                );
+                let exchange =
+                    addressed.exchange(&live.snapshot, &head, path, found.vhost, &route.name);
                 self.forwarded(forward, exchange).await?;
             }
             Action::Exclude | Action::Continue => return Err(ProxyError::NotFound),
@@ -200,7 +195,7 @@ impl Told {
     async fn forwarded(
         &mut self,
         forward: &Forward,
-        mut exchange: Exchange,
+        mut exchange: Exchange<'_>,
     ) -> Result<(), ProxyError> {
         let selector = &forward.selector;
         let balancer = &forward.proxy.balancer;

@@ -1,6 +1,7 @@
 //! Answers of the gateway's own: errors, redirects, files.
 
 use std::{
+    cell::RefCell,
     fs::File,
     io::{Read, Seek, SeekFrom},
     time::{Duration, SystemTime},
@@ -49,7 +50,7 @@ pub struct Undelivered;
 /// Sends a small answer in one write.
 pub async fn send(
     down: &mut Downstream<'_>,
-    trace: &mut Trace,
+    trace: &mut Trace<'_>,
     manner: Manner,
     status: u16,
     mut fields: Fields,
@@ -77,7 +78,7 @@ pub async fn send(
         .map_err(|_| Undelivered)
 }
 
-fn begin(trace: &mut Trace, status: u16, head_bytes: usize) {
+fn begin(trace: &mut Trace<'_>, status: u16, head_bytes: usize) {
     trace.status = status;
     trace.answering = true;
     trace.head_bytes = head_bytes as u64;
@@ -86,10 +87,30 @@ fn begin(trace: &mut Trace, status: u16, head_bytes: usize) {
 /// Adds `Date` where the answer has none (RFC 9110 6.6.1).
 pub fn date(fields: &mut Fields) {
     if !fields.contains("date") {
-        fields.push(
-            "Date",
-            httpdate::fmt_http_date(SystemTime::now()).as_bytes(),
-        );
+        TODAY.with_borrow_mut(|today| fields.push("Date", today.at(SystemTime::now()).as_bytes()));
+    }
+}
+
+thread_local! {
+    static TODAY: RefCell<Today> = const { RefCell::new(Today { second: 0, text: String::new() }) };
+}
+
+/// The date as it was written last; good for the rest of its second.
+struct Today {
+    second: u64,
+    text: String,
+}
+
+impl Today {
+    fn at(&mut self, now: SystemTime) -> &str {
+        let second = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        if self.second != second || self.text.is_empty() {
+            self.text = httpdate::fmt_http_date(now);
+            self.second = second;
+        }
+        &self.text
     }
 }
 
@@ -118,7 +139,7 @@ pub fn keep_acted_on(fields: &mut Fields) {
 /// Sends an error: the vhost's page for it, or a plain one.
 pub async fn error(
     down: &mut Downstream<'_>,
-    trace: &mut Trace,
+    trace: &mut Trace<'_>,
     manner: Manner,
     vhost: Option<&Vhost>,
     status: u16,
@@ -158,7 +179,7 @@ fn escaped(text: &str) -> String {
 /// Sends the client elsewhere.
 pub async fn redirect(
     down: &mut Downstream<'_>,
-    trace: &mut Trace,
+    trace: &mut Trace<'_>,
     manner: Manner,
     status: u16,
     location: &str,
@@ -179,7 +200,7 @@ const BLOCK: u64 = 256 * 1024;
 /// Sends what `files` answered.
 pub async fn file(
     down: &mut Downstream<'_>,
-    trace: &mut Trace,
+    trace: &mut Trace<'_>,
     manner: Manner,
     request: &RequestHead,
     answer: FileAnswer,
@@ -248,7 +269,7 @@ pub async fn file(
 /// Sends `out`, then a piece of the file, which it gives back.
 async fn stream(
     down: &mut Downstream<'_>,
-    trace: &mut Trace,
+    trace: &mut Trace<'_>,
     manner: Manner,
     mut file: File,
     mut out: Vec<u8>,
@@ -279,5 +300,27 @@ async fn stream(
         }
         block.clear();
         (file, out) = (same, block);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_is_written_anew_with_every_second() {
+        let mut today = Today {
+            second: 0,
+            text: String::new(),
+        };
+        let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        for (millis, text) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777_000, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (784_111_777_999, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (784_111_778_000, "Sun, 06 Nov 1994 08:49:38 GMT"),
+        ] {
+            assert_eq!(today.at(at(millis)), text);
+        }
     }
 }

@@ -71,11 +71,11 @@ impl Sender<'_> {
     /// Sends the request until a member answers, within the balancer's attempts.
     pub async fn send(
         &self,
-        exchange: &Exchange,
+        exchange: &Exchange<'_>,
         session: &Session,
         down: &mut Downstream<'_>,
         upload: &mut Upload,
-        trace: &mut Trace,
+        trace: &mut Trace<'_>,
     ) -> Result<Reply, ProxyError> {
         let mut tried: Vec<MemberId> = Vec::new();
         let mut last = None;
@@ -117,7 +117,7 @@ impl Sender<'_> {
     /// safe: that says nothing about the member.
     async fn ask(
         &self,
-        exchange: &Exchange,
+        exchange: &Exchange<'_>,
         chosen: Chosen,
         down: &mut Downstream<'_>,
         upload: &mut Upload,
@@ -213,7 +213,7 @@ impl Sender<'_> {
     /// Sends the request over one connection and reads the head of the final answer.
     async fn exchange(
         &self,
-        exchange: &Exchange,
+        exchange: &Exchange<'_>,
         mut connection: Connection,
         in_flight: &InFlight,
         down: &mut Downstream<'_>,

@@ -109,14 +109,14 @@ impl Addressed {
     }
 
     /// The request as members get it, but for what rewriters plan.
-    pub fn exchange(
-        &self,
+    pub fn exchange<'l>(
+        &'l self,
         snapshot: &Snapshot,
         head: &RequestHead,
-        path: CanonicalPath,
-        vhost: &Vhost,
-        route: &str,
-    ) -> Exchange {
+        path: &'l CanonicalPath,
+        vhost: &'l Vhost,
+        route: &'l str,
+    ) -> Exchange<'l> {
         let peer = self.ends.client.ip().to_canonical();
         let original_scheme = scheme(&head.fields, self.trusted);
         let asker = Asker {
@@ -143,14 +143,14 @@ impl Addressed {
             framing: head.framing,
             fields,
             original_scheme,
-            original_authority: self.authority.clone(),
+            original_authority: &self.authority,
             original: path,
             planned: None,
             planned_authority: None,
             client: self.client,
             peer: self.ends.peer,
-            vhost: vhost.name.clone(),
-            route: route.to_owned(),
+            vhost: &vhost.name,
+            route,
         }
     }
 }
@@ -180,7 +180,7 @@ fn scheme(fields: &Fields, trusted: bool) -> &'static str {
 pub async fn plan(
     worker: usize,
     forward: &Forward,
-    exchange: &mut Exchange,
+    exchange: &mut Exchange<'_>,
 ) -> Result<(), ProxyError> {
     for rewriter in &forward.rewriters {
         let refuse = |what: String| ProxyError::Plan(format!("{}: {what}", rewriter.policy()));

@@ -17,7 +17,7 @@ use crate::{
 
 /// A checked request on its way to a member.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct Exchange<'l> {
     /// As sent.
     pub method: Method,
     /// Of the client.
@@ -27,11 +27,11 @@ pub struct Exchange {
     /// Without hop-by-hop fields, changed by plans.
     pub fields: Fields,
     /// `Host`, or of an absolute target.
-    pub original_authority: Authority,
+    pub original_authority: &'l Authority,
     /// `http`, or what a trusted proxy said.
     pub original_scheme: &'static str,
     /// The path the client sent, in its one reading.
-    pub original: CanonicalPath,
+    pub original: &'l CanonicalPath,
     /// The path after plans; `None` = the original.
     pub planned: Option<CanonicalPath>,
     /// The host after plans; `None` = the original.
@@ -41,15 +41,15 @@ pub struct Exchange {
     /// Whoever connected.
     pub peer: SocketAddr,
     /// For attributes.
-    pub vhost: String,
+    pub vhost: &'l str,
     /// For attributes.
-    pub route: String,
+    pub route: &'l str,
 }
 
-impl Exchange {
+impl Exchange<'_> {
     /// What routes to a member: the planned path, else the original.
     pub fn path(&self) -> &CanonicalPath {
-        self.planned.as_ref().unwrap_or(&self.original)
+        self.planned.as_ref().unwrap_or(self.original)
     }
 
     /// Path and query as this member gets them.
@@ -82,7 +82,7 @@ fn member_host(host: &str, port: u16) -> String {
     }
 }
 
-impl FieldsView for Exchange {
+impl FieldsView for Exchange<'_> {
     fn header(&self, name: &str) -> Option<&[u8]> {
         self.fields.get(name)
     }
@@ -96,7 +96,7 @@ impl FieldsView for Exchange {
     }
 }
 
-impl RequestView for Exchange {
+impl RequestView for Exchange<'_> {
     fn method(&self) -> &str {
         self.method.as_str()
     }
@@ -112,7 +112,7 @@ impl RequestView for Exchange {
     fn authority(&self) -> &str {
         self.planned_authority
             .as_ref()
-            .unwrap_or(&self.original_authority)
+            .unwrap_or(self.original_authority)
             .as_str()
     }
 
@@ -155,8 +155,8 @@ impl RequestView for Exchange {
         Some(match name {
             "client.address" => Cow::Owned(self.client.to_string()),
             "peer.address" => Cow::Owned(self.peer.ip().to_string()),
-            "route.name" => Cow::Borrowed(&self.route),
-            "vhost.name" => Cow::Borrowed(&self.vhost),
+            "route.name" => Cow::Borrowed(self.route),
+            "vhost.name" => Cow::Borrowed(self.vhost),
             "tenant" => Cow::Borrowed("default"),
             "path.decoded" => percent_decode_str(Exchange::path(self).as_str()).decode_utf8_lossy(),
             _ => return None,

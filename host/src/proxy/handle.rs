@@ -137,7 +137,7 @@ fn closes(error: &ProxyError) -> bool {
 async fn fail(
     live: &Generation,
     down: &mut Downstream<'_>,
-    trace: &mut Trace,
+    trace: &mut Trace<'_>,
     upload: &mut Upload,
     mut manner: Manner,
     error: &ProxyError,

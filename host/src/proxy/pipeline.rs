@@ -25,13 +25,13 @@ use crate::{
 };
 
 /// Carries one request from its head to the end of its answer.
-pub async fn run(
+pub async fn run<'l>(
     gateway: &Gateway,
-    live: &Generation,
+    live: &'l Generation,
     down: &mut Downstream<'_>,
     head: &mut RequestHead,
     upload: &mut Upload,
-    trace: &mut Trace,
+    trace: &mut Trace<'l>,
     mut manner: Manner,
 ) -> Result<Next, ProxyError> {
     let snapshot = &live.snapshot;
@@ -53,7 +53,7 @@ pub async fn run(
         ));
     };
     let found = addressed.find(live, path)?;
-    trace.vhost.clone_from(&found.vhost.name);
+    trace.vhost = &found.vhost.name;
     trace.vhost_index = Some(found.vhost_index);
     // A body that waits for a 100 is not read for an answer of our own.
     let own = Manner {
@@ -62,7 +62,7 @@ pub async fn run(
     };
     let (index, route, captures) = match found.target {
         routing::Target::Denied { route } => {
-            trace.route.clone_from(&route.name);
+            trace.route = &route.name;
             return Err(ProxyError::Denied);
         }
         routing::Target::Ambiguous => return Err(ProxyError::AmbiguousPath),
@@ -79,7 +79,7 @@ pub async fn run(
             captures,
         } => (index, route, captures),
     };
-    trace.route.clone_from(&route.name);
+    trace.route = &route.name;
     match &route.action {
         Action::Static(folder) => serve_file(down, trace, own, head, folder, path.clone()).await,
         Action::Redirect(redirect) => {
@@ -91,9 +91,8 @@ pub async fn run(
             let forward = live.forward(found.vhost_index, index);
             let forward =
                 forward.ok_or_else(|| ProxyError::Internal("the route has no balancer".into()))?;
-            trace.balancer.clone_from(&forward.proxy.balancer);
-            let mut exchange =
-                addressed.exchange(snapshot, head, path.clone(), found.vhost, &route.name);
+            trace.balancer = &forward.proxy.balancer;
+            let mut exchange = addressed.exchange(snapshot, head, path, found.vhost, &route.name);
             if exchange.method == Method::OPTIONS
                 && let Some(hops) = exchange.fields.text("max-forwards")
                 && let Ok(hops) = hops.parse::<u32>()
@@ -154,7 +153,7 @@ fn offered<'a>(head: &'a RequestHead, forward: &Forward) -> Option<&'a str> {
 
 async fn serve_file(
     down: &mut Downstream<'_>,
-    trace: &mut Trace,
+    trace: &mut Trace<'_>,
     manner: Manner,
     head: &RequestHead,
     folder: &StaticFiles,

@@ -13,14 +13,14 @@ use crate::{
     decision::Pin,
     generation::Generation,
     http1::{Fields, RequestHead, Target, Version},
-    policy::{Chosen, Session},
+    policy::{Chosen, Decider, Session},
     snapshot::Member,
     telemetry::Record,
 };
 
-/// Facts of one request, gathered on its way.
+/// Facts of one request, gathered on its way; names are borrowed from its generation.
 #[derive(Debug)]
-pub struct Trace {
+pub struct Trace<'l> {
     /// By the wall.
     pub started: SystemTime,
     /// For durations.
@@ -38,13 +38,13 @@ pub struct Trace {
     /// Who is meant, once the head's fields were looked at.
     pub client: Option<IpAddr>,
     /// Of the route's vhost.
-    pub vhost: String,
+    pub vhost: &'l str,
     /// Its place among the vhosts.
     pub vhost_index: Option<usize>,
     /// As configured.
-    pub route: String,
+    pub route: &'l str,
     /// Empty where none was asked.
-    pub balancer: String,
+    pub balancer: &'l str,
     /// The last member asked.
     pub member: Option<Arc<Member>>,
     /// What the session asked for.
@@ -54,7 +54,7 @@ pub struct Trace {
     /// Members asked.
     pub attempts: u32,
     /// Who decided.
-    pub policy: String,
+    pub policy: Option<Decider>,
     /// Time in policy calls, waiting for a turn included.
     pub policy_time: Duration,
     /// A word for what went wrong; empty where nothing did.
@@ -65,7 +65,7 @@ pub struct Trace {
     pub response: Fields,
 }
 
-impl Trace {
+impl Trace<'_> {
     /// Of the request that is next on this connection.
     pub fn start(down: &Downstream<'_>) -> Self {
         Self {
@@ -77,15 +77,15 @@ impl Trace {
             head_bytes: 0,
             received_bytes: 0,
             client: None,
-            vhost: String::new(),
+            vhost: "",
             vhost_index: None,
-            route: String::new(),
-            balancer: String::new(),
+            route: "",
+            balancer: "",
             member: None,
             session_route: String::new(),
             moved: false,
             attempts: 0,
-            policy: String::new(),
+            policy: None,
             policy_time: Duration::ZERO,
             error: "",
             aborted: false,
@@ -113,8 +113,7 @@ impl Trace {
         self.attempts += 1;
         self.moved = chosen.moved;
         self.member = Some(Arc::clone(chosen.in_flight.settings()));
-        self.policy.clear();
-        self.policy.push_str(chosen.decided_by.name());
+        self.policy = Some(chosen.decided_by.clone());
     }
 }
 
@@ -123,7 +122,7 @@ pub fn write(
     live: &Generation,
     down: &Downstream<'_>,
     head: Option<&RequestHead>,
-    trace: &Trace,
+    trace: &Trace<'_>,
     next: Next,
 ) {
     let Some(log) = live.access_log(trace.vhost_index) else {
@@ -150,15 +149,15 @@ pub fn write(
         body_bytes: trace.body_bytes,
         head_bytes: trace.head_bytes,
         received_bytes: down.head_bytes + trace.received_bytes,
-        vhost: &trace.vhost,
-        route: &trace.route,
-        balancer: &trace.balancer,
+        vhost: trace.vhost,
+        route: trace.route,
+        balancer: trace.balancer,
         member: member.map_or("", |member| &member.id.0),
         member_route: member.map_or("", |member| &member.route),
         session_route: &trace.session_route,
         moved: trace.moved,
         attempts: trace.attempts,
-        policy: &trace.policy,
+        policy: trace.policy.as_ref().map_or("", Decider::name),
         policy_time: trace.policy_time,
         error: trace.error,
         keepalive_index: down.served,
@@ -174,7 +173,7 @@ fn client(
     live: &Generation,
     down: &Downstream<'_>,
     head: Option<&RequestHead>,
-    trace: &Trace,
+    trace: &Trace<'_>,
 ) -> IpAddr {
     let peer = down.ends.client.ip().to_canonical();
     match (trace.client, head) {

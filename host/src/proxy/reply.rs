@@ -37,7 +37,7 @@ pub struct Delivery<'a> {
     /// Its vhost.
     pub vhost: &'a Vhost,
     /// The request.
-    pub exchange: &'a Exchange,
+    pub exchange: &'a Exchange<'a>,
     /// How to answer.
     pub manner: Manner,
 }
@@ -48,7 +48,7 @@ pub async fn deliver(
     mut reply: Reply,
     down: &mut Downstream<'_>,
     upload: &mut Upload,
-    trace: &mut Trace,
+    trace: &mut Trace<'_>,
 ) -> Result<Next, ProxyError> {
     let exchange = delivery.exchange;
     let member_keeps = reply.head.keep_alive();
@@ -183,7 +183,12 @@ pub async fn deliver(
 const STATUS_LINE: u64 = 15;
 
 /// Says what broke an answer off, and what that says of the member.
-fn broken(error: &DownloadError, reply: &Reply, exchange: &Exchange, trace: &mut Trace) -> Failure {
+fn broken(
+    error: &DownloadError,
+    reply: &Reply,
+    exchange: &Exchange<'_>,
+    trace: &mut Trace<'_>,
+) -> Failure {
     let (failure, word, cause) = match error {
         DownloadError::Client(error) => return client_left(error, trace),
         DownloadError::Member(ReadError::TimedOut) => (
@@ -207,13 +212,13 @@ fn broken(error: &DownloadError, reply: &Reply, exchange: &Exchange, trace: &mut
     failure
 }
 
-fn client_left(error: &std::io::Error, trace: &mut Trace) -> Failure {
+fn client_left(error: &std::io::Error, trace: &mut Trace<'_>) -> Failure {
     let slow = error.kind() == std::io::ErrorKind::TimedOut;
     trace.error = if slow { "client_slow" } else { "client_left" };
     Failure::Cancelled
 }
 
-fn conclude(delivery: Delivery<'_>, reply: &Reply, trace: &Trace, failure: Failure) {
+fn conclude(delivery: Delivery<'_>, reply: &Reply, trace: &Trace<'_>, failure: Failure) {
     let micros = |duration: std::time::Duration| duration.as_micros().min(u32::MAX.into()) as u32;
     delivery.forward.selector.completed(Outcome {
         revision: reply.in_flight.members().revision,
@@ -234,7 +239,7 @@ async fn switch(
     mut reply: Reply,
     mut fields: Fields,
     down: &mut Downstream<'_>,
-    trace: &mut Trace,
+    trace: &mut Trace<'_>,
 ) -> Next {
     let protocol = fields.text("upgrade").unwrap_or_default().to_owned();
     forwarded::strip_hop_by_hop(&mut fields, &[]);

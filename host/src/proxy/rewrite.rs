@@ -117,6 +117,9 @@ pub fn filter(
     planned: &Planned,
     fields: &mut Fields,
 ) -> Result<Filter, ProxyError> {
+    if planned.body == BodyPlan::Pass {
+        return Ok(Filter::None);
+    }
     let codings = fields.joined("content-encoding").unwrap_or_default();
     let codings = String::from_utf8_lossy(&codings);
     let facts = BodyFacts {
