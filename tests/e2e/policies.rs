@@ -32,6 +32,16 @@ pub fn sequence(gateway: &Gateway, n: usize) -> String {
     (0..n).map(|_| gateway.get("/").text()).collect()
 }
 
+/// What makes a policy that can misbehave do so.
+pub fn bad() -> Request {
+    Request::get("/").field("X-Misbehave", "1")
+}
+
+/// The answers to such requests, one connection each.
+pub fn misbehaving(gateway: &Gateway, n: usize) -> String {
+    (0..n).map(|_| gateway.ask(&bad()).text()).collect()
+}
+
 /// The policy's part of the status.
 pub fn policy_status(gateway: &Gateway, name: &str) -> Value {
     let status = gateway.status();
@@ -64,7 +74,7 @@ fn state_in_a_policy_is_exact_over_all_workers() {
 fn a_policy_that_traps_is_answered_for_by_the_built_in_method() {
     let (_members, setup) = balanced("trap", "", "");
     let gateway = setup.start();
-    assert_eq!(sequence(&gateway, 12), "abc".repeat(4));
+    assert_eq!(misbehaving(&gateway, 12), "abc".repeat(4));
     gateway.wait_for_log(&["pick: trapped"]);
     let status = policy_status(&gateway, "p");
     assert!(
@@ -77,7 +87,7 @@ fn a_policy_that_traps_is_answered_for_by_the_built_in_method() {
 fn a_policy_that_traps_now_and_then_starts_afresh_each_time() {
     let (_members, setup) = balanced("trap-often", "limits = { failures = 1000 }", "");
     let gateway = setup.start();
-    let answers = sequence(&gateway, 20);
+    let answers = misbehaving(&gateway, 20);
     assert_eq!(answers.len(), 20, "every request is served: {answers}");
 }
 
@@ -86,7 +96,7 @@ fn a_policy_that_loops_is_stopped_in_time() {
     let (_members, setup) = balanced("loop", "", "");
     let gateway = setup.start();
     let started = Instant::now();
-    assert_eq!(sequence(&gateway, 6), "abcabc");
+    assert_eq!(misbehaving(&gateway, 6), "abcabc");
     assert!(started.elapsed() < Duration::from_secs(10));
     let status = policy_status(&gateway, "p");
     assert!(
@@ -100,7 +110,7 @@ fn a_policy_that_allocates_without_end_is_stopped() {
     let (_members, setup) = balanced("allocate", "", "");
     let gateway = setup.start();
     let before = gateway.resident();
-    assert_eq!(sequence(&gateway, 6), "abcabc");
+    assert_eq!(misbehaving(&gateway, 6), "abcabc");
     assert!(
         gateway.resident() < before + 100_000_000,
         "the default limit is 32 MiB an instance"
@@ -113,12 +123,12 @@ fn a_pick_that_cannot_be_counts_as_no_opinion() {
         let (_members, setup) = balanced(does, "", "lbmethod = [\"policy:p\", \"byrequests\"]");
         let gateway = setup.start();
         assert_eq!(
-            sequence(&gateway, 6),
+            misbehaving(&gateway, 6),
             "abcabc",
             "{does}: the next of the chain decides"
         );
         let (_members, setup) = balanced(does, "", "");
-        let answers = sequence(&setup.start(), 6);
+        let answers = misbehaving(&setup.start(), 6);
         assert!(
             answers.len() == 6 && answers.contains('b'),
             "{does}: alone, the host's rotation decides: {answers}"
@@ -180,7 +190,7 @@ fn a_policy_that_logs_a_megabyte_fills_no_disk() {
     );
     let gateway = setup.start();
     for _ in 0..3 {
-        assert_eq!(gateway.get("/").status, 200);
+        assert_eq!(gateway.ask(&bad()).status, 200);
     }
     let logged: usize = gateway.log().iter().map(String::len).sum();
     assert!(logged < 200_000, "{logged} bytes were logged");
@@ -208,7 +218,7 @@ fn refuse_answers_503_where_the_policy_fails() {
     let (_members, setup) = balanced("trap", "on_error = \"refuse\"", "");
     let gateway = setup.start();
     for _ in 0..3 {
-        assert_eq!(gateway.get("/").status, 503);
+        assert_eq!(gateway.ask(&bad()).status, 503);
     }
 }
 
@@ -220,9 +230,9 @@ fn a_policy_that_keeps_failing_is_quarantined_and_tried_again() {
         "",
     );
     let gateway = setup.start();
-    assert_eq!(sequence(&gateway, 6), "abcabc");
+    assert_eq!(misbehaving(&gateway, 6), "abcabc");
     gateway.wait_for_status("it is quarantined", |s| {
-        assert_eq!(gateway.get("/").status, 200);
+        assert_eq!(gateway.ask(&bad()).status, 200);
         s["policies"].to_string().contains("quarantine")
     });
     let before = gateway
@@ -231,7 +241,7 @@ fn a_policy_that_keeps_failing_is_quarantined_and_tried_again() {
         .filter(|l| l.contains("pick: trapped"))
         .count();
     gateway.wait_for_status("it has its probation", |_| {
-        assert_eq!(gateway.get("/").status, 200);
+        assert_eq!(gateway.ask(&bad()).status, 200);
         gateway
             .log()
             .iter()
@@ -249,6 +259,26 @@ fn a_configuration_that_the_policy_refuses_names_the_key() {
         .expect_err("there is no version to go on with");
     assert_eq!(status.code(), Some(64), "{log:?}");
     assert!(log.join("\n").contains("/does"), "{log:?}");
+}
+
+#[test]
+fn a_policy_that_fails_its_trial_is_refused_at_the_start() {
+    for (does, why) in [
+        ("always-trap", "trapped"),
+        ("always-loop", "deadline"),
+        ("always-out-of-range", "member 1000 of 3"),
+    ] {
+        let (_members, setup) = balanced(does, "", "");
+        let (status, log) = setup
+            .try_start()
+            .expect_err("there is no version to go on with");
+        assert_eq!(status.code(), Some(64), "{does}: {log:?}");
+        let log = log.join("\n");
+        assert!(
+            log.contains("smoke call, pick: ") && log.contains(why),
+            "{log}"
+        );
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use switchyard_tests::{
 
 use crate::{
     conf::{balancer, entry, site},
-    policies::{balanced, policy_status, sequence},
+    policies::{balanced, misbehaving, policy_status, sequence},
 };
 
 /// Every answer names the version of the rewriter that made it.
@@ -101,6 +101,14 @@ fn whatever_is_wrong_with_a_new_version_the_old_one_stays_and_the_reason_is_told
         ("traps in init", guests::marked("rewriter", "trap-in-init")),
         ("loops in init", guests::marked("rewriter", "loop-in-init")),
         (
+            "traps when it decides",
+            guests::marked("rewriter", "always-trap"),
+        ),
+        (
+            "loops when it decides",
+            guests::marked("rewriter", "always-loop"),
+        ),
+        (
             "refuses its configuration",
             guests::marked("rewriter", "refuse"),
         ),
@@ -174,13 +182,22 @@ fn a_new_version_goes_on_from_the_old_ones_state() {
         "ab",
         "it refused the state and began anew"
     );
-    for broken in ["trap-in-restore", "trap-in-members"] {
-        let before = digest();
+    swap("v3");
+    let before = digest();
+    for (broken, during) in [
+        ("trap-in-restore", "restore: "),
+        ("trap-in-members", "members-changed: "),
+        ("always-trap", "smoke call, pick: "),
+        ("always-loop", "smoke call, pick: ran longer"),
+        ("always-out-of-range", "smoke call, pick: it chose"),
+    ] {
         gateway.replace_file("p.wasm", guests::marked("balancer", broken));
         gateway.wait_for_status(broken, |_| {
-            !policy_status(&gateway, "p")["last_error"].is_null() || digest() != before
+            let error = &policy_status(&gateway, "p")["last_error"]["what"];
+            error.as_str().is_some_and(|what| what.contains(during))
         });
-        assert_eq!(sequence(&gateway, 3).len(), 3, "{broken}");
+        assert_eq!(digest(), before, "{broken}");
+        assert_eq!(sequence(&gateway, 3), "cab", "{broken}: the count goes on");
     }
 }
 
@@ -208,13 +225,15 @@ fn the_previous_version_answers_where_the_new_one_fails() {
     assert_eq!(sequence(&gateway, 3), "aaa");
     let before = policy_status(&gateway, "p")["digest"].clone();
     gateway.replace_file("p.wasm", guests::marked("balancer", "trap"));
-    eventually("the new version is refused, or traps", DEADLINE, || {
-        let answer = gateway.get("/").text();
-        assert_eq!(answer, "a", "the version before goes on");
-        let now = policy_status(&gateway, "p");
-        (now["digest"] != before || !now["last_error"].is_null()).then_some(())
+    gateway.wait_for_status("the new version is in service", |_| {
+        policy_status(&gateway, "p")["digest"] != before
     });
-    assert_eq!(sequence(&gateway, 6), "aaaaaa");
+    assert_eq!(
+        misbehaving(&gateway, 6),
+        "aaaaaa",
+        "the version before answers"
+    );
+    gateway.wait_for_log(&["pick: trapped"]);
 }
 
 #[test]

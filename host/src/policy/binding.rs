@@ -114,7 +114,8 @@ pub struct BindingStatus {
 }
 
 impl Binding {
-    /// Makes every instance (describe, init). Slow: off the workers. [`Self::enter_service`] comes next.
+    /// Makes every instance (describe, init) and tries what it decides on a spare one. Slow: off
+    /// the workers. [`Self::enter_service`] comes next.
     pub fn prepare(parts: BindingParts) -> Result<Arc<Self>, Refusal> {
         let descriptor = parts.module.describe(&parts.config, &parts.environment)?;
         let replicas = match descriptor.concurrency {
@@ -132,7 +133,7 @@ impl Binding {
             on_request: of(Hook::OnRequest),
             on_response: of(Hook::OnResponse),
         };
-        Ok(Arc::new_cyclic(|me| Self {
+        let binding = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             digest: parts.module.digest(),
             exports: parts.module.exports(),
@@ -144,23 +145,28 @@ impl Binding {
             previous: ArcSwapOption::empty(),
             outcomes: super::observer::Outcomes::default(),
             parts,
-        }))
+        });
+        binding.smoke(None)?;
+        Ok(binding)
     }
 
-    /// Takes the predecessor's state over where both can (save, restore), tells every instance the
-    /// members, and starts its ticks. The predecessor stays warm as [`Self::previous`]; its own is
+    /// Takes the predecessor's state over where both can (save, restore) and it can decide with
+    /// that, tells every instance the members, and starts its ticks. The predecessor stays warm as [`Self::previous`]; its own is
     /// let go. Off the workers.
     pub fn enter_service(&self, predecessor: Option<&Arc<Self>>) -> Result<(), Refusal> {
-        let states = predecessor.map(|p| (p.digest, p.save()));
+        let states = predecessor
+            .filter(|_| self.exports.handoff)
+            .map(|predecessor| (predecessor.digest, predecessor.save()))
+            .filter(|(_, states)| !states.is_empty());
+        if let Some((digest, states)) = &states {
+            self.smoke(Some((digest, states)))?;
+        }
         for slot in &self.slots {
             let mut seat = slot.enter_blocking();
             let Some(mut turn) = seat.turn() else {
                 continue;
             };
-            if let Some((digest, states)) = &states
-                && self.exports.handoff
-                && !states.is_empty()
-            {
+            if let Some((digest, states)) = &states {
                 let restored = turn.instance.restore(digest, states);
                 if let Err(why) = restored.map_err(refused("restore"))? {
                     info!(policy = %self.parts.policy, why, "Policy starts cold");

@@ -68,6 +68,14 @@ pub enum Refusal {
         /// What happened.
         fault: Fault,
     },
+    /// It answered with what the contract does not have while being tried.
+    #[error("{during}: {what}")]
+    Invalid {
+        /// Which smoke call.
+        during: &'static str,
+        /// For the operator.
+        what: String,
+    },
 }
 
 fn problems(list: &[Problem]) -> String {
@@ -135,6 +143,13 @@ pub trait Module: Send + Sync + fmt::Debug {
     fn describe(&self, config: &str, environment: &Environment) -> Result<Descriptor, Refusal>;
     /// A fresh instance, `init` done.
     fn instantiate(
+        &self,
+        config: &str,
+        context: &Context,
+        environment: &Environment,
+    ) -> Result<Box<dyn Instance>, Refusal>;
+    /// Likewise, sharing nothing with those in service: what it counts or stores ends with it.
+    fn instantiate_apart(
         &self,
         config: &str,
         context: &Context,
