@@ -1,11 +1,16 @@
 //! The read-only status: endpoint and command.
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixStream,
 };
 
-use switchyard_tests::{Client, Gateway, Member, Request, Setup, command::switchyard, scripts};
+use switchyard_tests::{
+    Client, Gateway, Member, Request, ReservedPort, Setup, command::switchyard, eventually,
+    scripts, wait::DEADLINE,
+};
 
 use crate::conf::everything_to;
 
@@ -88,6 +93,87 @@ fn further_hosts_are_configured() {
     let response =
         Client::connect(gateway.admin_addr()).ask(&Request::get("/status").host("admin.internal"));
     assert_eq!(response.status, 200);
+}
+
+/// The answer's status where somebody listens.
+fn asked(addr: SocketAddr, host: &str) -> Option<u16> {
+    TcpStream::connect(addr).ok()?;
+    let request = Request::get("/status").host(host);
+    Some(Client::connect(addr).ask(&request).status)
+}
+
+#[test]
+fn a_reload_moves_it_and_changes_its_hosts() {
+    let a = Member::start("a", scripts::name());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
+    let table = |port: &ReservedPort| format!("[admin]\nlisten = \"{}\"\n", port.addr());
+    let setup = Setup::new(everything_to(&[&a], "")).admin(&table(&one));
+    let (text, now) = (setup.text(), table(&one));
+    let gateway = setup.start();
+    let load = |admin: &str| {
+        gateway.replace_file("switchyard.toml", text.replace(&now, admin));
+        gateway.signal(libc::SIGHUP);
+    };
+    let answers = |port: &ReservedPort, host: &str, status: Option<u16>| {
+        eventually(
+            &format!("{host} at {}: {status:?}", port.addr()),
+            DEADLINE,
+            || (asked(port.addr(), host) == status).then_some(()),
+        );
+    };
+    answers(&one, "localhost", Some(200));
+    answers(&one, "admin.internal", Some(421));
+    load(&format!("{now}hosts = [\"admin.internal\"]\n"));
+    answers(&one, "admin.internal", Some(200));
+    load(&now);
+    answers(&one, "admin.internal", Some(421));
+    // Elsewhere, with a host.
+    load(&format!("{}hosts = [\"admin.internal\"]\n", table(&two)));
+    answers(&two, "admin.internal", Some(200));
+    answers(&one, "localhost", None);
+    // Nowhere.
+    load("");
+    answers(&two, "localhost", None);
+    assert_eq!(gateway.get("/").text(), "a");
+    // And again.
+    load(&now);
+    answers(&one, "localhost", Some(200));
+    assert_eq!(gateway.status()["config"]["generation"], 6);
+}
+
+#[test]
+fn an_address_that_is_taken_refuses_the_reload() {
+    let a = Member::start("a", scripts::name());
+    let gateway = Gateway::start(everything_to(&[&a], ""));
+    let text = fs::read_to_string(gateway.file()).unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap();
+    let next = text
+        .replace(
+            "[admin]\nlisten = \"127.0.0.1:0\"",
+            &format!("[admin]\nlisten = \"{taken}\""),
+        )
+        .replace("path = \"/\"", "path = \"/only\"");
+    gateway.replace_file("switchyard.toml", &next);
+    gateway.signal(libc::SIGHUP);
+    gateway.wait_for_status("the status says why", |status| {
+        let what = status["config"]["last_error"]["what"].as_str();
+        what.is_some_and(|what| what.contains(&taken.to_string()))
+    });
+    assert_eq!(
+        gateway.get("/").text(),
+        "a",
+        "nothing else of it is in service"
+    );
+    assert_eq!(gateway.status()["config"]["generation"], 1);
+    // No file changes when the port becomes free, so it takes a signal.
+    drop(other);
+    gateway.signal(libc::SIGHUP);
+    eventually("it has moved", DEADLINE, || {
+        (asked(taken, "localhost") == Some(200)).then_some(())
+    });
+    assert_eq!(gateway.get("/").status, 404);
+    assert_eq!(gateway.get("/only").text(), "a");
 }
 
 #[test]
