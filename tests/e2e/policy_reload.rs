@@ -202,18 +202,25 @@ fn a_new_version_goes_on_from_the_old_ones_state() {
 }
 
 #[test]
-fn an_old_version_that_traps_while_saving_stops_no_swap() {
-    let (_members, setup) = balanced("count", "", "");
-    let gateway = setup
-        .file("p.wasm", guests::marked("balancer", "trap-in-save"))
-        .start();
-    assert_eq!(sequence(&gateway, 3), "abc");
-    let before = policy_status(&gateway, "p")["digest"].clone();
-    gateway.replace_file("p.wasm", guests::marked("balancer", "v2"));
-    gateway.wait_for_status("another version", |_| {
-        policy_status(&gateway, "p")["digest"] != before
-    });
-    assert_eq!(sequence(&gateway, 3), "abc", "it began cold");
+fn an_old_version_that_cannot_save_stops_neither_a_swap_nor_requests() {
+    for (broken, why) in [
+        ("trap-in-save", "save: trapped"),
+        ("loop-in-save", "save: ran longer than its deadline of 10ms"),
+    ] {
+        let (_members, setup) = balanced("count", "", "");
+        let gateway = setup
+            .file("p.wasm", guests::marked("balancer", broken))
+            .start();
+        assert_eq!(sequence(&gateway, 4), "abca");
+        let before = policy_status(&gateway, "p")["digest"].clone();
+        gateway.replace_file("p.wasm", guests::marked("balancer", "v2"));
+        gateway.wait_for_status("another version", |_| {
+            policy_status(&gateway, "p")["digest"] != before
+        });
+        assert_eq!(sequence(&gateway, 3), "abc", "{broken}: it began cold");
+        gateway.wait_for_log(&[why]);
+        gateway.wait_for_log(&["Policy starts cold", "could not save"]);
+    }
 }
 
 #[test]

@@ -155,9 +155,12 @@ impl Binding {
     /// let go. Off the workers.
     pub fn enter_service(&self, predecessor: Option<&Arc<Self>>) -> Result<(), Refusal> {
         let states = predecessor
-            .filter(|_| self.exports.handoff)
-            .map(|predecessor| (predecessor.digest, predecessor.save()))
-            .filter(|(_, states)| !states.is_empty());
+            .filter(|predecessor| self.exports.handoff && predecessor.exports.handoff)
+            .map(|predecessor| (predecessor.digest, predecessor.save()));
+        if states.as_ref().is_some_and(|(_, states)| states.is_empty()) {
+            self.starts_cold("the version before it could not save its state");
+        }
+        let states = states.filter(|(_, states)| !states.is_empty());
         if let Some((digest, states)) = &states {
             self.smoke(Some((digest, states)))?;
         }
@@ -169,7 +172,7 @@ impl Binding {
             if let Some((digest, states)) = &states {
                 let restored = turn.instance.restore(digest, states);
                 if let Err(why) = restored.map_err(refused("restore"))? {
-                    info!(policy = %self.parts.policy, why, "Policy starts cold");
+                    self.starts_cold(&why);
                 }
             }
             if let Some(members) = self.members() {
@@ -190,8 +193,14 @@ impl Binding {
         Ok(())
     }
 
+    fn starts_cold(&self, why: &str) {
+        let (policy, binding) = (&self.parts.policy, &self.parts.binding);
+        info!(%policy, digest = ?self.digest, binding, why, "Policy starts cold");
+    }
+
+    /// One state for each instance that could give it. Each slot is held for its own alone.
     fn save(&self) -> Vec<Vec<u8>> {
-        if !self.exports.handoff || !self.is_open() {
+        if !self.is_open() {
             return Vec::new();
         }
         let mut states = Vec::with_capacity(self.slots.len());

@@ -175,7 +175,7 @@ pub trait Instance: Send {
     fn completed(&mut self, batch: &[Outcome]) -> Result<(), Fault>;
     /// The clock struck.
     fn tick(&mut self) -> Result<(), Fault>;
-    /// State for the next version.
+    /// State for the next version, within 10 ms: it is asked of an instance in service.
     fn save(&mut self) -> Result<Vec<u8>, Fault>;
     /// State of the version before; `Ok(Err(why))` = it starts cold.
     fn restore(

@@ -134,8 +134,10 @@ fn spin() -> ! {
 
 impl Handoff for TestBalancer {
     fn save(&mut self) -> Vec<u8> {
-        if self.does == "trap-in-save" {
-            panic!("asked to trap in save");
+        match self.does.as_str() {
+            "trap-in-save" => panic!("asked to trap in save"),
+            "loop-in-save" => spin(),
+            _ => {}
         }
         self.picks.to_le_bytes().to_vec()
     }
