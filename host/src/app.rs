@@ -127,6 +127,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     let endpoint = Arc::new(Endpoint::default());
     endpoint.bind(&snapshot)?;
     let (changed, changes) = watch::channel(0);
+    let announcer = upkeep::start(&live, &changes).map_err(system("start the upkeep thread"))?;
     let linker = Linker {
         live: Arc::clone(&live),
         workers,
@@ -144,6 +145,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
             endpoint: Arc::clone(&endpoint),
             logs: Arc::clone(logs),
             errors: None,
+            announcer,
             changed,
         }),
     };
@@ -163,7 +165,6 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     drop(alive);
     let controller =
         Arc::new(Controller::start(writer).map_err(system("start the reload thread"))?);
-    let settles = upkeep::start(&live, &changes).map_err(system("start the upkeep thread"))?;
     let accepting = Arc::new(AtomicBool::new(false));
     let sources = {
         let (controller, outlets, accepting) = (
@@ -186,8 +187,6 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     });
     let ending = runtime.block_on(async {
         let signals = signals::Signals::new().map_err(system("wait for signals"))?;
-        // Its end says as much as its answer: nothing more will be resolved.
-        let _ = settles.await;
         accepting.store(true, Ordering::Release);
         let ready = Ready {
             outlets: &outlets,

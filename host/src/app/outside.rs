@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::{endpoint::Endpoint, outlets::Outlets};
 use crate::{
-    control::Surroundings,
+    control::{Surroundings, resolve::Announcer},
     generation::{AccessLogs, Generation},
     snapshot::{self, Snapshot},
     telemetry::{ErrorLogs, Logs},
@@ -19,6 +19,8 @@ pub(super) struct Outside {
     pub logs: Arc<Logs>,
     /// Opened for the next generation.
     pub errors: Option<ErrorLogs>,
+    /// Has members' names resolved.
+    pub announcer: Announcer,
     /// Tells those who look after members that a generation was published.
     pub changed: watch::Sender<u64>,
 }
@@ -44,6 +46,8 @@ impl Surroundings for Outside {
         let bound = self.outlets.bind(next).map_err(|error| error.to_string());
         let bound = bound.and_then(|()| self.endpoint.bind(next).map_err(|e| e.to_string()));
         bound.inspect_err(|_| self.abandon())?;
+        // Whoever serves with it shall not meet a member without an address.
+        self.announcer.announce(next);
         Ok(access)
     }
 
