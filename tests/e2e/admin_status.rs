@@ -8,11 +8,14 @@ use std::{
 };
 
 use switchyard_tests::{
-    Client, Gateway, Member, Request, ReservedPort, Setup, command::switchyard, eventually,
+    Client, Gateway, Member, Request, ReservedPort, Setup, command::switchyard, eventually, guests,
     scripts, wait::DEADLINE,
 };
 
-use crate::conf::everything_to;
+use crate::{
+    conf::everything_to,
+    policies::{balanced, policy_status},
+};
 
 #[test]
 fn the_status_names_listeners_members_and_policies() {
@@ -237,8 +240,77 @@ fn the_status_command_shows_what_is_in_service() {
     ] {
         assert!(text.contains(&part), "{part} in {text}");
     }
-    let nobody = switchyard_tests::ReservedPort::new();
+    let nobody = ReservedPort::new();
     let said = switchyard(&["status", "--admin", &nobody.addr().to_string()]);
     assert!(!said.status.success());
     assert!(!said.err.is_empty(), "it says that nobody answered");
+}
+
+#[test]
+fn the_status_command_finds_the_gateway_by_its_configuration_or_its_socket() {
+    let a = Member::start("a", scripts::name());
+    let port = ReservedPort::new();
+    let gateway = Setup::new(everything_to(&[&a], ""))
+        .admin(&format!("[admin]\nlisten = \"{}\"\n", port.addr()))
+        .start();
+    let file = gateway.file().display().to_string();
+    let said = switchyard(&["status", "-c", &file]);
+    assert!(said.status.success(), "{said:?}");
+    assert!(said.out.contains(&a.addr().to_string()), "{}", said.out);
+    // The document that the gateway sent, times and counters aside.
+    let said = switchyard(&["status", "-c", &file, "--json"]);
+    assert!(said.status.success(), "{said:?}");
+    let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let status = gateway.status();
+    for part in ["pid", "version", "listeners", "config", "policies"] {
+        assert_eq!(document[part], status[part], "{part}");
+    }
+
+    let setup = Setup::new(everything_to(&[&a], ""));
+    let socket = format!("unix:{}", setup.dir().join("admin.sock").display());
+    let _gateway = setup
+        .admin(&format!("[admin]\nlisten = \"{socket}\"\n"))
+        .start();
+    let said = switchyard(&["status", "--admin", &socket]);
+    assert!(said.status.success(), "{said:?}");
+    assert!(said.out.contains(&a.addr().to_string()), "{}", said.out);
+
+    let without = Setup::new(everything_to(&[&a], "")).admin("");
+    let file = without.dir().join("other.toml").display().to_string();
+    let text = without.text();
+    let without = without.file("other.toml", text);
+    let said = switchyard(&["status", "-c", &file]);
+    assert_eq!(said.status.code(), Some(64), "{said:?}");
+    assert!(said.err.contains("no admin listener"), "{said:?}");
+    drop(without);
+}
+
+#[test]
+fn the_status_command_tells_a_policys_history_and_why_its_latest_version_was_refused() {
+    let (_members, setup) = balanced("count", "", "");
+    let gateway = setup
+        .file("p.wasm", guests::marked("balancer", "v1"))
+        .start();
+    let digest = || policy_status(&gateway, "p")["digest"].as_str().unwrap()[..12].to_owned();
+    let first = digest();
+    gateway.replace_file("p.wasm", guests::marked("balancer", "v2"));
+    gateway.wait_for_status("the second version", |_| digest() != first);
+    let second = digest();
+    gateway.replace_file("p.wasm", guests::marked("balancer", "trap-in-init"));
+    gateway.wait_for_status("the third is refused", |_| {
+        !policy_status(&gateway, "p")["last_error"].is_null()
+    });
+    let said = switchyard(&["status", "--admin", &gateway.admin_addr().to_string()]);
+    assert!(said.status.success(), "{said:?}");
+    let line = |words: &[&str]| {
+        let found = said
+            .out
+            .lines()
+            .any(|l| words.iter().all(|w| l.contains(w)));
+        assert!(found, "{words:?} in {}", said.out);
+    };
+    line(&["init: trapped"]);
+    line(&[&second, "file changed"]);
+    line(&[&first, "start"]);
+    line(&["refused"]);
 }
