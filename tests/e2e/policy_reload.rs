@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::symlink,
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use switchyard_tests::{
@@ -266,6 +267,40 @@ fn a_policys_configuration_is_changed_by_a_reload() {
     gateway.wait_for_log(&["/does"]);
     assert_eq!(sequence(&gateway, 3), "aaa");
     assert!(gateway.is_running());
+}
+
+#[test]
+fn requests_do_not_wait_while_a_policy_is_compiled() {
+    let (_a, setup) = versioned("r.wasm");
+    // Without the cache, or a second run would find it compiled.
+    let text = setup.text().replace("cache_dir", "# cache_dir");
+    let text = text + "limits = { compile_time = \"60s\", compile_memory = \"2GiB\" }\n";
+    let gateway = setup.whole(&text).start();
+    let mut component = guests::marked("rewriter", "v2");
+    component.extend(guests::ballast());
+    // On both workers, most likely.
+    let mut clients: Vec<Client> = (0..6).map(|_| gateway.connect()).collect();
+    let begun = Instant::now();
+    gateway.replace_file("r.wasm", component);
+    let mut slowest = Duration::ZERO;
+    eventually("the new version decides", 4 * DEADLINE, || {
+        let mut versions = clients.iter_mut().map(|client| {
+            let asked = Instant::now();
+            let response = client.get("/");
+            slowest = slowest.max(asked.elapsed());
+            response.field("x-version") == Some("v2")
+        });
+        versions.any(|new| new).then_some(())
+    });
+    let took = begun.elapsed();
+    assert!(
+        took > Duration::from_millis(300),
+        "{took:?} is no long compilation"
+    );
+    assert!(
+        slowest < took / 3,
+        "a request waited {slowest:?} of the {took:?} that compiling took"
+    );
 }
 
 /// The full count stands behind `cargo xtask soak`; this one has the same shape.
