@@ -127,7 +127,7 @@ fn describe_returns_what_the_policy_says() {
     // replicated, one trigger: (on-response, response-header "Location"), every 250 ms
     let guest = Guest {
         fields: r#"(data (i32.const 2048) "\00\00\00\00\01\00\00\00\20\08\00\00\01\00\00\00\fa\00\00\00")
-                   (data (i32.const 2080) "\03\00\00\00\04\00\00\00\40\08\00\00\08\00\00\00")
+                   (data (i32.const 2080) "\03\00\00\00\05\00\00\00\40\08\00\00\08\00\00\00")
                    (data (i32.const 2112) "Location")"#,
         describe: "(i32.const 2048)",
         ..Guest::default()
