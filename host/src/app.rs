@@ -4,6 +4,7 @@
 //! `reload`, the single writer; `watch`, which wakes it; `policy`, which rebuilds
 //! what failed; and the main thread, which waits for signals.
 
+mod endpoint;
 mod outlets;
 mod outside;
 mod process;
@@ -25,7 +26,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use crate::{
-    admin::{self, AdminError, Server, Sources},
+    admin::{AdminError, Sources},
     builtin,
     control::{Cause, Controller, Failure, Setup, Stock, Watch, Writer},
     generation::Linker,
@@ -36,6 +37,7 @@ use crate::{
     telemetry::Logs,
     wasm::{SetupError, WasmLoader, WasmOptions},
 };
+use endpoint::Endpoint;
 use outlets::Outlets;
 use outside::Outside;
 pub use sockets::BindError;
@@ -122,8 +124,10 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     let (outlets, inboxes) = Outlets::new(workers, background.clone());
     // Addresses first: policies take a while to compile, and a taken port is known at once.
     outlets.bind(&snapshot)?;
-    let admin = snapshot.admin.clone();
+    let endpoint = Arc::new(Endpoint::default());
+    endpoint.bind(&snapshot)?;
     let (changed, changes) = watch::channel(0);
+    let announcer = upkeep::start(&live, &changes).map_err(system("start the upkeep thread"))?;
     let linker = Linker {
         live: Arc::clone(&live),
         workers,
@@ -136,11 +140,14 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
         stock: Stock::new(Arc::new(loader), |name| {
             builtin::find(name).map(|policy| policy.wasm)
         }),
-        surroundings: Box::new(Outside::new(
-            Arc::clone(&outlets),
-            Arc::clone(logs),
+        surroundings: Box::new(Outside {
+            outlets: Arc::clone(&outlets),
+            endpoint: Arc::clone(&endpoint),
+            logs: Arc::clone(logs),
+            errors: None,
+            announcer,
             changed,
-        )),
+        }),
     };
     let writer = Writer::start(setup, snapshot)?;
     let current = Arc::clone(writer.current());
@@ -158,36 +165,32 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     drop(alive);
     let controller =
         Arc::new(Controller::start(writer).map_err(system("start the reload thread"))?);
-    let settles = upkeep::start(&live, &changes).map_err(system("start the upkeep thread"))?;
     let accepting = Arc::new(AtomicBool::new(false));
-    let admin = admin.map(|admin| {
+    let sources = {
         let (controller, outlets, accepting) = (
             Arc::clone(&controller),
             Arc::clone(&outlets),
             Arc::clone(&accepting),
         );
-        let sources = Sources {
+        Sources {
             live: Arc::clone(&live),
             current: Arc::clone(&current),
             facts: Box::new(move || controller.facts()),
             listeners: Box::new(move || outlets.addresses()),
             ready: Box::new(move || accepting.load(Ordering::Acquire)),
             started_at_ms: Clock::wall_ms(),
-        };
-        admin::serve(&admin, Arc::new(sources))
-    });
-    let admin = admin.transpose()?;
+        }
+    };
+    endpoint.start(Arc::new(sources))?;
     let watch = Watch::start(&controller).inspect_err(|error| {
         warn!(%error, "Files are not watched; SIGHUP reloads");
     });
     let ending = runtime.block_on(async {
         let signals = signals::Signals::new().map_err(system("wait for signals"))?;
-        // Its end says as much as its answer: nothing more will be resolved.
-        let _ = settles.await;
         accepting.store(true, Ordering::Release);
         let ready = Ready {
             outlets: &outlets,
-            admin: admin.as_ref(),
+            admin: endpoint.address(),
         };
         eprintln!("{ready}");
         let gateway = signals::Gateway {
@@ -200,7 +203,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
         };
         Ok::<_, StartError>(signals.serve(gateway, &mut ended).await)
     })?;
-    drop(admin);
+    endpoint.close();
     if let Ok(watch) = watch {
         watch.stop();
     }
@@ -211,7 +214,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
 /// The line that says so, for people and for whoever started the process.
 struct Ready<'a> {
     outlets: &'a Outlets,
-    admin: Option<&'a Server>,
+    admin: Option<AdminBind>,
 }
 
 impl fmt::Display for Ready<'_> {
@@ -223,7 +226,7 @@ impl fmt::Display for Ready<'_> {
             .map(ToString::to_string)
             .collect();
         write!(f, "switchyard ready: listening on {}", addresses.join(", "))?;
-        match self.admin.map(Server::address) {
+        match &self.admin {
             None => Ok(()),
             Some(AdminBind::Tcp(address)) => write!(f, "; admin on {address}"),
             Some(AdminBind::Unix(path)) => write!(f, "; admin on unix:{}", path.display()),

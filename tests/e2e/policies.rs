@@ -1,6 +1,9 @@
 //! Policies of the operator's own: what they decide, and what becomes of bad ones.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use switchyard_tests::{Gateway, Member, Request, Setup, guests, scripts};
@@ -32,6 +35,16 @@ pub fn sequence(gateway: &Gateway, n: usize) -> String {
     (0..n).map(|_| gateway.get("/").text()).collect()
 }
 
+/// What makes a policy that can misbehave do so.
+pub fn bad() -> Request {
+    Request::get("/").field("X-Misbehave", "1")
+}
+
+/// The answers to such requests, one connection each.
+pub fn misbehaving(gateway: &Gateway, n: usize) -> String {
+    (0..n).map(|_| gateway.ask(&bad()).text()).collect()
+}
+
 /// The policy's part of the status.
 pub fn policy_status(gateway: &Gateway, name: &str) -> Value {
     let status = gateway.status();
@@ -52,6 +65,66 @@ fn a_policy_decides_which_member_serves() {
     assert_eq!(sequence(&gateway, 6), "aaaaaa");
 }
 
+/// Block `number` of that language in the guide.
+fn shown(language: &str, number: usize) -> &'static str {
+    let guide = include_str!("../../docs/write-a-policy.md");
+    let fence = format!("```{language}\n");
+    let mut blocks = guide.split(&fence).skip(1);
+    let block = blocks.nth(number).expect("the guide shows it");
+    block.split("\n```").next().expect("split gives one")
+}
+
+#[test]
+fn the_guides_policy_is_loaded_as_the_guide_says() {
+    let members = ["one", "two", "canary"].map(|n| Member::start(n, scripts::name()));
+    // The second block of TOML is what stands in switchyard.toml; the first is a Cargo.toml.
+    let mut text = shown("toml", 1).replace("percent = 5", "percent = 100");
+    for (member, host) in members.iter().zip(["10.0.0.11", "10.0.0.12", "10.0.0.13"]) {
+        let there = format!("{host}:8080");
+        assert!(text.contains(&there), "{text}");
+        text = text.replace(&there, &member.addr().to_string());
+    }
+    let text = site(&[("/", "balancer = \"mycluster\"")]) + &text;
+    // As cargo makes it: the gateway turns the core module into a component.
+    let module = guests::sdk_example("canary");
+    assert_eq!(module[..8], *b"\0asm\x01\0\0\0", "a core module");
+    let gateway = Setup::new(text)
+        .file("policies/canary.wasm", &module)
+        .start();
+    assert_eq!(sequence(&gateway, 4), "canary".repeat(4));
+    // And none of them, where nobody is to go there.
+    let text = fs::read_to_string(gateway.file()).unwrap();
+    gateway.replace_file(
+        "switchyard.toml",
+        text.replace("percent = 100", "percent = 0"),
+    );
+    gateway.wait_for_status("the new configuration", |s| s["config"]["generation"] == 2);
+    assert_eq!(sequence(&gateway, 4), "onetwo".repeat(2));
+}
+
+#[test]
+fn the_other_examples_of_the_sdk_get_into_service_too() {
+    let members = ["a", "b"].map(|n| Member::start(n, scripts::name()));
+    let all: Vec<&Member> = members.iter().collect();
+    let keys = "lbmethod = \"policy:least\"\naffinity = \"policy:pin\"";
+    let text = everything_to(&all, keys)
+        + "[policy.least]\nsource = \"least.wasm\"\n"
+        + "[policy.pin]\nsource = \"pin.wasm\"\nconfig = { header = \"x-customer\" }\n";
+    let gateway = Setup::new(text)
+        .file("least.wasm", guests::sdk_example("least_latency"))
+        .file("pin.wasm", guests::sdk_example("pin_by_header"))
+        .start();
+    assert_eq!(gateway.get("/").status, 200);
+    let request = Request::get("/").field("X-Customer", "acme");
+    let first = gateway.ask(&request).text();
+    for _ in 0..4 {
+        assert_eq!(gateway.ask(&request).text(), first, "pinned");
+    }
+    for policy in ["least", "pin"] {
+        assert_eq!(policy_status(&gateway, policy)["faults"], 0);
+    }
+}
+
 #[test]
 fn state_in_a_policy_is_exact_over_all_workers() {
     let (members, setup) = balanced("count", "", "");
@@ -64,7 +137,7 @@ fn state_in_a_policy_is_exact_over_all_workers() {
 fn a_policy_that_traps_is_answered_for_by_the_built_in_method() {
     let (_members, setup) = balanced("trap", "", "");
     let gateway = setup.start();
-    assert_eq!(sequence(&gateway, 12), "abc".repeat(4));
+    assert_eq!(misbehaving(&gateway, 12), "abc".repeat(4));
     gateway.wait_for_log(&["pick: trapped"]);
     let status = policy_status(&gateway, "p");
     assert!(
@@ -77,7 +150,7 @@ fn a_policy_that_traps_is_answered_for_by_the_built_in_method() {
 fn a_policy_that_traps_now_and_then_starts_afresh_each_time() {
     let (_members, setup) = balanced("trap-often", "limits = { failures = 1000 }", "");
     let gateway = setup.start();
-    let answers = sequence(&gateway, 20);
+    let answers = misbehaving(&gateway, 20);
     assert_eq!(answers.len(), 20, "every request is served: {answers}");
 }
 
@@ -86,7 +159,7 @@ fn a_policy_that_loops_is_stopped_in_time() {
     let (_members, setup) = balanced("loop", "", "");
     let gateway = setup.start();
     let started = Instant::now();
-    assert_eq!(sequence(&gateway, 6), "abcabc");
+    assert_eq!(misbehaving(&gateway, 6), "abcabc");
     assert!(started.elapsed() < Duration::from_secs(10));
     let status = policy_status(&gateway, "p");
     assert!(
@@ -100,7 +173,7 @@ fn a_policy_that_allocates_without_end_is_stopped() {
     let (_members, setup) = balanced("allocate", "", "");
     let gateway = setup.start();
     let before = gateway.resident();
-    assert_eq!(sequence(&gateway, 6), "abcabc");
+    assert_eq!(misbehaving(&gateway, 6), "abcabc");
     assert!(
         gateway.resident() < before + 100_000_000,
         "the default limit is 32 MiB an instance"
@@ -113,12 +186,12 @@ fn a_pick_that_cannot_be_counts_as_no_opinion() {
         let (_members, setup) = balanced(does, "", "lbmethod = [\"policy:p\", \"byrequests\"]");
         let gateway = setup.start();
         assert_eq!(
-            sequence(&gateway, 6),
+            misbehaving(&gateway, 6),
             "abcabc",
             "{does}: the next of the chain decides"
         );
         let (_members, setup) = balanced(does, "", "");
-        let answers = sequence(&setup.start(), 6);
+        let answers = misbehaving(&setup.start(), 6);
         assert!(
             answers.len() == 6 && answers.contains('b'),
             "{does}: alone, the host's rotation decides: {answers}"
@@ -180,7 +253,7 @@ fn a_policy_that_logs_a_megabyte_fills_no_disk() {
     );
     let gateway = setup.start();
     for _ in 0..3 {
-        assert_eq!(gateway.get("/").status, 200);
+        assert_eq!(gateway.ask(&bad()).status, 200);
     }
     let logged: usize = gateway.log().iter().map(String::len).sum();
     assert!(logged < 200_000, "{logged} bytes were logged");
@@ -208,7 +281,7 @@ fn refuse_answers_503_where_the_policy_fails() {
     let (_members, setup) = balanced("trap", "on_error = \"refuse\"", "");
     let gateway = setup.start();
     for _ in 0..3 {
-        assert_eq!(gateway.get("/").status, 503);
+        assert_eq!(gateway.ask(&bad()).status, 503);
     }
 }
 
@@ -220,9 +293,9 @@ fn a_policy_that_keeps_failing_is_quarantined_and_tried_again() {
         "",
     );
     let gateway = setup.start();
-    assert_eq!(sequence(&gateway, 6), "abcabc");
+    assert_eq!(misbehaving(&gateway, 6), "abcabc");
     gateway.wait_for_status("it is quarantined", |s| {
-        assert_eq!(gateway.get("/").status, 200);
+        assert_eq!(gateway.ask(&bad()).status, 200);
         s["policies"].to_string().contains("quarantine")
     });
     let before = gateway
@@ -231,7 +304,7 @@ fn a_policy_that_keeps_failing_is_quarantined_and_tried_again() {
         .filter(|l| l.contains("pick: trapped"))
         .count();
     gateway.wait_for_status("it has its probation", |_| {
-        assert_eq!(gateway.get("/").status, 200);
+        assert_eq!(gateway.ask(&bad()).status, 200);
         gateway
             .log()
             .iter()
@@ -249,6 +322,26 @@ fn a_configuration_that_the_policy_refuses_names_the_key() {
         .expect_err("there is no version to go on with");
     assert_eq!(status.code(), Some(64), "{log:?}");
     assert!(log.join("\n").contains("/does"), "{log:?}");
+}
+
+#[test]
+fn a_policy_that_fails_its_trial_is_refused_at_the_start() {
+    for (does, why) in [
+        ("always-trap", "trapped"),
+        ("always-loop", "deadline"),
+        ("always-out-of-range", "member 1000 of 3"),
+    ] {
+        let (_members, setup) = balanced(does, "", "");
+        let (status, log) = setup
+            .try_start()
+            .expect_err("there is no version to go on with");
+        assert_eq!(status.code(), Some(64), "{does}: {log:?}");
+        let log = log.join("\n");
+        assert!(
+            log.contains("smoke call, pick: ") && log.contains(why),
+            "{log}"
+        );
+    }
 }
 
 #[test]

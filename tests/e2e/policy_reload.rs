@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::symlink,
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use switchyard_tests::{
@@ -14,7 +15,7 @@ use switchyard_tests::{
 
 use crate::{
     conf::{balancer, entry, site},
-    policies::{balanced, policy_status, sequence},
+    policies::{balanced, misbehaving, policy_status, sequence},
 };
 
 /// Every answer names the version of the rewriter that made it.
@@ -101,6 +102,14 @@ fn whatever_is_wrong_with_a_new_version_the_old_one_stays_and_the_reason_is_told
         ("traps in init", guests::marked("rewriter", "trap-in-init")),
         ("loops in init", guests::marked("rewriter", "loop-in-init")),
         (
+            "traps when it decides",
+            guests::marked("rewriter", "always-trap"),
+        ),
+        (
+            "loops when it decides",
+            guests::marked("rewriter", "always-loop"),
+        ),
+        (
             "refuses its configuration",
             guests::marked("rewriter", "refuse"),
         ),
@@ -174,29 +183,45 @@ fn a_new_version_goes_on_from_the_old_ones_state() {
         "ab",
         "it refused the state and began anew"
     );
-    for broken in ["trap-in-restore", "trap-in-members"] {
-        let before = digest();
+    swap("v3");
+    let before = digest();
+    for (broken, during) in [
+        ("trap-in-restore", "restore: "),
+        ("trap-in-members", "members-changed: "),
+        ("always-trap", "smoke call, pick: "),
+        ("always-loop", "smoke call, pick: ran longer"),
+        ("always-out-of-range", "smoke call, pick: it chose"),
+    ] {
         gateway.replace_file("p.wasm", guests::marked("balancer", broken));
         gateway.wait_for_status(broken, |_| {
-            !policy_status(&gateway, "p")["last_error"].is_null() || digest() != before
+            let error = &policy_status(&gateway, "p")["last_error"]["what"];
+            error.as_str().is_some_and(|what| what.contains(during))
         });
-        assert_eq!(sequence(&gateway, 3).len(), 3, "{broken}");
+        assert_eq!(digest(), before, "{broken}");
+        assert_eq!(sequence(&gateway, 3), "cab", "{broken}: the count goes on");
     }
 }
 
 #[test]
-fn an_old_version_that_traps_while_saving_stops_no_swap() {
-    let (_members, setup) = balanced("count", "", "");
-    let gateway = setup
-        .file("p.wasm", guests::marked("balancer", "trap-in-save"))
-        .start();
-    assert_eq!(sequence(&gateway, 3), "abc");
-    let before = policy_status(&gateway, "p")["digest"].clone();
-    gateway.replace_file("p.wasm", guests::marked("balancer", "v2"));
-    gateway.wait_for_status("another version", |_| {
-        policy_status(&gateway, "p")["digest"] != before
-    });
-    assert_eq!(sequence(&gateway, 3), "abc", "it began cold");
+fn an_old_version_that_cannot_save_stops_neither_a_swap_nor_requests() {
+    for (broken, why) in [
+        ("trap-in-save", "save: trapped"),
+        ("loop-in-save", "save: ran longer than its deadline of 10ms"),
+    ] {
+        let (_members, setup) = balanced("count", "", "");
+        let gateway = setup
+            .file("p.wasm", guests::marked("balancer", broken))
+            .start();
+        assert_eq!(sequence(&gateway, 4), "abca");
+        let before = policy_status(&gateway, "p")["digest"].clone();
+        gateway.replace_file("p.wasm", guests::marked("balancer", "v2"));
+        gateway.wait_for_status("another version", |_| {
+            policy_status(&gateway, "p")["digest"] != before
+        });
+        assert_eq!(sequence(&gateway, 3), "abc", "{broken}: it began cold");
+        gateway.wait_for_log(&[why]);
+        gateway.wait_for_log(&["Policy starts cold", "could not save"]);
+    }
 }
 
 #[test]
@@ -208,13 +233,15 @@ fn the_previous_version_answers_where_the_new_one_fails() {
     assert_eq!(sequence(&gateway, 3), "aaa");
     let before = policy_status(&gateway, "p")["digest"].clone();
     gateway.replace_file("p.wasm", guests::marked("balancer", "trap"));
-    eventually("the new version is refused, or traps", DEADLINE, || {
-        let answer = gateway.get("/").text();
-        assert_eq!(answer, "a", "the version before goes on");
-        let now = policy_status(&gateway, "p");
-        (now["digest"] != before || !now["last_error"].is_null()).then_some(())
+    gateway.wait_for_status("the new version is in service", |_| {
+        policy_status(&gateway, "p")["digest"] != before
     });
-    assert_eq!(sequence(&gateway, 6), "aaaaaa");
+    assert_eq!(
+        misbehaving(&gateway, 6),
+        "aaaaaa",
+        "the version before answers"
+    );
+    gateway.wait_for_log(&["pick: trapped"]);
 }
 
 #[test]
@@ -240,6 +267,40 @@ fn a_policys_configuration_is_changed_by_a_reload() {
     gateway.wait_for_log(&["/does"]);
     assert_eq!(sequence(&gateway, 3), "aaa");
     assert!(gateway.is_running());
+}
+
+#[test]
+fn requests_do_not_wait_while_a_policy_is_compiled() {
+    let (_a, setup) = versioned("r.wasm");
+    // Without the cache, or a second run would find it compiled.
+    let text = setup.text().replace("cache_dir", "# cache_dir");
+    let text = text + "limits = { compile_time = \"60s\", compile_memory = \"2GiB\" }\n";
+    let gateway = setup.whole(&text).start();
+    let mut component = guests::marked("rewriter", "v2");
+    component.extend(guests::ballast());
+    // On both workers, most likely.
+    let mut clients: Vec<Client> = (0..6).map(|_| gateway.connect()).collect();
+    let begun = Instant::now();
+    gateway.replace_file("r.wasm", component);
+    let mut slowest = Duration::ZERO;
+    eventually("the new version decides", 4 * DEADLINE, || {
+        let mut versions = clients.iter_mut().map(|client| {
+            let asked = Instant::now();
+            let response = client.get("/");
+            slowest = slowest.max(asked.elapsed());
+            response.field("x-version") == Some("v2")
+        });
+        versions.any(|new| new).then_some(())
+    });
+    let took = begun.elapsed();
+    assert!(
+        took > Duration::from_millis(300),
+        "{took:?} is no long compilation"
+    );
+    assert!(
+        slowest < took / 3,
+        "a request waited {slowest:?} of the {took:?} that compiling took"
+    );
 }
 
 /// The full count stands behind `cargo xtask soak`; this one has the same shape.

@@ -1,6 +1,6 @@
 //! The configuration changes while requests flow.
 
-use std::{fs, os::unix::fs::symlink, thread};
+use std::{fs, net::TcpListener, os::unix::fs::symlink, thread};
 
 use switchyard_tests::{
     Client, Gateway, Member, Request, SetOnDrop, Setup, eventually, scripts, wait::DEADLINE,
@@ -24,11 +24,26 @@ fn pair() -> (Member, Member) {
 #[test]
 fn sighup_takes_the_new_configuration_into_service() {
     let (a, b) = pair();
-    let mut gateway = Gateway::start(everything_to(&[&a], ""));
+    let gateway = Gateway::start(everything_to(&[&a], ""));
     assert_eq!(gateway.get("/").text(), "a");
-    gateway.rewrite(everything_to(&[&b], ""));
+    let text = fs::read_to_string(gateway.file()).unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap();
+    let more = format!("[[listener]]\nbind = \"{taken}\"\n[[vhost]]");
+    let next = text
+        .replace("[[vhost]]", &more)
+        .replace(&a.addr().to_string(), &b.addr().to_string());
+    gateway.replace_file("switchyard.toml", next);
+    gateway.wait_for_status("it is refused for the port", |status| {
+        let what = status["config"]["last_error"]["what"].as_str();
+        what.is_some_and(|what| what.contains(&taken.to_string()))
+    });
+    assert_eq!(gateway.get("/").text(), "a");
+    // A port that becomes free changes no file: nobody but the signal says so.
+    drop(other);
     gateway.signal(libc::SIGHUP);
     wait_for_answer(&gateway, "b");
+    assert_eq!(Client::connect(taken).get("/").text(), "b");
 }
 
 #[test]
@@ -104,23 +119,22 @@ fn a_whole_folder_that_is_swapped_is_noticed() {
 fn a_bad_configuration_keeps_the_old_one_in_service_and_says_why() {
     let (a, b) = pair();
     let mut gateway = Gateway::start(everything_to(&[&a], ""));
-    for bad in ["[[vhost\n", "[[vhost]]\nnmae = \"x\"\n", ""] {
+    for (bad, why) in [
+        ("[[vhost\n", "unclosed array"),
+        ("[[vhost]]\nnmae = \"x\"\n", "nmae"),
+        ("", "`vhost` is missing"),
+    ] {
         gateway.rewrite(bad);
         gateway.signal(libc::SIGHUP);
-        eventually("the log says so", DEADLINE, || {
-            gateway
-                .log()
-                .iter()
-                .any(|l| l.contains("switchyard.toml:") || l.contains("vhost"))
-                .then_some(())
+        gateway.wait_for_status(&format!("the status says why: {why}"), |s| {
+            let what = s["config"]["last_error"]["what"].as_str();
+            what.is_some_and(|what| what.contains(why))
         });
+        gateway.wait_for_log(&["switchyard.toml", why]);
         for _ in 0..5 {
             assert_eq!(gateway.get("/").text(), "a");
         }
     }
-    gateway.wait_for_status("the status says so", |s| {
-        !s["config"]["last_error"].is_null()
-    });
     gateway.rewrite(everything_to(&[&b], ""));
     gateway.signal(libc::SIGHUP);
     wait_for_answer(&gateway, "b");

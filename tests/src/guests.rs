@@ -10,7 +10,7 @@ use std::{
     time::SystemTime,
 };
 
-use switchyard_guest_build::{Order, Permission, Toolchain, componentize};
+use switchyard_guest_build::{Guest, Order, Permission, Toolchain, componentize};
 
 use crate::target;
 
@@ -53,7 +53,72 @@ pub fn marked(name: &str, mark: &str) -> Vec<u8> {
     bytes
 }
 
-fn build(dir: &Path) {
+/// The core module of the SDK's example `name`, as cargo makes it: not made a component.
+#[track_caller]
+pub fn sdk_example(name: &str) -> Vec<u8> {
+    let dir = target::shared("test-guests");
+    let lock = File::create(dir.join("lock")).unwrap();
+    lock.lock().unwrap();
+    // Cargo itself knows whether it is current.
+    let built = ordered(&dir, &[], &["switchyard-policy"]);
+    let found = built.iter().find(|(other, _)| other == name);
+    let (_, module) = found.unwrap_or_else(|| panic!("no example {name}"));
+    module.clone()
+}
+
+/// A section that makes any component take a compiler seconds: a core module that nobody
+/// instantiates, with one function whose loops keep many variables alive.
+pub fn ballast() -> Vec<u8> {
+    const LOCALS: u32 = 150;
+    const LOOPS: u32 = 3_000;
+    // One function; its body has a group of locals of type i32.
+    let mut body = vec![1];
+    leb(&mut body, LOCALS);
+    body.push(0x7f);
+    for at in 0..LOOPS {
+        // loop: local += local 0; again while it is not 0.
+        let local = at % (LOCALS - 1) + 1;
+        body.extend([0x03, 0x40, 0x20]);
+        leb(&mut body, local);
+        body.extend([0x20, 0x00, 0x6a, 0x21]);
+        leb(&mut body, local);
+        body.push(0x20);
+        leb(&mut body, local);
+        body.extend([0x0d, 0x00, 0x0b]);
+    }
+    body.push(0x0b);
+    let mut code = vec![1];
+    leb(&mut code, u32::try_from(body.len()).expect("it is small"));
+    code.extend(body);
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    // Types: () -> (). Functions: one of them.
+    section(&mut module, 1, &[1, 0x60, 0, 0]);
+    section(&mut module, 3, &[1, 0]);
+    section(&mut module, 10, &code);
+    let mut ballast = Vec::new();
+    section(&mut ballast, 1, &module);
+    ballast
+}
+
+/// A section of a module or component: its number, its length, and what is in it.
+fn section(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+    out.push(number);
+    leb(out, u32::try_from(bytes.len()).expect("it is small"));
+    out.extend_from_slice(bytes);
+}
+
+/// LEB128, as numbers are in Wasm.
+fn leb(out: &mut Vec<u8>, mut value: u32) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Core modules of packages and of packages' examples, by name.
+#[track_caller]
+fn ordered(dir: &Path, packages: &[String], examples_of: &[&str]) -> Vec<(String, Vec<u8>)> {
     let toolchain = Toolchain::find(Permission::LookOnly).unwrap_or_else(|e| panic!("{e}"));
     let order = Order {
         workspace: target::tests_dir()
@@ -61,17 +126,24 @@ fn build(dir: &Path) {
             .expect("tests lies in the workspace")
             .to_owned(),
         target_dir: switchyard_guest_build::target_dir(dir),
-        packages: GUESTS
-            .iter()
-            .map(|name| format!("test-guest-{name}"))
-            .collect(),
-        examples_of: Vec::new(),
+        packages: packages.to_vec(),
+        examples_of: examples_of.iter().map(|name| (*name).to_owned()).collect(),
     };
-    for guest in toolchain.build(&order).unwrap_or_else(|e| panic!("{e}")) {
-        let core =
-            fs::read(&guest.module).unwrap_or_else(|e| panic!("{}: {e}", guest.module.display()));
-        let component = componentize(&core).unwrap_or_else(|e| panic!("{}: {e}", guest.name));
-        let name = guest.name.trim_start_matches("test-guest-");
+    let built = toolchain.build(&order).unwrap_or_else(|e| panic!("{e}"));
+    let read = |guest: &Guest| {
+        fs::read(&guest.module).unwrap_or_else(|e| panic!("{}: {e}", guest.module.display()))
+    };
+    built
+        .iter()
+        .map(|guest| (guest.name.clone(), read(guest)))
+        .collect()
+}
+
+fn build(dir: &Path) {
+    let packages = GUESTS.map(|name| format!("test-guest-{name}"));
+    for (name, core) in ordered(dir, &packages, &[]) {
+        let component = componentize(&core).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let name = name.trim_start_matches("test-guest-");
         fs::write(dir.join(format!("{name}.wasm")), component).unwrap();
     }
 }

@@ -56,10 +56,18 @@ pub(super) struct SocketFile {
 }
 
 impl Bound {
-    /// Listens on `at`.
-    pub fn new(at: &AdminBind) -> io::Result<Self> {
+    /// Listens on `at`; `beside` this process listens already, and will stop.
+    pub fn new(at: &AdminBind, beside: Option<&AdminBind>) -> io::Result<Self> {
         match at {
-            AdminBind::Tcp(address) => tcp(*address).map(Self::Tcp),
+            AdminBind::Tcp(address) => {
+                let own = |other: &AdminBind| matches!(other, AdminBind::Tcp(other) if other.port() == address.port());
+                // `127.0.0.1` and `0.0.0.0` overlap. Sockets that share a port (SO_REUSEPORT) would
+                // share it with a stranger's too; one that does not share finds out.
+                if address.port() != 0 && !beside.is_some_and(own) {
+                    tcp(*address, false)?;
+                }
+                tcp(*address, true).map(Self::Tcp)
+            }
             AdminBind::Unix(path) => unix(path),
         }
     }
@@ -91,9 +99,10 @@ impl Listener {
     }
 }
 
-fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+fn tcp(address: SocketAddr, share: bool) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(share)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(BACKLOG)?;
@@ -158,11 +167,24 @@ mod tests {
     fn unix_socket_is_for_its_user_alone_and_goes_with_the_listener() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin.sock");
-        let bound = Bound::new(&AdminBind::Unix(path.clone())).unwrap();
+        let bound = Bound::new(&AdminBind::Unix(path.clone()), None).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         drop(bound);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn port_is_shared_with_the_one_before_and_with_nobody_else() {
+        let first = Bound::new(&AdminBind::Tcp(([127, 0, 0, 1], 0).into()), None).unwrap();
+        let before = first.address().unwrap();
+        let AdminBind::Tcp(address) = &before else {
+            panic!("{before:?}")
+        };
+        let wider = AdminBind::Tcp(([0, 0, 0, 0], address.port()).into());
+        let error = Bound::new(&wider, None).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        Bound::new(&wider, Some(&before)).unwrap();
     }
 
     #[test]
@@ -172,15 +194,15 @@ mod tests {
         let at = AdminBind::Unix(path.clone());
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "left behind");
-        let bound = Bound::new(&at).unwrap();
+        let bound = Bound::new(&at, None).unwrap();
         assert_eq!(
-            Bound::new(&at).unwrap_err().kind(),
+            Bound::new(&at, None).unwrap_err().kind(),
             io::ErrorKind::AddrInUse
         );
         assert!(UnixStream::connect(&path).is_ok(), "the first goes on");
         drop(bound);
         fs::write(&path, "precious").unwrap();
-        let error = Bound::new(&at).unwrap_err();
+        let error = Bound::new(&at, None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"precious");
     }
@@ -189,9 +211,9 @@ mod tests {
     fn socket_of_a_successor_is_not_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin.sock");
-        let first = Bound::new(&AdminBind::Unix(path.clone())).unwrap();
+        let first = Bound::new(&AdminBind::Unix(path.clone()), None).unwrap();
         fs::rename(&path, folder.path().join("old")).unwrap();
-        let second = Bound::new(&AdminBind::Unix(path.clone())).unwrap();
+        let second = Bound::new(&AdminBind::Unix(path.clone()), None).unwrap();
         drop(first);
         assert!(UnixStream::connect(&path).is_ok());
         drop(second);

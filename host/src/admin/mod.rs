@@ -11,7 +11,8 @@ mod server;
 mod status;
 
 pub use collect::Sources;
-pub use server::{AdminError, Server, serve};
+pub(crate) use server::shown;
+pub use server::{AdminError, Prepared, Server, bind};
 pub use status::{
     BalancerStatus, ConfigStatus, ConnectionsStatus, HistoryStatus, ListenerStatus, MemberStatus,
     PolicyStatus, Status, TroubleStatus,

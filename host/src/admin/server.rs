@@ -23,6 +23,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    runtime::Runtime,
     sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
@@ -57,6 +58,15 @@ pub struct AdminError {
     pub cause: io::Error,
 }
 
+/// A bound endpoint that does not answer yet. Dropping it gives the address back.
+#[derive(Debug)]
+pub struct Prepared {
+    bound: Bound,
+    runtime: Runtime,
+    address: AdminBind,
+    hosts: Arc<Hosts>,
+}
+
 /// The endpoint in service; dropping it ends that.
 #[derive(Debug)]
 pub struct Server {
@@ -66,30 +76,55 @@ pub struct Server {
     _stop: watch::Sender<()>,
 }
 
-/// Binds the admin listener and serves it.
-pub fn serve(admin: &Admin, sources: Arc<Sources>) -> Result<Server, AdminError> {
+/// Binds the admin listener; `beside` the one in service, which goes when this one comes.
+pub fn bind(admin: &Admin, beside: Option<&AdminBind>) -> Result<Prepared, AdminError> {
     let failed = |cause| AdminError {
         at: admin.bind.clone(),
         cause,
     };
-    let bound = Bound::new(&admin.bind).map_err(failed)?;
+    let bound = Bound::new(&admin.bind, beside).map_err(failed)?;
     let address = bound.address().map_err(failed)?;
-    let hosts = Arc::new(Hosts::new(&address, &admin.hosts));
-    let (stop, stopped) = watch::channel(());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(failed)?;
-    let router = router(sources, Arc::clone(&hosts));
-    thread::Builder::new()
-        .name("admin".to_owned())
-        .spawn(move || runtime.block_on(run(bound, router, stopped)))
-        .map_err(failed)?;
-    Ok(Server {
+    Ok(Prepared {
+        bound,
+        runtime,
+        hosts: Arc::new(Hosts::new(&address, &admin.hosts)),
         address,
-        hosts,
-        _stop: stop,
     })
+}
+
+impl Prepared {
+    /// Answers to these values of `Host`, beside the loopback names.
+    pub fn set_hosts(&self, hosts: &[String]) {
+        self.hosts.set(hosts);
+    }
+
+    /// Answers from now on.
+    pub fn serve(self, sources: Arc<Sources>) -> Result<Server, AdminError> {
+        let Self {
+            bound,
+            runtime,
+            address,
+            hosts,
+        } = self;
+        let (stop, stopped) = watch::channel(());
+        let router = router(sources, Arc::clone(&hosts));
+        thread::Builder::new()
+            .name("admin".to_owned())
+            .spawn(move || runtime.block_on(run(bound, router, stopped)))
+            .map_err(|cause| AdminError {
+                at: address.clone(),
+                cause,
+            })?;
+        Ok(Server {
+            address,
+            hosts,
+            _stop: stop,
+        })
+    }
 }
 
 impl Server {
@@ -100,7 +135,7 @@ impl Server {
 
     /// Answers to these values of `Host` from now on, beside the loopback names.
     pub fn set_hosts(&self, hosts: &[String]) {
-        *locked(&self.hosts.configured) = hosts.to_vec();
+        self.hosts.set(hosts);
     }
 }
 
@@ -173,6 +208,10 @@ impl Hosts {
         }
     }
 
+    fn set(&self, hosts: &[String]) {
+        *locked(&self.configured) = hosts.to_vec();
+    }
+
     fn know(&self, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -217,16 +256,19 @@ async fn run(bound: Bound, router: Router, mut stopped: watch::Receiver<()>) {
             return;
         }
     };
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     tokio::select! {
-        () = accept(listener, router) => {}
+        () = accept(&listener, router, &places) => {}
         _ = stopped.changed() => {}
     }
+    drop(listener);
+    // Whoever was accepted gets an answer; each has its time limit.
+    let _ = places.acquire_many(CONNECTIONS as u32).await;
 }
 
-async fn accept(listener: Listener, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+async fn accept(listener: &Listener, router: Router, places: &Arc<Semaphore>) {
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        let Ok(place) = Arc::clone(places).acquire_owned().await else {
             return;
         };
         let connection = match listener.accept().await {

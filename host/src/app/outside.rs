@@ -1,37 +1,31 @@
-//! What a generation needs outside of itself: sockets and logs.
+//! What a generation needs outside of itself: sockets, logs and the status endpoint.
 
 use std::{io, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::outlets::Outlets;
+use super::{endpoint::Endpoint, outlets::Outlets};
 use crate::{
-    control::Surroundings,
+    control::{Surroundings, resolve::Announcer},
     generation::{AccessLogs, Generation},
     snapshot::{self, Snapshot},
     telemetry::{ErrorLogs, Logs},
 };
 
-/// Sockets and logs.
+/// Sockets, logs and the status endpoint.
 pub(super) struct Outside {
-    outlets: Arc<Outlets>,
-    logs: Arc<Logs>,
+    pub outlets: Arc<Outlets>,
+    pub endpoint: Arc<Endpoint>,
+    pub logs: Arc<Logs>,
     /// Opened for the next generation.
-    errors: Option<ErrorLogs>,
+    pub errors: Option<ErrorLogs>,
+    /// Has members' names resolved.
+    pub announcer: Announcer,
     /// Tells those who look after members that a generation was published.
-    changed: watch::Sender<u64>,
+    pub changed: watch::Sender<u64>,
 }
 
 impl Outside {
-    pub fn new(outlets: Arc<Outlets>, logs: Arc<Logs>, changed: watch::Sender<u64>) -> Self {
-        Self {
-            outlets,
-            logs,
-            errors: None,
-            changed,
-        }
-    }
-
     fn open_logs(&mut self, next: &Snapshot) -> io::Result<AccessLogs> {
         self.errors = Some(self.logs.errors(next)?);
         let access = |log: &snapshot::Log| log.access.as_ref().map(|log| self.logs.access(log));
@@ -49,8 +43,11 @@ impl Outside {
 impl Surroundings for Outside {
     fn prepare(&mut self, next: &Snapshot) -> Result<AccessLogs, String> {
         let access = self.open_logs(next).map_err(|error| error.to_string())?;
-        let bound = self.outlets.bind(next);
-        bound.map_err(|error| error.to_string())?;
+        let bound = self.outlets.bind(next).map_err(|error| error.to_string());
+        let bound = bound.and_then(|()| self.endpoint.bind(next).map_err(|e| e.to_string()));
+        bound.inspect_err(|_| self.abandon())?;
+        // Whoever serves with it shall not meet a member without an address.
+        self.announcer.announce(next);
         Ok(access)
     }
 
@@ -59,11 +56,13 @@ impl Surroundings for Outside {
             self.logs.adopt(errors);
         }
         self.outlets.publish(&next.snapshot, next.number == 1);
+        self.endpoint.publish(&next.snapshot);
         self.changed.send_replace(next.number);
     }
 
     fn abandon(&mut self) {
         self.errors = None;
         self.outlets.abandon();
+        self.endpoint.abandon();
     }
 }

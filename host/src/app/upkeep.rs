@@ -3,27 +3,27 @@
 
 use std::{io, sync::Arc, thread};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use crate::{
-    control::{probe, resolve},
+    control::{
+        probe,
+        resolve::{self, Announcer},
+    },
     members::Live,
 };
 
-/// Starts it; it ends when the sender of `changed` is gone. The answer comes once every name was
-/// tried, or has had its time: until then a member might seem to have no address.
-pub(super) fn start(
-    live: &Arc<Live>,
-    changed: &watch::Receiver<u64>,
-) -> io::Result<oneshot::Receiver<()>> {
+/// Starts it; it ends when the sender of `changed` is gone. What is announced to it has addresses
+/// when it comes.
+pub(super) fn start(live: &Arc<Live>, changed: &watch::Receiver<u64>) -> io::Result<Announcer> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let (settled, settles) = oneshot::channel();
+    let (announcer, expected) = resolve::announcer();
     let probes = probe::run(Arc::clone(live), changed.clone());
-    let names = resolve::run(Arc::clone(live), changed.clone(), settled);
+    let names = resolve::run(Arc::clone(live), changed.clone(), expected);
     thread::Builder::new()
         .name("upkeep".to_owned())
         .spawn(move || runtime.block_on(async { tokio::join!(probes, names) }))?;
-    Ok(settles)
+    Ok(announcer)
 }

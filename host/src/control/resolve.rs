@@ -5,21 +5,24 @@
 //! read again when they change.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{info, warn};
 
 use super::names::{Answer, Names, Unresolved};
-use crate::members::{Live, MemberLive};
+use crate::{
+    members::{Live, MemberLive},
+    snapshot::Snapshot,
+};
 
 /// A TTL of 0 would ask for ever.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -35,15 +38,65 @@ const SLOWEST: Duration = Duration::from_secs(30);
 /// How often idle connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// How long the gateway's start waits for names.
+/// How long a generation waits for the names of its members.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// Resolves members' names and closes connections that idle too long, until the sender of
-/// `changed` is gone. A new value there says that a reload was published. `settled` hears when every
-/// name was tried once, or five seconds have passed: then the gateway may say that it is ready.
-pub async fn run(live: Arc<Live>, changed: watch::Receiver<u64>, settled: oneshot::Sender<()>) {
+/// `changed` is gone. A new value there says that a reload was published.
+pub async fn run(live: Arc<Live>, changed: watch::Receiver<u64>, expected: Expected) {
     let resolver = Resolver::new(live, Names::from_system());
-    resolver.run(changed, settled).await;
+    resolver.run(changed, expected).await;
+}
+
+/// Announces members that are to come, so that they have addresses when they do.
+#[derive(Debug)]
+pub struct Announcer(mpsc::UnboundedSender<Announced>);
+
+/// What an [`Announcer`] says, for [`run`].
+#[derive(Debug)]
+pub struct Expected(mpsc::UnboundedReceiver<Announced>);
+
+#[derive(Debug)]
+struct Announced {
+    names: BTreeSet<Arc<str>>,
+    until: Instant,
+    /// Dropped once all of them were tried, or their time is over.
+    _waits: oneshot::Sender<()>,
+}
+
+/// An announcer and who hears it.
+pub fn announcer() -> (Announcer, Expected) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Announcer(sender), Expected(receiver))
+}
+
+impl Announcer {
+    /// Waits until every name of a member was tried once, or five seconds are over: then those
+    /// without an answer have no address yet. Blocks the thread.
+    pub fn announce(&self, next: &Snapshot) {
+        // Nothing is ever sent, and the end is what counts.
+        let _ = self.begin(next).blocking_recv();
+    }
+
+    /// The answer ends when there is nothing more to wait for.
+    pub(super) fn begin(&self, next: &Snapshot) -> oneshot::Receiver<()> {
+        let members = next.balancers.values().flat_map(|b| &b.members);
+        let names: BTreeSet<Arc<str>> = members
+            .filter(|member| is_name(&member.host))
+            .map(|member| member.host.as_str().into())
+            .collect();
+        let (waits, tried) = oneshot::channel();
+        let announced = Announced {
+            names,
+            until: Instant::now() + SETTLE,
+            _waits: waits,
+        };
+        if !announced.names.is_empty() {
+            // Where nobody hears it, there is nothing to wait for either.
+            let _ = self.0.send(announced);
+        }
+        tried
+    }
 }
 
 /// All names of members and when each is due.
@@ -51,6 +104,7 @@ pub(super) struct Resolver {
     live: Arc<Live>,
     names: Names,
     known: BTreeMap<Arc<str>, Name>,
+    announced: Vec<Announced>,
 }
 
 /// What is known of one name.
@@ -74,30 +128,26 @@ impl Resolver {
             live,
             names,
             known: BTreeMap::new(),
+            announced: Vec::new(),
         }
     }
 
-    pub(super) async fn run(
-        mut self,
-        mut changed: watch::Receiver<u64>,
-        settled: oneshot::Sender<()>,
-    ) {
+    pub(super) async fn run(mut self, mut changed: watch::Receiver<u64>, mut expected: Expected) {
         let mut lookups = JoinSet::new();
         self.follow();
-        self.ask(&mut lookups);
-        let _ = timeout(SETTLE, self.settle(&mut lookups)).await;
-        // Nobody may be waiting any more.
-        let _ = settled.send(());
         let mut sweep = interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.ask(&mut lookups);
+            let now = Instant::now();
+            self.announced.retain(|announced| announced.until > now);
             let due = self.next_due();
             tokio::select! {
                 told = changed.changed() => match told {
                     Ok(()) => self.follow(),
                     Err(_) => return,
                 },
+                Some(announced) = expected.0.recv() => self.expect(announced),
                 Some(Ok((name, result))) = lookups.join_next() => self.learn(&name, result),
                 () = sleep_until(due) => {}
                 _ = sweep.tick() => {
@@ -110,18 +160,29 @@ impl Resolver {
         }
     }
 
-    async fn settle(&mut self, lookups: &mut Lookups) {
-        while let Some(done) = lookups.join_next().await {
-            if let Ok((name, result)) = done {
-                self.learn(&name, result);
+    /// Takes in names of members that are to come. Those that were tried before, with or without
+    /// success, are nothing to wait for.
+    fn expect(&mut self, mut announced: Announced) {
+        announced.names.retain(|name| match self.known.get(name) {
+            Some(known) => known.is_untried(),
+            None => {
+                self.known.insert(Arc::clone(name), Name::new());
+                true
             }
+        });
+        if !announced.names.is_empty() {
+            self.announced.push(announced);
         }
     }
 
     /// Takes over the members in service: new names are due at once, known ones are told to new members.
     fn follow(&mut self) {
         let named = named(&self.live);
-        self.known.retain(|name, _| named.contains_key(name));
+        let awaited = |name: &str| self.announced.iter().any(|a| a.names.contains(name));
+        self.known
+            .retain(|name, _| named.contains_key(name) || awaited(name));
+        let known = &self.known;
+        self.live.names().retain(|name| known.contains_key(name));
         for (name, members) in named {
             match self.known.get(&name) {
                 Some(known) => tell(&members, &known.addresses),
@@ -150,7 +211,8 @@ impl Resolver {
 
     fn next_due(&self) -> Instant {
         let waiting = self.known.values().filter(|name| !name.asked);
-        let due = waiting.map(|name| name.due).min();
+        let ends = self.announced.iter().map(|announced| announced.until);
+        let due = waiting.map(|name| name.due).chain(ends).min();
         due.unwrap_or_else(|| Instant::now() + LONGEST)
     }
 
@@ -159,7 +221,13 @@ impl Resolver {
             return;
         };
         known.asked = false;
-        match known.learn(result, Instant::now()) {
+        let news = known.learn(result, Instant::now());
+        self.live.names().learn(name, &known.addresses);
+        self.announced.retain_mut(|announced| {
+            announced.names.remove(name);
+            !announced.names.is_empty()
+        });
+        match news {
             News::None => return,
             News::Lost(error) => {
                 let kept = known.addresses.len();
@@ -200,6 +268,10 @@ impl Name {
         }
     }
 
+    fn is_untried(&self) -> bool {
+        self.addresses.is_empty() && self.failures == 0
+    }
+
     pub(super) fn learn(&mut self, result: Result<Answer, Unresolved>, now: Instant) -> News {
         let answer = match result {
             Ok(answer) => answer,
@@ -234,12 +306,16 @@ impl Name {
     }
 }
 
+fn is_name(host: &str) -> bool {
+    host.parse::<IpAddr>().is_err()
+}
+
 fn named(live: &Live) -> Named {
     let mut named = Named::new();
     for pool in live.pools() {
         for endpoint in &pool.current().endpoints {
             let settings = &endpoint.settings;
-            if settings.host.parse::<IpAddr>().is_err() {
+            if is_name(&settings.host) {
                 let members = named.entry(settings.host.as_str().into()).or_default();
                 members.push((Arc::clone(&endpoint.live), settings.port));
             }

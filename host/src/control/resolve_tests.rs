@@ -11,17 +11,18 @@ use hickory_resolver::{
 };
 use tokio::{
     net::UdpSocket,
-    sync::{oneshot, watch},
+    sync::watch,
     time::{Instant, interval, timeout},
 };
 
 use super::{
     names::{Answer, Names, Unresolved},
-    resolve::{Name, News, Resolver},
+    resolve::{Name, News, Resolver, announcer},
 };
 use crate::{
+    config,
     members::{Clock, Live, MemberLive, locked, testing},
-    snapshot::{Balancer, Member},
+    snapshot::{Balancer, Member, Snapshot},
 };
 
 /// Long enough for every machine; nothing waits for it unless a test fails.
@@ -195,14 +196,10 @@ async fn member_moves_with_its_name_and_stays_while_the_name_server_fails() {
     let member = member(&live);
     assert!(member.addresses().is_empty());
     let (_changed, told) = watch::channel(0);
-    let (settled, settles) = oneshot::channel();
+    let (_announcer, expected) = announcer();
     let resolver = Resolver::new(Arc::clone(&live), server.names());
-    let running = tokio::spawn(resolver.run(told, settled));
-    timeout(DEADLINE, settles).await.unwrap().unwrap();
-    assert_eq!(
-        *member.addresses(),
-        [SocketAddr::from(([10, 0, 0, 1], 8080))]
-    );
+    let running = tokio::spawn(resolver.run(told, expected));
+    until(&member, 1).await;
     server.says(Some((2, 1)));
     until(&member, 2).await;
     server.says(None);
@@ -222,10 +219,9 @@ async fn member_that_joins_by_a_reload_is_resolved_and_so_is_one_of_a_known_name
     server.says(Some((1, 3_600)));
     let live = Arc::new(Live::new(Clock::start(), 1));
     let (changed, told) = watch::channel(0);
-    let (settled, settles) = oneshot::channel();
+    let (_announcer, expected) = announcer();
     let resolver = Resolver::new(Arc::clone(&live), server.names());
-    let running = tokio::spawn(resolver.run(told, settled));
-    timeout(DEADLINE, settles).await.unwrap().unwrap();
+    let running = tokio::spawn(resolver.run(told, expected));
     live.publish(&[Arc::new(balancer())]);
     changed.send_replace(1);
     until(&member(&live), 1).await;
@@ -242,8 +238,66 @@ async fn member_that_joins_by_a_reload_is_resolved_and_so_is_one_of_a_known_name
     timeout(DEADLINE, running).await.unwrap().unwrap();
 }
 
+/// With one member of that name in the balancer `cluster`.
+fn snapshot(name: &str) -> Snapshot {
+    let text = format!(
+        "version = 1\n[[listener]]\nbind = \"127.0.0.1:0\"\n[[vhost]]\nname = \"www\"\n\
+         [[vhost.route]]\npath = \"/\"\nbalancer = \"cluster\"\n\
+         [balancer.cluster]\nmembers = [{{ url = \"http://{name}:8080\" }}]\n"
+    );
+    let path = std::path::Path::new("/switchyard.toml");
+    config::parse(&text, path).unwrap().snapshot
+}
+
+#[tokio::test]
+async fn member_that_was_announced_has_its_addresses_from_the_beginning() {
+    let server = Server::start().await;
+    server.says(Some((1, 3_600)));
+    let live = Arc::new(Live::new(Clock::start(), 1));
+    let (_changed, told) = watch::channel(0);
+    let (announcer, expected) = announcer();
+    let resolver = Resolver::new(Arc::clone(&live), server.names());
+    let running = tokio::spawn(resolver.run(told, expected));
+    let wanted = [SocketAddr::from(([10, 0, 0, 1], 8080))];
+    for name in ["one.example", "two.example", "10.0.0.1"] {
+        let next = snapshot(name);
+        let ended = timeout(DEADLINE, announcer.begin(&next)).await;
+        assert!(ended.unwrap().is_err(), "nothing more to wait for");
+        // The first is in a new pool, the second joins it.
+        live.publish(next.balancers.values());
+        assert_eq!(*member(&live).addresses(), wanted, "{name}");
+    }
+    // A known name is not asked for again.
+    server.says(None);
+    let ended = timeout(DEADLINE, announcer.begin(&snapshot("two.example"))).await;
+    assert!(ended.unwrap().is_err());
+    assert_eq!(*server.failed.borrow(), 0);
+    running.abort();
+}
+
+#[tokio::test]
+async fn name_that_does_not_resolve_is_waited_for_once() {
+    let server = Server::start().await;
+    let live = Arc::new(Live::new(Clock::start(), 1));
+    let (_changed, told) = watch::channel(0);
+    let (announcer, expected) = announcer();
+    let resolver = Resolver::new(Arc::clone(&live), server.names());
+    let running = tokio::spawn(resolver.run(told, expected));
+    let next = snapshot("app.example");
+    let ended = timeout(DEADLINE, announcer.begin(&next)).await;
+    assert!(ended.unwrap().is_err());
+    assert!(*server.failed.borrow() > 0);
+    live.publish(next.balancers.values());
+    assert!(member(&live).addresses().is_empty());
+    let ended = timeout(DEADLINE, announcer.begin(&next)).await;
+    assert!(ended.unwrap().is_err());
+    server.says(Some((1, 3_600)));
+    until(&member(&live), 1).await;
+    running.abort();
+}
+
 #[tokio::test(start_paused = true)]
-async fn start_waits_five_seconds_at_most() {
+async fn generation_waits_five_seconds_at_most() {
     // Nobody answers there.
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let silent = Server {
@@ -252,12 +306,12 @@ async fn start_waits_five_seconds_at_most() {
         failed: watch::channel(0).1,
     };
     let live = Arc::new(Live::new(Clock::start(), 1));
-    live.publish(&[Arc::new(balancer())]);
     let (_changed, told) = watch::channel(0);
-    let (settled, settles) = oneshot::channel();
-    let running = tokio::spawn(Resolver::new(live, silent.names()).run(told, settled));
+    let (announcer, expected) = announcer();
+    let running = tokio::spawn(Resolver::new(live, silent.names()).run(told, expected));
     let begun = Instant::now();
-    settles.await.unwrap();
+    let ended = announcer.begin(&snapshot("app.example")).await;
+    assert!(ended.is_err());
     assert!(begun.elapsed() <= Duration::from_millis(5_100));
     running.abort();
 }

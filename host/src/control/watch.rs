@@ -23,17 +23,23 @@ use std::{
 use arc_swap::ArcSwap;
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode},
+    event::{AccessKind, AccessMode, ModifyKind},
 };
 use tracing::warn;
 
 use super::{Cause, Controller, trail::Trail};
 use crate::members::locked;
 
-/// A file that is being written is left alone until nothing happened for so long …
-const QUIET: Duration = Duration::from_millis(50);
-/// … but no longer than this: ten replacements a second must all be seen.
-const LONGEST: Duration = Duration::from_millis(100);
+/// What is there whole (renamed, closed, removed) waits so long for what belongs to it …
+const WHOLE: Pace = Pace {
+    quiet: Duration::from_millis(15),
+    longest: Duration::from_millis(40),
+};
+/// … and a file that is being written, until nothing happened for so long; but not for ever.
+const WRITING: Pace = Pace {
+    quiet: Duration::from_millis(50),
+    longest: Duration::from_millis(100),
+};
 /// Events beyond these are nothing new to a pass that has not begun.
 const WAITING: usize = 64;
 
@@ -44,9 +50,21 @@ pub struct Watch {
     paths: Arc<Mutex<Vec<PathBuf>>>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Woken {
+    /// Somebody is writing.
+    Writing,
+    /// What has changed is there as it shall be.
     Look,
     Stop,
+}
+
+/// How long a pass waits for the end of a burst.
+struct Pace {
+    /// After the latest event.
+    quiet: Duration,
+    /// After the first one: ten replacements a second must all be seen.
+    longest: Duration,
 }
 
 /// The thread's own part.
@@ -69,7 +87,7 @@ impl Watch {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             if concerns(&event, &interesting.load()) {
                 // Full: there is a pass to come that will see this too.
-                let _ = waker.try_send(Woken::Look);
+                let _ = waker.try_send(woken_by(&event));
             }
         })?;
         let watching = Watching {
@@ -123,10 +141,21 @@ fn concerns(event: &notify::Result<Event>, names: &HashSet<PathBuf>) -> bool {
     }
 }
 
+/// Whether the event is one of many that a file's writer makes, or its last.
+fn woken_by(event: &notify::Result<Event>) -> Woken {
+    match event {
+        Ok(Event {
+            kind: EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)),
+            ..
+        }) => Woken::Writing,
+        _ => Woken::Look,
+    }
+}
+
 impl Watching {
     fn run(mut self, controller: &Controller) {
-        while let Ok(Woken::Look) = self.woken.recv() {
-            if !self.gather() {
+        while let Ok(woken) = self.woken.recv() {
+            if !self.gather(woken) {
                 return;
             }
             self.arm();
@@ -136,15 +165,21 @@ impl Watching {
         }
     }
 
-    /// Waits for the end of a burst. False: it is over for good.
-    fn gather(&self) -> bool {
-        let end = Instant::now() + LONGEST;
+    /// Waits for the end of the burst that `woken` began. False: it is over for good.
+    fn gather(&self, mut woken: Woken) -> bool {
+        let begun = Instant::now();
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            match self.woken.recv_timeout(QUIET.min(left)) {
-                Ok(Woken::Look) if !left.is_zero() => {}
-                Ok(Woken::Look) | Err(RecvTimeoutError::Timeout) => return true,
+            let pace = match woken {
+                Woken::Look => WHOLE,
+                Woken::Writing => WRITING,
+                Woken::Stop => return false,
+            };
+            let left = pace.longest.saturating_sub(begun.elapsed());
+            match self.woken.recv_timeout(pace.quiet.min(left)) {
                 Ok(Woken::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => return true,
+                Ok(_) if left.is_zero() => return true,
+                Ok(next) => woken = next,
             }
         }
     }
@@ -189,6 +224,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn file_that_is_whole_is_looked_at_sooner_than_one_being_written() {
+        let (folder, name) = (tempfile::tempdir().unwrap(), "a.toml");
+        let path = folder.path().join(name);
+        let (seen, events) = std::sync::mpsc::channel();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let names = HashSet::from([path.clone()]);
+            if concerns(&event, &names) {
+                seen.send(woken_by(&event)).unwrap();
+            }
+        })
+        .unwrap();
+        watcher
+            .watch(folder.path(), RecursiveMode::NonRecursive)
+            .unwrap();
+        // Writers end with the event that says that all is there.
+        let next = || events.recv_timeout(Duration::from_secs(20)).unwrap();
+        let writing = || {
+            let mut count = 0;
+            while next() == Woken::Writing {
+                count += 1;
+            }
+            count
+        };
+        std::fs::write(folder.path().join(name), "one").unwrap();
+        assert!(writing() > 0);
+        std::fs::write(folder.path().join(name), "two").unwrap();
+        assert!(writing() > 0);
+        std::fs::write(folder.path().join("beside"), "three").unwrap();
+        std::fs::rename(folder.path().join("beside"), folder.path().join(name)).unwrap();
+        assert_eq!(writing(), 0, "renamed: it was there whole");
+    }
+
+    #[test]
     fn pass_comes_even_while_events_keep_coming() {
         let (watch, watching) = Watch::new().unwrap();
         let passed = Arc::new(AtomicBool::new(false));
@@ -199,7 +267,7 @@ mod tests {
                 thread::yield_now();
             }
         });
-        assert!(watching.gather());
+        assert!(watching.gather(Woken::Writing));
         passed.store(true, Ordering::Relaxed);
         events.join().unwrap();
     }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{Clock, Pool, signal::locked};
+use super::{Clock, KnownNames, Pool, signal::locked};
 use crate::snapshot::Balancer;
 
 /// Live state of all balancers. Made once, outlives every reload.
@@ -13,6 +13,7 @@ use crate::snapshot::Balancer;
 pub struct Live {
     clock: Clock,
     workers: usize,
+    names: Arc<KnownNames>,
     pools: Mutex<BTreeMap<String, Arc<Pool>>>,
 }
 
@@ -22,6 +23,7 @@ impl Live {
         Self {
             clock,
             workers: workers.max(1),
+            names: Arc::default(),
             pools: Mutex::default(),
         }
     }
@@ -31,11 +33,17 @@ impl Live {
         self.clock
     }
 
+    /// Where members' names lead.
+    pub fn names(&self) -> &KnownNames {
+        &self.names
+    }
+
     /// The pool of that name, made with this configuration if there was none. An existing one
     /// is not changed: a reload that fails later must leave everything as it was.
     pub fn prepare(&self, balancer: &Arc<Balancer>) -> Arc<Pool> {
         let mut pools = locked(&self.pools);
-        let make = || Arc::new(Pool::new(balancer, self.clock, self.workers));
+        let names = || Arc::clone(&self.names);
+        let make = || Arc::new(Pool::new(balancer, self.clock, self.workers, names()));
         let pool = pools.entry(balancer.name.clone()).or_insert_with(make);
         Arc::clone(pool)
     }

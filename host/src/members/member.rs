@@ -4,7 +4,7 @@
 //! settings beside it and leaves this alone.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use tracing::{info, warn};
 
 use super::{
-    Admission, Clock, Connections, Micros, Transition,
+    Admission, Clock, Connections, KnownNames, Micros, Transition,
     breaker::{Breaker, Harm, Ticket},
     clock::micros,
     signal::{Signal, locked},
@@ -84,6 +84,7 @@ pub(super) struct Joining<'a> {
     pub balancer: &'a Arc<str>,
     pub settings: &'a snapshot::Member,
     pub workers: usize,
+    pub names: &'a KnownNames,
     pub clock: Clock,
     pub signal: &'a Arc<Signal>,
     /// The pool is in service already.
@@ -93,11 +94,7 @@ pub(super) struct Joining<'a> {
 impl MemberLive {
     pub(super) fn new(joining: &Joining<'_>) -> Self {
         let settings = joining.settings;
-        let literal = settings.host.parse::<IpAddr>().ok();
-        let addresses: Arc<[SocketAddr]> = literal
-            .map(|ip| SocketAddr::new(ip, settings.port))
-            .into_iter()
-            .collect();
+        let addresses = joining.names.find(&settings.host, settings.port);
         Self {
             id: settings.id.clone(),
             balancer: Arc::clone(joining.balancer),

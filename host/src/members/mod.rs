@@ -37,6 +37,7 @@ mod idle;
 mod in_flight;
 mod live;
 mod member;
+mod names;
 mod pool;
 #[cfg(test)]
 mod pool_tests;
@@ -54,5 +55,6 @@ pub use idle::IdleSlots;
 pub use in_flight::InFlight;
 pub use live::Live;
 pub use member::{MemberLive, MemberStatus};
+pub use names::KnownNames;
 pub use pool::{Endpoint, Follower, Pool, PoolMembers};
 pub(crate) use signal::locked;

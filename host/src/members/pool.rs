@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, Guard};
 use tracing::info;
 
 use super::{
-    Clock, Facts, InFlight, MemberLive, Micros,
+    Clock, Facts, InFlight, KnownNames, MemberLive, Micros,
     member::Joining,
     signal::{Signal, locked},
 };
@@ -28,6 +28,7 @@ pub struct Pool {
     name: Arc<str>,
     clock: Clock,
     workers: usize,
+    names: Arc<KnownNames>,
     signal: Arc<Signal>,
     current: ArcSwap<PoolMembers>,
     /// Held by whoever adopts. Members that left live on while requests hold them, and are
@@ -78,7 +79,12 @@ impl PoolMembers {
 }
 
 impl Pool {
-    pub(super) fn new(balancer: &Arc<snapshot::Balancer>, clock: Clock, workers: usize) -> Self {
+    pub(super) fn new(
+        balancer: &Arc<snapshot::Balancer>,
+        clock: Clock,
+        workers: usize,
+        names: Arc<KnownNames>,
+    ) -> Self {
         let name: Arc<str> = balancer.name.as_str().into();
         let signal = Arc::new(Signal::default());
         let empty = Arc::new(PoolMembers {
@@ -91,6 +97,7 @@ impl Pool {
             name,
             clock,
             workers,
+            names,
             facts: ArcSwap::from_pointee(Facts::compute(&empty, clock.now(), &[], signal.seen())),
             signal,
             current: ArcSwap::new(empty),
@@ -188,6 +195,7 @@ impl Pool {
             balancer: &self.name,
             settings: &settings,
             workers: self.workers,
+            names: &self.names,
             clock: self.clock,
             signal: &self.signal,
             late,

@@ -114,7 +114,8 @@ pub struct BindingStatus {
 }
 
 impl Binding {
-    /// Makes every instance (describe, init). Slow: off the workers. [`Self::enter_service`] comes next.
+    /// Makes every instance (describe, init) and tries what it decides on a spare one. Slow: off
+    /// the workers. [`Self::enter_service`] comes next.
     pub fn prepare(parts: BindingParts) -> Result<Arc<Self>, Refusal> {
         let descriptor = parts.module.describe(&parts.config, &parts.environment)?;
         let replicas = match descriptor.concurrency {
@@ -132,7 +133,7 @@ impl Binding {
             on_request: of(Hook::OnRequest),
             on_response: of(Hook::OnResponse),
         };
-        Ok(Arc::new_cyclic(|me| Self {
+        let binding = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             digest: parts.module.digest(),
             exports: parts.module.exports(),
@@ -144,26 +145,34 @@ impl Binding {
             previous: ArcSwapOption::empty(),
             outcomes: super::observer::Outcomes::default(),
             parts,
-        }))
+        });
+        binding.smoke(None)?;
+        Ok(binding)
     }
 
-    /// Takes the predecessor's state over where both can (save, restore), tells every instance the
-    /// members, and starts its ticks. The predecessor stays warm as [`Self::previous`]; its own is
+    /// Takes the predecessor's state over where both can (save, restore) and it can decide with
+    /// that, tells every instance the members, and starts its ticks. The predecessor stays warm as [`Self::previous`]; its own is
     /// let go. Off the workers.
     pub fn enter_service(&self, predecessor: Option<&Arc<Self>>) -> Result<(), Refusal> {
-        let states = predecessor.map(|p| (p.digest, p.save()));
+        let states = predecessor
+            .filter(|predecessor| self.exports.handoff && predecessor.exports.handoff)
+            .map(|predecessor| (predecessor.digest, predecessor.save()));
+        if states.as_ref().is_some_and(|(_, states)| states.is_empty()) {
+            self.starts_cold("the version before it could not save its state");
+        }
+        let states = states.filter(|(_, states)| !states.is_empty());
+        if let Some((digest, states)) = &states {
+            self.smoke(Some((digest, states)))?;
+        }
         for slot in &self.slots {
             let mut seat = slot.enter_blocking();
             let Some(mut turn) = seat.turn() else {
                 continue;
             };
-            if let Some((digest, states)) = &states
-                && self.exports.handoff
-                && !states.is_empty()
-            {
+            if let Some((digest, states)) = &states {
                 let restored = turn.instance.restore(digest, states);
                 if let Err(why) = restored.map_err(refused("restore"))? {
-                    info!(policy = %self.parts.policy, why, "Policy starts cold");
+                    self.starts_cold(&why);
                 }
             }
             if let Some(members) = self.members() {
@@ -184,8 +193,14 @@ impl Binding {
         Ok(())
     }
 
+    fn starts_cold(&self, why: &str) {
+        let (policy, binding) = (&self.parts.policy, &self.parts.binding);
+        info!(%policy, digest = ?self.digest, binding, why, "Policy starts cold");
+    }
+
+    /// One state for each instance that could give it. Each slot is held for its own alone.
     fn save(&self) -> Vec<Vec<u8>> {
-        if !self.exports.handoff || !self.is_open() {
+        if !self.is_open() {
             return Vec::new();
         }
         let mut states = Vec::with_capacity(self.slots.len());

@@ -68,6 +68,14 @@ pub enum Refusal {
         /// What happened.
         fault: Fault,
     },
+    /// It answered with what the contract does not have while being tried.
+    #[error("{during}: {what}")]
+    Invalid {
+        /// Which smoke call.
+        during: &'static str,
+        /// For the operator.
+        what: String,
+    },
 }
 
 fn problems(list: &[Problem]) -> String {
@@ -140,6 +148,13 @@ pub trait Module: Send + Sync + fmt::Debug {
         context: &Context,
         environment: &Environment,
     ) -> Result<Box<dyn Instance>, Refusal>;
+    /// Likewise, sharing nothing with those in service: what it counts or stores ends with it.
+    fn instantiate_apart(
+        &self,
+        config: &str,
+        context: &Context,
+        environment: &Environment,
+    ) -> Result<Box<dyn Instance>, Refusal>;
 }
 
 /// One running copy of a policy. After any fault it is `Ended` and must be replaced.
@@ -160,7 +175,7 @@ pub trait Instance: Send {
     fn completed(&mut self, batch: &[Outcome]) -> Result<(), Fault>;
     /// The clock struck.
     fn tick(&mut self) -> Result<(), Fault>;
-    /// State for the next version.
+    /// State for the next version, within 10 ms: it is asked of an instance in service.
     fn save(&mut self) -> Result<Vec<u8>, Fault>;
     /// State of the version before; `Ok(Err(why))` = it starts cold.
     fn restore(

@@ -9,6 +9,7 @@ mod background;
 mod binding;
 #[cfg(test)]
 mod binding_tests;
+mod canned;
 mod choice;
 mod columns;
 mod instance;
@@ -26,6 +27,9 @@ mod selector_properties;
 #[cfg(test)]
 mod selector_tests;
 mod slot;
+mod smoke;
+#[cfg(test)]
+mod smoke_tests;
 mod standing;
 #[cfg(test)]
 mod testing;

@@ -43,6 +43,11 @@ pub(super) struct Native {
     pub log: Arc<Mutex<Vec<String>>>,
     /// So many instantiations succeed.
     pub instances: Arc<AtomicU32>,
+    /// Shows itself when it is tried; else a trial finds nothing and leaves no trace, so that
+    /// what fails in service gets there.
+    pub frank: bool,
+    /// Traps when it is told of what was finished.
+    pub deaf: bool,
 }
 
 impl Native {
@@ -64,6 +69,8 @@ impl Native {
             rewrite: Arc::new(|| Ok(())),
             log: Arc::default(),
             instances: Arc::new(AtomicU32::new(u32::MAX)),
+            frank: false,
+            deaf: false,
         }
     }
 
@@ -157,10 +164,24 @@ impl Module for Native {
             });
         }
         locked(&self.log).push(format!("init {}/{}", context.replica, context.replicas));
-        Ok(Box::new(Running {
-            native: self.clone(),
-            ids: Vec::new(),
-            accounts: HashMap::new(),
+        Ok(Box::new(Running::new(self, false)))
+    }
+    fn instantiate_apart(
+        &self,
+        _: &str,
+        _: &Context,
+        _: &Environment,
+    ) -> Result<Box<dyn Instance>, Refusal> {
+        let harmless = Self {
+            pick: None,
+            locate: Arc::new(|_| Ok(None)),
+            rewrite: Arc::new(|| Ok(())),
+            log: Arc::default(),
+            ..self.clone()
+        };
+        Ok(Box::new(match self.frank {
+            true => Running::new(self, true),
+            false => Running::new(&harmless, true),
         }))
     }
 }
@@ -172,11 +193,21 @@ pub(super) fn trap() -> Fault {
 /// An instance. Its accounts are byrequests' `lbstatus`, by member id.
 struct Running {
     native: Native,
+    apart: bool,
     ids: Vec<String>,
     accounts: HashMap<String, i64>,
 }
 
 impl Running {
+    fn new(native: &Native, apart: bool) -> Self {
+        Self {
+            native: native.clone(),
+            apart,
+            ids: Vec::new(),
+            accounts: HashMap::new(),
+        }
+    }
+
     fn byrequests(&mut self, call: &Call<'_>) -> Verdict {
         let Some(pool) = call.pool else {
             return Verdict::Abstain;
@@ -207,7 +238,11 @@ impl Running {
     }
 
     fn note(&self, what: impl Into<String>) {
-        locked(&self.native.log).push(what.into());
+        let what = what.into();
+        locked(&self.native.log).push(match self.apart {
+            true => format!("apart: {what}"),
+            false => what,
+        });
     }
 }
 
@@ -237,7 +272,10 @@ impl Instance for Running {
     }
     fn completed(&mut self, batch: &[Outcome]) -> Result<(), Fault> {
         self.note(format!("completed {}", batch.len()));
-        Ok(())
+        match self.native.deaf {
+            true => Err(trap()),
+            false => Ok(()),
+        }
     }
     fn tick(&mut self) -> Result<(), Fault> {
         self.note("tick");

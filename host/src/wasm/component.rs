@@ -96,6 +96,26 @@ impl WasmModule {
             }),
         }
     }
+
+    /// A fresh instance that shares what `services` have for its binding, `init` done.
+    fn instance(
+        &self,
+        services: &Services,
+        config: &str,
+        context: &Context,
+        environment: &Environment,
+    ) -> Result<Box<dyn Instance>, Refusal> {
+        let binding = services.bind(environment, self.digest, Some(&context.binding));
+        let mut instance = self.start(environment, binding, context.replica)?;
+        let answer = instance.init(config, context);
+        answer
+            .map_err(|fault| Refusal::Faulted {
+                during: "init",
+                fault,
+            })?
+            .map_err(Refusal::Config)?;
+        Ok(Box::new(instance))
+    }
 }
 
 impl Module for WasmModule {
@@ -129,17 +149,15 @@ impl Module for WasmModule {
         context: &Context,
         environment: &Environment,
     ) -> Result<Box<dyn Instance>, Refusal> {
-        let binding = self
-            .services
-            .bind(environment, self.digest, Some(&context.binding));
-        let mut instance = self.start(environment, binding, context.replica)?;
-        let answer = instance.init(config, context);
-        answer
-            .map_err(|fault| Refusal::Faulted {
-                during: "init",
-                fault,
-            })?
-            .map_err(Refusal::Config)?;
-        Ok(Box::new(instance))
+        self.instance(&self.services, config, context, environment)
+    }
+
+    fn instantiate_apart(
+        &self,
+        config: &str,
+        context: &Context,
+        environment: &Environment,
+    ) -> Result<Box<dyn Instance>, Refusal> {
+        self.instance(&Services::default(), config, context, environment)
     }
 }

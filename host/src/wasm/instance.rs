@@ -21,6 +21,9 @@ use crate::{
     policy::{Digest, Environment, Fault, Instance},
 };
 
+/// What `save` may use: whoever wants a decision meanwhile waits.
+const SAVING: Duration = Duration::from_millis(10);
+
 /// A store with its guest. Owned by one caller at a time; leaves nothing behind when dropped.
 pub(super) struct WasmInstance {
     store: Store<State>,
@@ -232,7 +235,9 @@ impl Instance for WasmInstance {
     }
 
     fn save(&mut self) -> Result<Vec<u8>, Fault> {
-        self.lifecycle(|guests, store| exported(&guests.handoff, "handoff")?.call_save(store))
+        self.timed(self.init_deadline.min(SAVING), |guests, store| {
+            exported(&guests.handoff, "handoff")?.call_save(store)
+        })
     }
 
     fn restore(

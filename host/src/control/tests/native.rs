@@ -3,7 +3,7 @@
 //! `balancer rewriter affinity …` lists what it exports; besides:
 //! `unloadable` is refused by the loader, `trap-init` fails in `init`,
 //! `needs:KEY` refuses a configuration without that key, `trap-members` fails in
-//! `members-changed`. Any other word only makes another version.
+//! `members-changed`, `trap-pick` in `pick`. Any other word only makes another version.
 
 use std::sync::Arc;
 
@@ -96,6 +96,15 @@ impl Module for Words {
             false => Ok(Box::new(self.clone())),
         }
     }
+
+    fn instantiate_apart(
+        &self,
+        config: &str,
+        context: &Context,
+        environment: &Environment,
+    ) -> Result<Box<dyn Instance>, Refusal> {
+        self.instantiate(config, context, environment)
+    }
 }
 
 impl Instance for Words {
@@ -106,7 +115,10 @@ impl Instance for Words {
         }
     }
     fn pick(&mut self, _: &Call<'_>, _: u32, _: u64) -> Result<Verdict, Fault> {
-        Ok(Verdict::Abstain)
+        match self.has("trap-pick") {
+            true => Err(Fault::Trap("unreachable".into())),
+            false => Ok(Verdict::Abstain),
+        }
     }
     fn locate(&mut self, _: &Call<'_>) -> Result<Option<Hold>, Fault> {
         Ok(None)
@@ -115,10 +127,10 @@ impl Instance for Words {
         Ok(Vec::new())
     }
     fn on_request(&mut self, _: &Call<'_>) -> Result<RequestPlan, Fault> {
-        Err(Fault::Ended)
+        Ok(RequestPlan::default())
     }
     fn on_response(&mut self, _: &Call<'_>) -> Result<ResponsePlan, Fault> {
-        Err(Fault::Ended)
+        Ok(ResponsePlan::default())
     }
     fn completed(&mut self, _: &[Outcome]) -> Result<(), Fault> {
         Ok(())

@@ -72,6 +72,7 @@ fn bad_policy_is_refused_once_and_the_next_good_one_enters() {
         "balancer trap-init",
         "balancer needs:percent",
         "balancer trap-members",
+        "balancer trap-pick",
         "rewriter",
     ];
     for bad in bad {
@@ -157,7 +158,12 @@ fn wrong_configuration_does_not_hold_up_a_policy() {
 
 #[test]
 fn start_needs_every_policy() {
-    for bad in [None, Some("unloadable"), Some("balancer trap-init")] {
+    for bad in [
+        None,
+        Some("unloadable"),
+        Some("balancer trap-init"),
+        Some("balancer trap-pick"),
+    ] {
         let scene = Scene::new();
         match bad {
             Some(text) => scene.write("policies/own.wasm", text),

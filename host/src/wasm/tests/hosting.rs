@@ -140,6 +140,13 @@ fn cells_belong_to_a_binding_and_outlive_its_instances() {
         [0, 1, 2]
     );
     drop((a, b));
+    let module = loader.load("test", &COUNTING.wasm(), &limits()).unwrap();
+    let apart = module.instantiate_apart("{}", &here, &environment());
+    assert_eq!(
+        member(&mut apart.unwrap(), &NOTHING),
+        0,
+        "a trial counts for itself"
+    );
     assert_eq!(
         member(
             &mut start_as(&loader, &COUNTING, &here, &environment()),

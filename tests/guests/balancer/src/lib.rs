@@ -1,4 +1,7 @@
 //! A balancer for tests: it does what its configuration, or its mark, says.
+//!
+//! What is bad it does for requests with `X-Misbehave` alone, or it would not get into service;
+//! with `always-` in front of it, for all.
 
 #![forbid(unsafe_code)]
 
@@ -42,6 +45,7 @@ impl Config for Asked {
 #[derive(Debug)]
 pub struct TestBalancer {
     does: String,
+    always: bool,
     members: Vec<Member>,
     picks: u64,
     hoard: Vec<Vec<u8>>,
@@ -63,8 +67,10 @@ impl Balancer for TestBalancer {
             "loop-in-init" => spin(),
             _ => {}
         }
+        let always = does.starts_with("always-");
         Ok(Self {
-            does,
+            does: does.trim_start_matches("always-").to_owned(),
+            always,
             members: Vec::new(),
             picks: 0,
             hoard: Vec::new(),
@@ -81,16 +87,17 @@ impl Balancer for TestBalancer {
     fn pick(&mut self, _: u32, _: u64) -> Verdict {
         self.picks += 1;
         let next = Verdict::Member((self.picks - 1) as u32 % self.members.len().max(1) as u32);
+        let bad = self.always || request::header("x-misbehave").is_some();
         match self.does.as_str() {
-            "trap" => panic!("asked to trap"),
-            "trap-often" if self.picks.is_multiple_of(2) => {
+            "trap" if bad => panic!("asked to trap"),
+            "trap-often" if bad && self.picks.is_multiple_of(2) => {
                 panic!("asked to trap every second time")
             }
-            "loop" => spin(),
-            "allocate" => loop {
+            "loop" if bad => spin(),
+            "allocate" if bad => loop {
                 self.hoard.push(vec![1; 1 << 20]);
             },
-            "out-of-range" => return Verdict::Member(1000),
+            "out-of-range" if bad => return Verdict::Member(1000),
             // The first member, whether it may serve or has been tried already.
             "first" => return Verdict::Member(0),
             "last-tried" => {
@@ -98,7 +105,7 @@ impl Balancer for TestBalancer {
                     return Verdict::Member(*tried);
                 }
             }
-            "log" => {
+            "log" if bad => {
                 let line = "x".repeat(1000);
                 for _ in 0..1100 {
                     log::info(&line);
@@ -127,8 +134,10 @@ fn spin() -> ! {
 
 impl Handoff for TestBalancer {
     fn save(&mut self) -> Vec<u8> {
-        if self.does == "trap-in-save" {
-            panic!("asked to trap in save");
+        match self.does.as_str() {
+            "trap-in-save" => panic!("asked to trap in save"),
+            "loop-in-save" => spin(),
+            _ => {}
         }
         self.picks.to_le_bytes().to_vec()
     }

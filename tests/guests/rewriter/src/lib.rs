@@ -1,4 +1,7 @@
 //! A rewriter for tests: names its version in every answer, and misbehaves where asked.
+//!
+//! It traps and loops for requests with `X-Misbehave` alone, or it would not get into service;
+//! with `always-` in front of it, for all.
 
 #![forbid(unsafe_code)]
 
@@ -44,6 +47,7 @@ impl Config for Asked {
 #[derive(Debug)]
 pub struct TestRewriter {
     does: String,
+    always: bool,
     version: String,
 }
 
@@ -63,7 +67,8 @@ impl Rewriter for TestRewriter {
             mark.clone()
         };
         Ok(Self {
-            does,
+            always: does.starts_with("always-"),
+            does: does.trim_start_matches("always-").to_owned(),
             version: mark,
         })
     }
@@ -71,7 +76,7 @@ impl Rewriter for TestRewriter {
     fn on_request(&mut self) -> RequestPlan {
         let mut plan = RequestPlan::default();
         match self.does.as_str() {
-            "trap-on-request" => panic!("asked to trap"),
+            "trap-on-request" if self.is_bad() => panic!("asked to trap"),
             "path" => {
                 plan.path = Some(format!("/rewritten{}", request::path()));
                 plan.headers
@@ -93,8 +98,8 @@ impl Rewriter for TestRewriter {
         plan.headers
             .push(Edit::set("x-version", self.version.clone()));
         match self.does.as_str() {
-            "trap" => panic!("asked to trap"),
-            "loop" => spin(),
+            "trap" if self.is_bad() => panic!("asked to trap"),
+            "loop" if self.is_bad() => spin(),
             "status" => plan.status = Some(418),
             "forge-status" => plan.status = Some(99),
             "forge-crlf" => plan
@@ -108,7 +113,7 @@ impl Rewriter for TestRewriter {
                 .headers
                 .push(Edit::append("transfer-encoding", "chunked")),
             "upper" => plan.body = BodyPlan::Transform(b"upper".to_vec()),
-            "trap-in-body" => plan.body = BodyPlan::Transform(b"trap".to_vec()),
+            "trap-in-body" if self.is_bad() => plan.body = BodyPlan::Transform(b"trap".to_vec()),
             "swap" => plan.body = BodyPlan::Substitute(vec![Substitution::new("needle", "thread")]),
             "member" => plan
                 .headers
@@ -116,6 +121,12 @@ impl Rewriter for TestRewriter {
             _ => {}
         }
         plan
+    }
+}
+
+impl TestRewriter {
+    fn is_bad(&self) -> bool {
+        self.always || request::header("x-misbehave").is_some()
     }
 }
 
