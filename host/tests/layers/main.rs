@@ -1,9 +1,10 @@
-//! Holds the import table of ARCHITECTURE.md and the length of files.
+//! Holds the import table of ARCHITECTURE.md, what packages depend on, and the length of files.
 //!
 //! The table is read from the page, so page and test cannot drift apart: a module that
 //! the page does not list, and a path that it does not allow, fail alike.
 
 mod lengths;
+mod packages;
 mod source;
 mod table;
 mod visitor;
@@ -216,4 +217,16 @@ fn names_that_hide_a_module_are_refused() {
     ] {
         assert_eq!(judge("snapshot", text).len(), 1, "{text}");
     }
+}
+
+#[test]
+fn parts_of_the_workspace_know_only_those_they_may() {
+    let found = packages::forbidden(&workspace());
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn every_page_and_every_policys_page_is_there() {
+    let missing = packages::missing(&workspace());
+    assert!(missing.is_empty(), "missing or empty: {missing:?}");
 }
