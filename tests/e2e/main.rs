@@ -55,4 +55,5 @@ mod smuggling;
 mod static_files;
 mod strictness_requests;
 mod strictness_responses;
+mod unanswered;
 mod websocket;
