@@ -47,6 +47,7 @@ mod policy_reload;
 mod policy_rewriters;
 mod proxying;
 mod reload;
+mod resolving;
 mod resources;
 mod reverse_mapping;
 mod routing;
