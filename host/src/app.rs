@@ -14,7 +14,8 @@ mod upkeep;
 mod worker;
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, Write as _},
     path::PathBuf,
     sync::{
         Arc,
@@ -192,7 +193,10 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
             outlets: &outlets,
             admin: endpoint.address(),
         };
-        eprintln!("{ready}");
+        // In one piece: the error log may write to the same place from a thread of its own.
+        let line = format!("{ready}\n");
+        // Where nobody can be told, it serves all the same.
+        let _ = io::stderr().write_all(line.as_bytes());
         let gateway = signals::Gateway {
             outlets: &outlets,
             connections: &connections,

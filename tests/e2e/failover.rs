@@ -52,54 +52,6 @@ fn a_refused_connection_moves_any_method_to_another_member() {
 }
 
 #[test]
-fn a_client_never_gets_a_bare_close_before_its_answer() {
-    for (what, script) in [
-        (
-            "closes",
-            Box::new(scripts::silent(After::Close)) as Box<Script>,
-        ),
-        ("resets", Box::new(scripts::silent(After::Reset))),
-        (
-            "closes within the head",
-            Box::new(scripts::bytes("HTTP/1.1 200 OK\r\nX: ", After::Close)),
-        ),
-        (
-            "resets within the head",
-            Box::new(scripts::bytes("HTTP/1.1 200 OK\r\nX: ", After::Reset)),
-        ),
-        ("hangs", Box::new(scripts::hang())),
-    ] {
-        let a = Member::start("a", move |exchange| match exchange.target() {
-            "/good" => scripts::name()(exchange),
-            _ => script(exchange),
-        });
-        let keys = "answer_timeout = \"300ms\"\nretry = \"0s\"";
-        let gateway = Gateway::start(everything_to(&[&a], keys));
-        for method in ["GET", "POST"] {
-            // On a connection's first request, and on a later one over a kept connection to the member.
-            for kept in [false, true] {
-                let mut client = gateway.connect();
-                if kept {
-                    assert_eq!(client.get("/good").status, 200);
-                }
-                client.send(
-                    Request::new(method, "/")
-                        .field("Content-Length", "0")
-                        .bytes(),
-                );
-                match client.try_response() {
-                    Ok(answer) => {
-                        let expected = if what == "hangs" { 504 } else { 502 };
-                        assert_eq!(answer.status, expected, "{what}, {method}, {kept}");
-                    }
-                    Err(broken) => panic!("{what}, {method}, {kept}: {broken:?}"),
-                }
-            }
-        }
-    }
-}
-
-#[test]
 fn a_get_moves_on_when_its_member_closes_resets_or_stays_silent() {
     for (what, script) in [
         (

@@ -239,7 +239,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     (
         "same on a kept-alive client connection",
-        "failover::a_client_never_gets_a_bare_close_before_its_answer",
+        "unanswered::a_client_never_gets_a_bare_close_before_its_answer",
     ),
     (
         "member a sends Content-Length 1000",
@@ -263,7 +263,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     (
         "drop on the FIRST use",
-        "failover::a_client_never_gets_a_bare_close_before_its_answer",
+        "unanswered::a_client_never_gets_a_bare_close_before_its_answer",
     ),
     (
         "POST 2 MB",
@@ -325,6 +325,7 @@ fn every_scenario_has_a_case_or_a_reason() {
 fn the_tests_that_reasons_name_exist() {
     let sources = [
         ("failover", include_str!("failover.rs")),
+        ("unanswered", include_str!("unanswered.rs")),
         (
             "strictness_responses",
             include_str!("strictness_responses.rs"),

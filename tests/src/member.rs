@@ -74,7 +74,15 @@ impl Member {
         name: &str,
         script: impl Fn(&mut Exchange<'_>) -> After + Send + Sync + 'static,
     ) -> Self {
-        let port = ReservedPort::new();
+        Self::at(name, ReservedPort::new(), script)
+    }
+
+    /// Starts one on this port.
+    pub fn at(
+        name: &str,
+        port: ReservedPort,
+        script: impl Fn(&mut Exchange<'_>) -> After + Send + Sync + 'static,
+    ) -> Self {
         let shared = Arc::new(Shared {
             addr: port.addr(),
             name: name.to_owned(),

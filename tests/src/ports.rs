@@ -19,7 +19,12 @@ pub struct ReservedPort {
 impl ReservedPort {
     /// A port of the system's choice.
     pub fn new() -> Self {
-        let keeps = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        Self::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// Of another loopback address, such as 127.0.0.2; port 0 is one of the system's choice.
+    pub fn at(addr: SocketAddr) -> Self {
+        let keeps = bound(addr);
         let addr = keeps
             .local_addr()
             .unwrap()

@@ -2,14 +2,14 @@
 
 use std::{
     fs, io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use hickory_resolver::{
     Resolver, TokioResolver,
-    config::{LookupIpStrategy, ResolverConfig},
+    config::{LookupIpStrategy, NameServerConfig, ResolverConfig},
     net::runtime::TokioRuntimeProvider,
 };
 use tracing::warn;
@@ -24,6 +24,8 @@ const MOST: usize = 64;
 #[derive(Clone)]
 pub(super) struct Names {
     resolver: Option<Arc<TokioResolver>>,
+    /// The configuration's; empty = the system's.
+    servers: Vec<SocketAddr>,
     /// Of [`FILES`] when they were read.
     stamps: [Option<SystemTime>; 2],
 }
@@ -51,20 +53,36 @@ pub(super) enum Unresolved {
 impl Names {
     /// As the system is configured now.
     pub fn from_system() -> Self {
+        Self::of(Vec::new())
+    }
+
+    /// From these servers; where there are none, as the system is configured now.
+    fn of(servers: Vec<SocketAddr>) -> Self {
         let stamps = stamps();
-        let resolver = build().inspect_err(|error| {
-            warn!(%error, "The system's name servers are not known; members' names do not resolve");
+        let resolver = build(&servers).inspect_err(|error| {
+            warn!(%error, "The name servers are not known; members' names do not resolve");
         });
         Self {
             resolver: resolver.ok().map(Arc::new),
+            servers,
             stamps,
         }
+    }
+
+    /// Asks these servers from now on; returns whether they are others than before.
+    pub fn ask(&mut self, servers: &[SocketAddr]) -> bool {
+        if self.servers == servers {
+            return false;
+        }
+        *self = Self::of(servers.to_vec());
+        true
     }
 
     #[cfg(test)]
     pub fn with(resolver: TokioResolver) -> Self {
         Self {
             resolver: Some(Arc::new(resolver)),
+            servers: Vec::new(),
             stamps: stamps(),
         }
     }
@@ -74,7 +92,7 @@ impl Names {
         if self.stamps == stamps() {
             return false;
         }
-        *self = Self::from_system();
+        *self = Self::of(std::mem::take(&mut self.servers));
         true
     }
 
@@ -99,18 +117,30 @@ impl Names {
     }
 }
 
-fn build() -> Result<TokioResolver, hickory_resolver::net::NetError> {
-    let provider = TokioRuntimeProvider::default();
+fn build(servers: &[SocketAddr]) -> Result<TokioResolver, hickory_resolver::net::NetError> {
+    let configured = |servers: &[SocketAddr]| {
+        let servers = servers.iter().map(name_server).collect();
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        Resolver::builder_with_config(config, TokioRuntimeProvider::default())
+    };
     let mut builder = match TokioResolver::builder_tokio() {
-        Ok(builder) => builder,
+        Ok(builder) if servers.is_empty() => builder,
         // Without name servers there still is /etc/hosts. Never somebody else's servers.
-        Err(_) => Resolver::builder_with_config(ResolverConfig::default(), provider),
+        _ => configured(servers),
     };
     let options = builder.options_mut();
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     // We ask when the TTL has run out, so a cache would only answer too late.
     options.cache_size = 0;
     builder.build()
+}
+
+fn name_server(address: &SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    for connection in &mut server.connections {
+        connection.port = address.port();
+    }
+    server
 }
 
 fn stamps() -> [Option<SystemTime>; 2] {

@@ -59,6 +59,8 @@ pub struct Expected(mpsc::UnboundedReceiver<Announced>);
 #[derive(Debug)]
 struct Announced {
     names: BTreeSet<Arc<str>>,
+    /// Whom to ask; empty = the system's.
+    servers: Vec<SocketAddr>,
     until: Instant,
     /// Dropped once all of them were tried, or their time is over.
     _waits: oneshot::Sender<()>,
@@ -88,6 +90,7 @@ impl Announcer {
         let (waits, tried) = oneshot::channel();
         let announced = Announced {
             names,
+            servers: next.name_servers.clone(),
             until: Instant::now() + SETTLE,
             _waits: waits,
         };
@@ -163,6 +166,11 @@ impl Resolver {
     /// Takes in names of members that are to come. Those that were tried before, with or without
     /// success, are nothing to wait for.
     fn expect(&mut self, mut announced: Announced) {
+        if self.names.ask(&announced.servers) {
+            self.known
+                .values_mut()
+                .for_each(|name| name.due = Instant::now());
+        }
         announced.names.retain(|name| match self.known.get(name) {
             Some(known) => known.is_untried(),
             None => {

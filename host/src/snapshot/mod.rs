@@ -20,7 +20,13 @@ pub use vhost::{
     StaticFiles, Vhost,
 };
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
@@ -41,6 +47,8 @@ pub struct Snapshot {
     pub limits: HttpLimits,
     /// Networks whose `X-Forwarded-For` and PROXY protocol are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Asked for members' names; empty = the system's.
+    pub name_servers: Vec<SocketAddr>,
     /// Send `X-Real-IP` with the client's address to members (and never forward a client's own).
     pub x_real_ip: bool,
     /// Name written to `Via`; `None` writes none.

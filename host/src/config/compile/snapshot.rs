@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -86,6 +86,7 @@ pub fn compile(
         balancers: named,
         policies,
         policy_limits: context.policy_limits.clone(),
+        name_servers: name_servers(config, &mut context),
         cache_dir: config.cache_dir.as_ref().map(|n| context.path(n)),
         state_dir: config.state_dir.as_ref().map(|n| context.path(n)),
         // Longer than most requests, and what Kubernetes waits between SIGTERM and SIGKILL.
@@ -141,6 +142,25 @@ fn via(config: &Config, context: &mut Context<'_>) -> Option<String> {
             Some(name.clone())
         }
     }
+}
+
+fn name_servers(config: &Config, context: &mut Context<'_>) -> Vec<SocketAddr> {
+    /// Of DNS.
+    const PORT: u16 = 53;
+    let mut servers = Vec::new();
+    for node in config.name_servers.iter().flat_map(|n| &n.value) {
+        let text = &node.value;
+        let alone = text.parse().map(|ip: IpAddr| SocketAddr::new(ip, PORT));
+        match alone.or_else(|_| text.parse()) {
+            Ok(server) => servers.push(server),
+            Err(_) => context.out.error(
+                &node.place,
+                format!("{text:?} is not an address"),
+                "write an address, or address and port, such as \"10.0.0.53\" or \"127.0.0.1:8600\"",
+            ),
+        }
+    }
+    servers
 }
 
 fn named_balancers(

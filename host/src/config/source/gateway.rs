@@ -26,6 +26,8 @@ table! {
         /// Send Forwarded (RFC 7239) beside the X-Forwarded fields.
         #[schemars(extend("default" = false))]
         forwarded: bool,
+        /// Servers to ask for members' names, as "10.0.0.53" or "127.0.0.1:8600". Left out: those of /etc/resolv.conf.
+        name_servers: Vec<Node<String>>,
         /// Folder for compiled policies; without it they are compiled at each start.
         cache_dir: String,
         /// Folder for the version history of policies; without it the history ends with the process.

@@ -12,6 +12,7 @@ pub const TWINS: &[(&str, &str, &str)] = &[
     ("Config", "x_real_ip = \"yes\"", "true or false"),
     ("Config", "via = \"two words\"", "Via"),
     ("Config", "forwarded = 1", "true or false"),
+    ("Config", "name_servers = [\"dns.example\"]", "10.0.0.53"),
     ("Config", "cache_dir = \"\"", "not a path"),
     ("Config", "state_dir = 5", "a string"),
     ("Config", "drain_deadline = \"30\"", "not a duration"),

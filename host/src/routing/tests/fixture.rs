@@ -43,6 +43,7 @@ pub(super) fn snapshot(vhosts: Vec<Vhost>) -> Snapshot {
             connections: 1,
         },
         trusted_proxies: Vec::new(),
+        name_servers: Vec::new(),
         x_real_ip: false,
         via: None,
         forwarded: false,
