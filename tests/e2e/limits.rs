@@ -173,6 +173,28 @@ fn more_connections_than_allowed_wait_their_turn() {
 }
 
 #[test]
+fn a_raised_limit_lets_in_who_waits() {
+    let (a, mut gateway) = limited("connections = 1");
+    let mut first = gateway.connect();
+    assert_eq!(first.get("/").status, 200);
+    // More than there are workers, so that some have accepted one of them already.
+    let mut others: Vec<_> = (0..8).map(|_| gateway.connect()).collect();
+    for other in &mut others {
+        other.send(Request::get("/").bytes());
+    }
+    assert_eq!(first.get("/").status, 200);
+    assert_eq!(a.hits(), 2, "nobody else is served");
+    gateway.rewrite(format!(
+        "[limits]\nconnections = 100\n{}",
+        everything_to(&[&a], "")
+    ));
+    for other in &mut others {
+        assert_eq!(other.response().status, 200);
+    }
+    assert_eq!(first.get("/").status, 200);
+}
+
+#[test]
 fn a_client_that_leaves_in_mid_body_leaves_nothing_behind() {
     let (a, gateway) = limited("");
     for round in 1..=5 {

@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, watch},
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{error, warn};
 
@@ -56,9 +56,10 @@ impl ConnectionCount {
 
     /// Counts one as soon as there is room for it below `limit`. Several workers may have accepted one
     /// when there was room for one.
-    async fn admit(self: &Arc<Self>, limit: usize) -> Counted {
+    async fn admit(self: &Arc<Self>, limit: impl Fn() -> usize) -> Counted {
         loop {
             let freed = self.freed.notified();
+            let limit = limit();
             let more = |open: usize| (open < limit).then_some(open + 1);
             let counted = self
                 .open
@@ -66,18 +67,19 @@ impl ConnectionCount {
             if counted.is_ok() {
                 return Counted(Arc::clone(self));
             }
-            freed.await;
+            // A reload may have raised the limit meanwhile.
+            let _ = timeout(LOOK, freed).await;
         }
     }
 
-    /// Waits until there is room below `limit`.
-    async fn room(&self, limit: usize) {
+    /// Waits until there is room below `limit`, which is asked again now and then.
+    async fn room(&self, limit: impl Fn() -> usize) {
         loop {
             let freed = self.freed.notified();
-            if self.open() < limit {
+            if self.open() < limit() {
                 return;
             }
-            freed.await;
+            let _ = timeout(LOOK, freed).await;
         }
     }
 }
@@ -89,6 +91,8 @@ impl Drop for Counted {
     }
 }
 
+/// How often who waits for room asks what the limit is.
+const LOOK: Duration = Duration::from_millis(500);
 /// Pause after a failed accept: long enough not to spin, short enough not to be felt.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -104,7 +108,7 @@ pub async fn accept(
     let mut tasks = JoinSet::new();
     let mut complained: Option<Instant> = None;
     loop {
-        let limit = context.gateway.current.load().snapshot.limits.connections;
+        let limit = || context.gateway.current.load().snapshot.limits.connections;
         let accepted = tokio::select! {
             biased;
             _ = drain.wait_for(|drain| *drain != Drain::Serving) => break,

@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     net::SocketAddr,
     pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
     task::Poll,
     time::{Duration, SystemTime},
 };
@@ -30,7 +31,8 @@ const FIRST_READ: usize = 8 * 1024;
 
 /// Serves a connection to its end.
 pub async fn serve(stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, context: Context) {
-    let mut stream = linger::Unfinished::new(stream);
+    let must_reset = AtomicBool::new(false);
+    let mut stream = linger::Unfinished::new(stream, &must_reset);
     let Ok(local) = stream.local_addr() else {
         return;
     };
@@ -48,6 +50,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, co
             local,
         },
         presence: Presence::new(false),
+        must_reset: &must_reset,
         served: 0,
         drain: context.drain.clone(),
         parting: false,
@@ -55,7 +58,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, co
     let next = requests(&mut down, proxy_protocol, &context).await;
     drop(down);
     match next {
-        Next::Abort => {}
+        Next::Abort => must_reset.store(true, Ordering::Relaxed),
         Next::Close | Next::Keep => linger::close(stream.finish()).await,
     }
 }

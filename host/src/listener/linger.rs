@@ -3,6 +3,7 @@
 use std::{
     io,
     ops::{Deref, DerefMut},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -40,42 +41,50 @@ pub async fn close(mut stream: TcpStream) {
     }
 }
 
-/// A client's connection that is broken off visibly, with a reset, whatever the framing, unless it is
-/// finished: also where its task is ended from outside in the middle of an answer.
+/// A client's connection until it is finished. Where the close would be taken for the end of what is sent, it
+/// is broken off visibly, with a reset: also where its task is ended from outside in the middle of an answer.
 #[derive(Debug)]
-pub struct Unfinished(Option<TcpStream>);
+pub struct Unfinished<'a> {
+    stream: Option<TcpStream>,
+    must_reset: &'a AtomicBool,
+}
 
-impl Unfinished {
-    /// Served from now on.
-    pub fn new(stream: TcpStream) -> Self {
-        Self(Some(stream))
+impl<'a> Unfinished<'a> {
+    /// Served from now on; `must_reset` is set as long as a close would mislead.
+    pub fn new(stream: TcpStream, must_reset: &'a AtomicBool) -> Self {
+        Self {
+            stream: Some(stream),
+            must_reset,
+        }
     }
 
     /// Everything that was to be sent is sent.
     pub fn finish(mut self) -> TcpStream {
-        self.0.take().expect(HELD)
+        self.stream.take().expect(HELD)
     }
 }
 
 const HELD: &str = "only `finish` takes the stream, and consumes the guard";
 
-impl Deref for Unfinished {
+impl Deref for Unfinished<'_> {
     type Target = TcpStream;
 
     fn deref(&self) -> &TcpStream {
-        self.0.as_ref().expect(HELD)
+        self.stream.as_ref().expect(HELD)
     }
 }
 
-impl DerefMut for Unfinished {
+impl DerefMut for Unfinished<'_> {
     fn deref_mut(&mut self) -> &mut TcpStream {
-        self.0.as_mut().expect(HELD)
+        self.stream.as_mut().expect(HELD)
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        if let Some(stream) = &self.0 {
+        if let Some(stream) = &self.stream
+            && self.must_reset.load(Ordering::Relaxed)
+        {
             // Fails only for a socket that is gone already.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }

@@ -105,6 +105,28 @@ impl InFlight {
     }
 }
 
+/// A trial that is left after this long has shown that the member is not well yet.
+const TRIAL: Duration = Duration::from_secs(1);
+
+impl InFlight {
+    /// The client left after it had waited so long in vain. Where that is half of what the member may take,
+    /// or the member was on trial, it counts as a slow answer; else a member that hangs would never be noticed
+    /// before clients who wait less than the gateway does.
+    pub fn given_up(&self, waited: Duration) {
+        let settings = self.settings();
+        let enough = if self.is_trial() {
+            TRIAL
+        } else {
+            settings.answer_timeout / 2
+        };
+        if waited >= enough {
+            let cause = Cause::Failure(Failure::ResponseTimeout);
+            self.live()
+                .failed(self.ticket, Harm::Slow, settings.retry, cause);
+        }
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.live().end(self.ticket);

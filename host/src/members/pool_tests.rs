@@ -116,6 +116,31 @@ async fn trial_that_is_dropped_without_a_verdict_leaves_the_next_one_due() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn clients_who_give_up_speak_of_the_member_once_they_have_waited_for_long() {
+    let pool = pool(balancer(named("ab")));
+    let half = begin(&pool, 0).settings().answer_timeout / 2;
+    for _ in 0..3 {
+        begin(&pool, 0).given_up(half - Duration::from_millis(1));
+    }
+    assert_eq!(usable(&pool), "ab");
+    begin(&pool, 0).given_up(half);
+    assert_eq!(usable(&pool), "ab", "once is chance");
+    begin(&pool, 0).given_up(half);
+    assert_eq!(usable(&pool), "b");
+
+    // A trial that hung is not handed to the next request at once.
+    advance(Duration::from_secs(60)).await;
+    let trials = || pool.facts(pool.clock().now()).trials.clone();
+    let trial = || InFlight::begin_trial(&pool.current(), 0).unwrap();
+    trial().given_up(Duration::from_millis(900));
+    assert_eq!(trials(), [0]);
+    trial().given_up(Duration::from_secs(1));
+    assert!(trials().is_empty());
+    advance(Duration::from_secs(60)).await;
+    assert_eq!(trials(), [0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn busy_and_elected_follow_the_guards() {
     let pool = pool(balancer(named("ab")));
     let live = Arc::clone(&pool.current().endpoints[0].live);

@@ -214,7 +214,7 @@ impl Binding {
                 Err(fault) => {
                     seat.instance = None;
                     drop(seat);
-                    self.faulted(index, "save", &fault);
+                    self.could_not_save(index, &fault);
                 }
             }
         }

@@ -68,12 +68,16 @@ impl Record {
         locked(&self.last_error).clone()
     }
 
-    fn fault(&self, now: Micros, limits: &PolicyLimits, what: &str) -> Consequence {
+    fn note(&self, what: &str) {
         self.faults.fetch_add(1, Ordering::Relaxed);
         *locked(&self.last_error) = Some(LastError {
             at_ms: Clock::wall_ms(),
             what: what.to_owned(),
         });
+    }
+
+    fn fault(&self, now: Micros, limits: &PolicyLimits, what: &str) -> Consequence {
+        self.note(what);
         let mut standing = locked(&self.standing);
         let consequence = standing.fault(now, limits);
         if matches!(consequence, Consequence::Quarantine(_)) {
@@ -93,6 +97,16 @@ impl Binding {
     /// Notes a fault whose instance has been taken out of its slot already.
     pub(super) fn faulted(&self, slot: usize, during: &'static str, fault: &Fault) {
         self.failed(slot, format!("{during}: {fault}"));
+    }
+
+    /// Likewise of one that failed to save its state: its decisions were right, so it is replaced at once and
+    /// nothing is held against the policy.
+    pub(super) fn could_not_save(&self, slot: usize, fault: &Fault) {
+        let (policy, binding) = (&self.parts.policy, &self.parts.binding);
+        let what = format!("save: {fault}");
+        warn!(%policy, digest = ?self.digest(), binding, cause = what, "Policy could not save its state, which is lost");
+        self.record.note(&what);
+        self.later(Duration::ZERO, move |binding| binding.rebuild(slot));
     }
 
     fn failed(&self, slot: usize, what: String) {

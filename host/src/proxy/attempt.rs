@@ -1,6 +1,6 @@
 //! The only loop that asks members: choose one, send, and another one where that is safe.
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use tokio::{
     io::AsyncWriteExt,
@@ -33,6 +33,8 @@ const INTERIM: u32 = 10;
 const CONTINUE: Duration = Duration::from_secs(1);
 /// What an idle connection takes without waiting.
 const SMALL: u64 = 16 * 1024;
+/// Of the answer, before there is one.
+static NOTHING: AtomicU64 = AtomicU64::new(0);
 /// A wait that some other deadline ends first.
 const FAR: Duration = Duration::from_secs(86_400);
 
@@ -131,7 +133,7 @@ impl Sender<'_> {
                 connected = self.connect(&in_flight, must_be_fresh) => {
                     connected.map_err(|error| unconnected(&error))
                 }
-                () = down.presence.left(down.reader.as_ref()) => {
+                () = down.presence.left(down.reader.as_ref(), &NOTHING) => {
                     Err(Broken::ours(ProxyError::ClientLeft))
                 }
             };
@@ -315,7 +317,8 @@ impl Sender<'_> {
                     Err(UploadError::Member) => deaf = true,
                     Err(error) => return Err(client_failed(error)),
                 },
-                () = down.presence.left(down.writer.as_ref()), if upload.is_received() => {
+                () = down.presence.left(down.writer.as_ref(), &NOTHING), if upload.is_received() => {
+                    in_flight.given_up(sent_at.elapsed());
                     return Err(Broken::ours(ProxyError::ClientLeft));
                 }
             }

@@ -39,7 +39,7 @@ pub struct Download {
     ended: bool,
     /// The first look at what came with the head is done.
     primed: bool,
-    begun: bool,
+    total: u64,
     /// Body bytes the client got.
     pub delivered: u64,
     /// Body bytes the member sent.
@@ -74,7 +74,7 @@ impl Download {
             draining: false,
             ended: false,
             primed: false,
-            begun: false,
+            total: 0,
             delivered: 0,
             received: 0,
         }
@@ -82,7 +82,12 @@ impl Download {
 
     /// Whether the client got any byte, of the head even.
     pub fn has_begun(&self) -> bool {
-        self.begun
+        self.total > 0
+    }
+
+    /// Bytes the client's socket took, of the head as well.
+    pub fn written(&self) -> u64 {
+        self.total
     }
 
     /// Whether the member has sent everything and may send another answer: not where closing is the end.
@@ -139,7 +144,7 @@ impl Download {
     }
 
     fn wrote<R>(&mut self, member: &mut Inlet<'_, R>, written: usize) {
-        self.begun = true;
+        self.total += written as u64;
         let of_out = written.min(self.out.len() - self.written);
         self.written += of_out;
         let of_direct = (written - of_out).min(self.direct);

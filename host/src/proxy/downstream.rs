@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    sync::atomic::AtomicBool,
     time::{Duration, SystemTime},
 };
 
@@ -46,6 +47,8 @@ pub struct Downstream<'a> {
     pub ends: Ends,
     /// Whether it still waits for the answer of this request.
     pub presence: Presence,
+    /// Set while a close would be taken for the end of the answer.
+    pub must_reset: &'a AtomicBool,
     /// Requests before this one.
     pub served: u32,
     /// Says when to stop.

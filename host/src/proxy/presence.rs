@@ -1,6 +1,10 @@
 //! Whether the client is still there while its request waits for a member.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use tokio::{
     io::Interest,
@@ -33,8 +37,8 @@ pub struct Presence {
 enum State {
     /// Its sending direction is open, as far as we know.
     Open,
-    /// It has ended its sending direction, and is given until then.
-    Doubtful(Instant),
+    /// It has ended its sending direction, and is given until then, or until more than so many bytes were written.
+    Doubtful(Instant, u64),
     /// It has sent what nobody reads now, of its body or its next request: only a reset tells that it left.
     Speaking,
     /// It was asked, or cannot be: again, only a reset tells.
@@ -61,34 +65,35 @@ impl Presence {
     /// From now on the final answer is sent.
     pub fn begin_answer(&mut self) {
         self.answering = true;
-    }
-
-    /// Some of the answer was sent: whoever has left answers that with a reset.
-    pub fn wrote(&mut self) {
-        if matches!(self.state, State::Doubtful(_)) {
-            self.state = State::Trusted;
+        if let State::Doubtful(until, written) = &mut self.state {
+            (*until, *written) = (Instant::now() + ALONE, 0);
         }
     }
 
     /// Returns once the client has left. May be cancelled, and asked again. Makes no system call
-    /// before the client is heard of, unless the runtime remembers bytes that were read already.
-    pub async fn left(&mut self, client: &TcpStream) {
+    /// before the client is heard of, unless the runtime remembers bytes that were read already. `written`
+    /// counts bytes of the answer: whoever has left answers them with a reset, so they ask as well.
+    pub async fn left(&mut self, client: &TcpStream, written: &AtomicU64) {
         loop {
             match self.state {
                 State::Open => {
                     let doubt = if self.answering { ALONE } else { DOUBT };
                     let mut byte = [0];
                     self.state = match client.peek(&mut byte).await {
-                        Ok(0) => State::Doubtful(Instant::now() + doubt),
+                        Ok(0) => State::Doubtful(Instant::now() + doubt, written.load(Relaxed)),
                         Ok(_) => State::Speaking,
                         Err(_) => return,
                     };
                 }
-                State::Doubtful(until) => {
+                State::Doubtful(until, before) => {
                     tokio::select! {
                         biased;
                         _ = client.ready(Interest::ERROR) => return,
                         () = sleep_until(until) => {}
+                    }
+                    if written.load(Relaxed) > before {
+                        self.state = State::Trusted;
+                        continue;
                     }
                     if self.answering || (self.may_ask && !asked(client)) {
                         return;
@@ -141,7 +146,8 @@ mod tests {
     async fn a_client_that_closed_has_left() {
         let (client, ours) = pair().await;
         drop(client);
-        let left = timeout(SOON, Presence::new(true).left(&ours)).await;
+        let written = AtomicU64::new(0);
+        let left = timeout(SOON, Presence::new(true).left(&ours, &written)).await;
         assert!(left.is_ok());
     }
 
@@ -156,7 +162,8 @@ mod tests {
         let (client, accepted) = tokio::join!(connecting, listener.accept());
         let ours = accepted.unwrap().0;
         drop(client);
-        let left = timeout(SOON, Presence::new(false).left(&ours)).await;
+        let written = AtomicU64::new(0);
+        let left = timeout(SOON, Presence::new(false).left(&ours, &written)).await;
         assert!(left.is_ok());
     }
 
@@ -165,10 +172,19 @@ mod tests {
         for (may_ask, asked) in [(true, QUESTION), (false, b"")] {
             let (mut client, mut ours) = pair().await;
             client.shutdown().await.unwrap();
+            let written = AtomicU64::new(0);
             let mut presence = Presence::new(may_ask);
-            assert!(timeout(WHILE, presence.left(&ours)).await.is_err());
+            assert!(
+                timeout(WHILE, presence.left(&ours, &written))
+                    .await
+                    .is_err()
+            );
             // Cancelled and asked again, it does not ask twice.
-            assert!(timeout(WHILE, presence.left(&ours)).await.is_err());
+            assert!(
+                timeout(WHILE, presence.left(&ours, &written))
+                    .await
+                    .is_err()
+            );
             ours.shutdown().await.unwrap();
             let mut heard = Vec::new();
             client.read_to_end(&mut heard).await.unwrap();
@@ -181,23 +197,51 @@ mod tests {
         for (wrote, may_stay) in [(false, false), (true, true)] {
             let (mut client, ours) = pair().await;
             client.shutdown().await.unwrap();
+            let written = AtomicU64::new(0);
             let mut presence = Presence::new(true);
             presence.begin_answer();
-            assert!(timeout(WHILE, presence.left(&ours)).await.is_err());
+            assert!(
+                timeout(WHILE, presence.left(&ours, &written))
+                    .await
+                    .is_err()
+            );
             if wrote {
-                presence.wrote();
+                written.store(7, Relaxed);
             }
-            let left = timeout(2 * ALONE, presence.left(&ours)).await;
+            let left = timeout(2 * ALONE, presence.left(&ours, &written)).await;
             assert_eq!(left.is_err(), may_stay, "{wrote}");
         }
+    }
+
+    #[tokio::test]
+    async fn doubts_of_before_the_answer_do_not_shorten_its_pause() {
+        let (mut client, ours) = pair().await;
+        client.shutdown().await.unwrap();
+        let written = AtomicU64::new(0);
+        let mut presence = Presence::new(false);
+        // In doubt, but not for long enough to be asked.
+        assert!(
+            timeout(DOUBT / 4, presence.left(&ours, &written))
+                .await
+                .is_err()
+        );
+        presence.begin_answer();
+        let began = Instant::now();
+        assert!(timeout(SOON, presence.left(&ours, &written)).await.is_ok());
+        assert!(began.elapsed() >= ALONE);
     }
 
     #[tokio::test]
     async fn a_client_that_sends_on_is_there() {
         let (mut client, ours) = pair().await;
         client.write_all(b"GET").await.unwrap();
+        let written = AtomicU64::new(0);
         let mut presence = Presence::new(true);
-        assert!(timeout(WHILE, presence.left(&ours)).await.is_err());
+        assert!(
+            timeout(WHILE, presence.left(&ours, &written))
+                .await
+                .is_err()
+        );
         let mut byte = [0];
         assert_eq!(ours.peek(&mut byte).await.unwrap(), 1, "its bytes are left");
     }

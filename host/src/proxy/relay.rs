@@ -1,6 +1,11 @@
 //! Both bodies at once: the answer to the client, and what is left of the upload.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    pin::pin,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use super::{
     download::{Download, DownloadError},
@@ -31,37 +36,43 @@ pub async fn relay(
 ) -> Result<(), DownloadError> {
     let (mut reader, mut writer) = connection.stream.split();
     let mut member = Inlet::new(&mut reader, &mut connection.buffer);
-    let mut client = Inlet::new(&mut down.reader, &mut down.buffer);
     let patience = Patience {
         client: pauses.client_body,
         member: pauses.member,
     };
-    let mut uploading = !upload.is_done();
-    while uploading {
+    let written = AtomicU64::new(0);
+    // Neither body is begun anew when the other gets on: each one's limits run on.
+    let client = &mut down.writer;
+    let mut delivery = pin!(async {
+        while !download
+            .step(&mut member, client, pauses.member, pauses.client)
+            .await?
+        {
+            written.store(download.written(), Relaxed);
+        }
+        Ok(())
+    });
+    if !upload.is_done() {
+        let mut client = Inlet::new(&mut down.reader, &mut down.buffer);
+        let rest = async {
+            while !upload.is_done()
+                && upload
+                    .step(&mut client, &mut writer, patience)
+                    .await
+                    .is_ok()
+            {}
+        };
         tokio::select! {
-            step = download.step(&mut member, &mut down.writer, pauses.member, pauses.client) => {
-                if step? {
-                    return Ok(());
-                }
-            }
-            step = upload.step(&mut client, &mut writer, patience) => {
-                uploading = step.is_ok() && !upload.is_done();
-            }
+            delivered = &mut delivery => return delivered,
+            () = rest => {}
         }
     }
     down.presence.begin_answer();
-    loop {
-        tokio::select! {
-            biased;
-            step = download.step(&mut member, &mut down.writer, pauses.member, pauses.client) => {
-                if step? {
-                    return Ok(());
-                }
-                down.presence.wrote();
-            }
-            () = down.presence.left(down.reader.as_ref()) => {
-                return Err(DownloadError::Client(io::ErrorKind::ConnectionReset.into()));
-            }
+    tokio::select! {
+        biased;
+        delivered = delivery => delivered,
+        () = down.presence.left(down.reader.as_ref(), &written) => {
+            Err(DownloadError::Client(io::ErrorKind::ConnectionReset.into()))
         }
     }
 }

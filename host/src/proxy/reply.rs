@@ -1,5 +1,7 @@
 //! A member's answer on its way to the client: rewritten, framed, carried, concluded.
 
+use std::sync::atomic::Ordering;
+
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -133,7 +135,10 @@ pub async fn deliver(
         client_body: limits.body_timeout,
         client: limits.write_timeout,
     };
+    let must_reset = down.must_reset;
+    must_reset.store(framing == Framing::Close, Ordering::Relaxed);
     let carried = relay::relay(&mut reply.connection, down, &mut download, upload, pauses).await;
+    must_reset.store(false, Ordering::Relaxed);
     trace.body_bytes = download.delivered;
     // httpd counts the status line without CR LF and the body, so do the golden schedules.
     reply.in_flight.received(download.received + STATUS_LINE);
