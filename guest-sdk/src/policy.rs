@@ -116,7 +116,8 @@ pub trait Ticker {
 
 /// `with handoff`: state that survives a reload.
 pub trait Handoff {
-    /// For the next version. It may be another program: give the bytes a version.
+    /// For the next version. It may be another program: give the bytes a version. Decisions
+    /// wait for it, so it has 10 ms of CPU time; an instance that takes longer is replaced.
     fn save(&mut self) -> Vec<u8>;
 
     /// Called after `init` and before `members_changed`, with one state for each
