@@ -5,41 +5,29 @@
 //! read again when they change.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::watch,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{info, warn};
 
-use super::names::{Answer, Names, Unresolved};
-use crate::{
-    members::{Live, MemberLive},
-    snapshot::Snapshot,
+pub use super::announce::{Announcer, Expected, announcer};
+use super::{
+    announce::{Announced, is_name},
+    known::{LONGEST, Name, News},
+    names::{Answer, Names, Unresolved},
 };
-
-/// A TTL of 0 would ask for ever.
-const SHORTEST: Duration = Duration::from_secs(1);
-
-/// Records and lines of `/etc/hosts` that live for days are looked at again after this.
-const LONGEST: Duration = Duration::from_secs(3600);
-
-/// First pause after a failure; it doubles up to [`SLOWEST`].
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// Longest pause between two tries of a name that does not resolve.
-const SLOWEST: Duration = Duration::from_secs(30);
+use crate::members::{Live, MemberLive};
 
 /// How often idle connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
-
-/// How long a generation waits for the names of its members.
-const SETTLE: Duration = Duration::from_secs(5);
 
 /// Resolves members' names and closes connections that idle too long, until the sender of
 /// `changed` is gone. A new value there says that a reload was published.
@@ -48,76 +36,12 @@ pub async fn run(live: Arc<Live>, changed: watch::Receiver<u64>, expected: Expec
     resolver.run(changed, expected).await;
 }
 
-/// Announces members that are to come, so that they have addresses when they do.
-#[derive(Debug)]
-pub struct Announcer(mpsc::UnboundedSender<Announced>);
-
-/// What an [`Announcer`] says, for [`run`].
-#[derive(Debug)]
-pub struct Expected(mpsc::UnboundedReceiver<Announced>);
-
-#[derive(Debug)]
-struct Announced {
-    names: BTreeSet<Arc<str>>,
-    /// Whom to ask; empty = the system's.
-    servers: Vec<SocketAddr>,
-    until: Instant,
-    /// Dropped once all of them were tried, or their time is over.
-    _waits: oneshot::Sender<()>,
-}
-
-/// An announcer and who hears it.
-pub fn announcer() -> (Announcer, Expected) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    (Announcer(sender), Expected(receiver))
-}
-
-impl Announcer {
-    /// Waits until every name of a member was tried once, or five seconds are over: then those
-    /// without an answer have no address yet. Blocks the thread.
-    pub fn announce(&self, next: &Snapshot) {
-        // Nothing is ever sent, and the end is what counts.
-        let _ = self.begin(next).blocking_recv();
-    }
-
-    /// The answer ends when there is nothing more to wait for.
-    pub(super) fn begin(&self, next: &Snapshot) -> oneshot::Receiver<()> {
-        let members = next.balancers.values().flat_map(|b| &b.members);
-        let names: BTreeSet<Arc<str>> = members
-            .filter(|member| is_name(&member.host))
-            .map(|member| member.host.as_str().into())
-            .collect();
-        let (waits, tried) = oneshot::channel();
-        let announced = Announced {
-            names,
-            servers: next.name_servers.clone(),
-            until: Instant::now() + SETTLE,
-            _waits: waits,
-        };
-        if !announced.names.is_empty() {
-            // Where nobody hears it, there is nothing to wait for either.
-            let _ = self.0.send(announced);
-        }
-        tried
-    }
-}
-
 /// All names of members and when each is due.
 pub(super) struct Resolver {
     live: Arc<Live>,
     names: Names,
     known: BTreeMap<Arc<str>, Name>,
     announced: Vec<Announced>,
-}
-
-/// What is known of one name.
-#[derive(Debug, Clone)]
-pub(super) struct Name {
-    pub(super) addresses: Vec<IpAddr>,
-    pub(super) due: Instant,
-    pub(super) failures: u32,
-    /// Being resolved.
-    asked: bool,
 }
 
 /// Members by name.
@@ -254,68 +178,6 @@ impl Resolver {
         let members = named(&self.live).remove(name).unwrap_or_default();
         tell(&members, &known.addresses);
     }
-}
-
-/// What a lookup has changed.
-#[derive(Debug, PartialEq)]
-pub(super) enum News {
-    None,
-    First,
-    Moved,
-    Back,
-    Lost(Unresolved),
-}
-
-impl Name {
-    pub(super) fn new() -> Self {
-        Self {
-            addresses: Vec::new(),
-            due: Instant::now(),
-            failures: 0,
-            asked: false,
-        }
-    }
-
-    fn is_untried(&self) -> bool {
-        self.addresses.is_empty() && self.failures == 0
-    }
-
-    pub(super) fn learn(&mut self, result: Result<Answer, Unresolved>, now: Instant) -> News {
-        let answer = match result {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.failures = self.failures.saturating_add(1);
-                let doublings = (self.failures - 1).min(16);
-                self.due = now + FIRST_RETRY.saturating_mul(1 << doublings).min(SLOWEST);
-                return match self.failures {
-                    1 => News::Lost(error),
-                    _ => News::None,
-                };
-            }
-        };
-        self.due = now + answer.ttl.clamp(SHORTEST, LONGEST);
-        let was_lost = std::mem::take(&mut self.failures) > 0;
-        // Name servers rotate what they answer; that is no news, and no reason to move connections.
-        let same = self.addresses.len() == answer.addresses.len()
-            && self
-                .addresses
-                .iter()
-                .all(|ip| answer.addresses.contains(ip));
-        let first = self.addresses.is_empty();
-        if !same {
-            self.addresses = answer.addresses;
-        }
-        match (was_lost, first, same) {
-            (true, ..) => News::Back,
-            (false, true, _) => News::First,
-            (false, false, false) => News::Moved,
-            (false, false, true) => News::None,
-        }
-    }
-}
-
-fn is_name(host: &str) -> bool {
-    host.parse::<IpAddr>().is_err()
 }
 
 fn named(live: &Live) -> Named {

@@ -16,8 +16,9 @@ use tokio::{
 };
 
 use super::{
+    known::{Name, News},
     names::{Answer, Names, Unresolved},
-    resolve::{Name, News, Resolver, announcer},
+    resolve::{Resolver, announcer},
 };
 use crate::{
     config,
