@@ -19,11 +19,19 @@ const SETTLE: Duration = Duration::from_secs(5);
 
 /// Announces members that are to come, so that they have addresses when they do.
 #[derive(Debug)]
-pub struct Announcer(mpsc::UnboundedSender<Announced>);
+pub struct Announcer(mpsc::UnboundedSender<Word>);
 
 /// What an [`Announcer`] says, for [`resolve::run`](super::resolve::run).
 #[derive(Debug)]
-pub struct Expected(pub(super) mpsc::UnboundedReceiver<Announced>);
+pub struct Expected(pub(super) mpsc::UnboundedReceiver<Word>);
+
+#[derive(Debug)]
+pub(super) enum Word {
+    /// It comes, unless it is abandoned; one that was announced before does not.
+    Next(Announced),
+    /// Whatever was announced and is not in service never will be.
+    Abandoned,
+}
 
 #[derive(Debug)]
 pub(super) struct Announced {
@@ -31,8 +39,8 @@ pub(super) struct Announced {
     /// Whom to ask; empty = the system's.
     pub servers: Vec<SocketAddr>,
     pub until: Instant,
-    /// Dropped once all of them were tried, or their time is over.
-    _waits: oneshot::Sender<()>,
+    /// Dropped once there is nothing more to wait for.
+    pub waits: oneshot::Sender<()>,
 }
 
 /// An announcer and who hears it.
@@ -49,24 +57,28 @@ impl Announcer {
         let _ = self.begin(next).blocking_recv();
     }
 
+    /// What was announced does not come: its names and its name servers are forgotten.
+    pub fn abandon(&self) {
+        // Where nobody hears it, nobody asks either.
+        let _ = self.0.send(Word::Abandoned);
+    }
+
     /// The answer ends when there is nothing more to wait for.
     pub(super) fn begin(&self, next: &Snapshot) -> oneshot::Receiver<()> {
         let members = next.balancers.values().flat_map(|b| &b.members);
-        let names: BTreeSet<Arc<str>> = members
+        let names = members
             .filter(|member| is_name(&member.host))
             .map(|member| member.host.as_str().into())
             .collect();
         let (waits, tried) = oneshot::channel();
-        let announced = Announced {
+        // Also without names: it may have other servers for those to come. Where nobody hears
+        // it, there is nothing to wait for.
+        let _ = self.0.send(Word::Next(Announced {
             names,
             servers: next.name_servers.clone(),
             until: Instant::now() + SETTLE,
-            _waits: waits,
-        };
-        if !announced.names.is_empty() {
-            // Where nobody hears it, there is nothing to wait for either.
-            let _ = self.0.send(announced);
-        }
+            waits,
+        }));
         tried
     }
 }

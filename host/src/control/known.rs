@@ -25,6 +25,8 @@ pub(super) struct Name {
     pub(super) failures: u32,
     /// Being resolved.
     pub(super) asked: bool,
+    /// Told to be, and not yet told to resolve again.
+    lost: bool,
 }
 
 /// What a lookup has changed.
@@ -44,7 +46,15 @@ impl Name {
             due: Instant::now(),
             failures: 0,
             asked: false,
+            lost: false,
         }
+    }
+
+    /// Others are asked from now on: they have not failed yet, and what was asked before is void.
+    pub(super) fn restart(&mut self, now: Instant) {
+        self.asked = false;
+        self.due = now;
+        self.failures = 0;
     }
 
     pub(super) fn is_untried(&self) -> bool {
@@ -58,6 +68,7 @@ impl Name {
                 self.failures = self.failures.saturating_add(1);
                 let doublings = (self.failures - 1).min(16);
                 self.due = now + FIRST_RETRY.saturating_mul(1 << doublings).min(SLOWEST);
+                self.lost = true;
                 return match self.failures {
                     1 => News::Lost(error),
                     _ => News::None,
@@ -65,7 +76,8 @@ impl Name {
             }
         };
         self.due = now + answer.ttl.clamp(SHORTEST, LONGEST);
-        let was_lost = std::mem::take(&mut self.failures) > 0;
+        self.failures = 0;
+        let was_lost = std::mem::take(&mut self.lost);
         // Name servers rotate what they answer; that is no news, and no reason to move connections.
         let same = self.addresses.len() == answer.addresses.len()
             && self

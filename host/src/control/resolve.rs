@@ -5,14 +5,14 @@
 //! read again when they change.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    sync::watch,
+    sync::{oneshot, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 pub use super::announce::{Announcer, Expected, announcer};
 use super::{
-    announce::{Announced, is_name},
+    announce::{Announced, Word, is_name},
     known::{LONGEST, Name, News},
     names::{Answer, Names, Unresolved},
 };
@@ -39,15 +39,32 @@ pub async fn run(live: Arc<Live>, changed: watch::Receiver<u64>, expected: Expec
 /// All names of members and when each is due.
 pub(super) struct Resolver {
     live: Arc<Live>,
+    /// As the generation in service wants it.
     names: Names,
     known: BTreeMap<Arc<str>, Name>,
-    announced: Vec<Announced>,
+    next: Option<Next>,
+}
+
+/// A generation that was announced and is not in service. All that it brings goes with it, for
+/// it may be refused.
+struct Next {
+    /// Where it wants others than the ones in service.
+    names: Option<Names>,
+    /// Names that only it has.
+    own: BTreeSet<Arc<str>>,
+    untried: BTreeSet<Arc<str>>,
+    until: Instant,
+    /// Dropped once all were tried, or their time is over.
+    waits: Option<oneshot::Sender<()>>,
 }
 
 /// Members by name.
 type Named = BTreeMap<Arc<str>, Vec<(Arc<MemberLive>, u16)>>;
 
-type Lookups = JoinSet<(Arc<str>, Result<Answer, Unresolved>)>;
+/// A name, who was asked, and what the answer is.
+type Looked = (Arc<str>, Names, Result<Answer, Unresolved>);
+
+type Lookups = JoinSet<Looked>;
 
 impl Resolver {
     pub(super) fn new(live: Arc<Live>, names: Names) -> Self {
@@ -55,7 +72,7 @@ impl Resolver {
             live,
             names,
             known: BTreeMap::new(),
-            announced: Vec::new(),
+            next: None,
         }
     }
 
@@ -66,21 +83,33 @@ impl Resolver {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.ask(&mut lookups);
-            let now = Instant::now();
-            self.announced.retain(|announced| announced.until > now);
+            if let Some(next) = &mut self.next {
+                next.expire(Instant::now());
+            }
             let due = self.next_due();
             tokio::select! {
                 told = changed.changed() => match told {
                     Ok(()) => self.follow(),
                     Err(_) => return,
                 },
-                Some(announced) = expected.0.recv() => self.expect(announced),
-                Some(Ok((name, result))) = lookups.join_next() => self.learn(&name, result),
+                Some(word) = expected.0.recv() => {
+                    // The writer says this after what it has published: first things first.
+                    if changed.has_changed().unwrap_or(false) {
+                        changed.mark_unchanged();
+                        self.follow();
+                    }
+                    match word {
+                        Word::Next(announced) => self.expect(announced),
+                        Word::Abandoned => self.abandon(),
+                    }
+                }
+                Some(Ok(looked)) = lookups.join_next() => self.learn(looked),
                 () = sleep_until(due) => {}
                 _ = sweep.tick() => {
                     sweep_idle(&self.live);
                     if self.names.renew() {
-                        self.known.values_mut().for_each(|name| name.due = Instant::now());
+                        let now = Instant::now();
+                        self.known.values_mut().for_each(|name| name.restart(now));
                     }
                 }
             }
@@ -88,31 +117,60 @@ impl Resolver {
     }
 
     /// Takes in names of members that are to come. Those that were tried before, with or without
-    /// success, are nothing to wait for.
-    fn expect(&mut self, mut announced: Announced) {
-        if self.names.ask(&announced.servers) {
-            self.known
-                .values_mut()
-                .for_each(|name| name.due = Instant::now());
-        }
-        announced.names.retain(|name| match self.known.get(name) {
-            Some(known) => known.is_untried(),
-            None => {
-                self.known.insert(Arc::clone(name), Name::new());
-                true
+    /// success, are nothing to wait for, nor are those in service that others will be asked for.
+    fn expect(&mut self, announced: Announced) {
+        self.abandon();
+        let names = self.names.others(&announced.servers);
+        let mut next = Next {
+            own: BTreeSet::new(),
+            untried: BTreeSet::new(),
+            until: announced.until,
+            waits: Some(announced.waits),
+            names,
+        };
+        for name in announced.names {
+            match self.known.get(&name) {
+                Some(known) if known.is_untried() && next.names.is_none() => {
+                    next.untried.insert(name);
+                }
+                Some(_) => {}
+                None => {
+                    self.known.insert(Arc::clone(&name), Name::new());
+                    next.own.insert(Arc::clone(&name));
+                    next.untried.insert(name);
+                }
             }
-        });
-        if !announced.names.is_empty() {
-            self.announced.push(announced);
         }
+        next.look();
+        self.next = Some(next);
     }
 
-    /// Takes over the members in service: new names are due at once, known ones are told to new members.
+    /// What was announced does not come.
+    fn abandon(&mut self) {
+        let Some(next) = self.next.take() else {
+            return;
+        };
+        self.known.retain(|name, _| !next.own.contains(name));
+        let known = &self.known;
+        self.live.names().retain(|name| known.contains_key(name));
+    }
+
+    /// Takes over the members in service and their name servers: new names are due at once, known
+    /// ones are told to new members.
     fn follow(&mut self) {
+        if let Some(Next { names, own, .. }) = self.next.take()
+            && let Some(names) = names
+        {
+            self.names = names;
+            let now = Instant::now();
+            let others = self
+                .known
+                .iter_mut()
+                .filter(|(name, _)| !own.contains(*name));
+            others.for_each(|(_, known)| known.restart(now));
+        }
         let named = named(&self.live);
-        let awaited = |name: &str| self.announced.iter().any(|a| a.names.contains(name));
-        self.known
-            .retain(|name, _| named.contains_key(name) || awaited(name));
+        self.known.retain(|name, _| named.contains_key(name));
         let known = &self.known;
         self.live.names().retain(|name| known.contains_key(name));
         for (name, members) in named {
@@ -133,32 +191,36 @@ impl Resolver {
                 continue;
             }
             known.asked = true;
-            let (names, name) = (self.names.clone(), Arc::clone(name));
+            let names = asked_for(name, &self.names, self.next.as_ref()).clone();
+            let name = Arc::clone(name);
             lookups.spawn(async move {
                 let result = names.lookup(&name).await;
-                (name, result)
+                (name, names, result)
             });
         }
     }
 
     fn next_due(&self) -> Instant {
         let waiting = self.known.values().filter(|name| !name.asked);
-        let ends = self.announced.iter().map(|announced| announced.until);
-        let due = waiting.map(|name| name.due).chain(ends).min();
+        let end = self.next.as_ref().and_then(Next::end);
+        let due = waiting.map(|name| name.due).chain(end).min();
         due.unwrap_or_else(|| Instant::now() + LONGEST)
     }
 
-    fn learn(&mut self, name: &Arc<str>, result: Result<Answer, Unresolved>) {
-        let Some(known) = self.known.get_mut(name) else {
+    fn learn(&mut self, (name, asked, result): Looked) {
+        if !asked.is(asked_for(&name, &self.names, self.next.as_ref())) {
+            // Too late: others are asked since.
+            return;
+        }
+        let Some(known) = self.known.get_mut(&name) else {
             return;
         };
         known.asked = false;
         let news = known.learn(result, Instant::now());
-        self.live.names().learn(name, &known.addresses);
-        self.announced.retain_mut(|announced| {
-            announced.names.remove(name);
-            !announced.names.is_empty()
-        });
+        self.live.names().learn(&name, &known.addresses);
+        if let Some(next) = &mut self.next {
+            next.tried(&name);
+        }
         match news {
             News::None => return,
             News::Lost(error) => {
@@ -175,9 +237,40 @@ impl Resolver {
             News::First => {}
         }
         // Also where they are the same: the members may be new.
-        let members = named(&self.live).remove(name).unwrap_or_default();
+        let members = named(&self.live).remove(&name).unwrap_or_default();
         tell(&members, &known.addresses);
     }
+}
+
+impl Next {
+    fn tried(&mut self, name: &str) {
+        self.untried.remove(name);
+        self.look();
+    }
+
+    fn expire(&mut self, now: Instant) {
+        if self.until <= now {
+            self.waits = None;
+        }
+    }
+
+    /// When nobody waits longer, where somebody does.
+    fn end(&self) -> Option<Instant> {
+        self.waits.is_some().then_some(self.until)
+    }
+
+    fn look(&mut self) {
+        if self.untried.is_empty() {
+            self.waits = None;
+        }
+    }
+}
+
+/// Whom to ask for a name.
+fn asked_for<'a>(name: &str, in_service: &'a Names, next: Option<&'a Next>) -> &'a Names {
+    let own = next.filter(|next| next.own.contains(name));
+    own.and_then(|next| next.names.as_ref())
+        .unwrap_or(in_service)
 }
 
 fn named(live: &Live) -> Named {
