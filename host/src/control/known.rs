@@ -17,6 +17,9 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Longest pause between two tries of a name that does not resolve.
 const SLOWEST: Duration = Duration::from_secs(30);
 
+/// Shortest time between two lines about a name that moves. Some servers name others each second.
+const MOVES: Duration = Duration::from_secs(60);
+
 /// What is known of one name.
 #[derive(Debug, Clone)]
 pub(super) struct Name {
@@ -27,6 +30,10 @@ pub(super) struct Name {
     pub(super) asked: bool,
     /// Told to be, and not yet told to resolve again.
     lost: bool,
+    /// Since its last line about that.
+    moves: u64,
+    /// When the next line may be.
+    quiet_until: Option<Instant>,
 }
 
 /// What a lookup has changed.
@@ -47,6 +54,8 @@ impl Name {
             failures: 0,
             asked: false,
             lost: false,
+            moves: 0,
+            quiet_until: None,
         }
     }
 
@@ -59,6 +68,16 @@ impl Name {
 
     pub(super) fn is_untried(&self) -> bool {
         self.addresses.is_empty() && self.failures == 0
+    }
+
+    /// It has moved: how many times since that was told last, where it is to be told now.
+    pub(super) fn moved(&mut self, now: Instant) -> Option<u64> {
+        self.moves += 1;
+        if self.quiet_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        self.quiet_until = Some(now + MOVES);
+        Some(std::mem::take(&mut self.moves))
     }
 
     pub(super) fn learn(&mut self, result: Result<Answer, Unresolved>, now: Instant) -> News {

@@ -24,7 +24,7 @@ use super::{
     known::{LONGEST, Name, News},
     names::{Answer, Names, Unresolved},
 };
-use crate::members::{Live, MemberLive};
+use crate::members::{IdleConnection, Live, MemberLive};
 
 /// How often idle connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -232,7 +232,9 @@ impl Resolver {
                 info!(name = %name, addresses = ?known.addresses, "A member's name resolves again");
             }
             News::Moved => {
-                info!(name = %name, addresses = ?known.addresses, "A member's name has new addresses");
+                if let Some(moves) = known.moved(Instant::now()) {
+                    info!(name = %name, addresses = ?known.addresses, moves, "A member's name has new addresses");
+                }
             }
             News::First => {}
         }
@@ -287,7 +289,8 @@ fn named(live: &Live) -> Named {
     named
 }
 
-fn tell(members: &[(Arc<MemberLive>, u16)], addresses: &[IpAddr]) {
+/// That is where they are from now on.
+pub(super) fn tell(members: &[(Arc<MemberLive>, u16)], addresses: &[IpAddr]) {
     for (member, port) in members {
         let old = member.addresses();
         let new = addresses.iter().map(|ip| SocketAddr::new(*ip, *port));
@@ -298,8 +301,11 @@ fn tell(members: &[(Arc<MemberLive>, u16)], addresses: &[IpAddr]) {
         let left = old.iter().any(|address| !new.contains(address));
         member.set_addresses(new);
         if left {
-            // Kept connections lead to where the member no longer is.
-            member.connections().close_idle();
+            // Those that are kept lead to where the member no longer is. Servers that name some
+            // addresses of many, others each time, must not cost the connections to the rest.
+            let addresses = member.addresses();
+            let stays = |kept: &IdleConnection| addresses.contains(&kept.address);
+            member.connections().retain(stays);
         }
     }
 }

@@ -4,13 +4,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use hickory_resolver::{
     Resolver as Hickory,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
     net::runtime::TokioRuntimeProvider,
 };
 use tokio::{
-    net::UdpSocket,
+    net::{TcpListener, TcpStream, UdpSocket},
     sync::watch,
     time::{Instant, interval, timeout},
 };
@@ -18,11 +19,11 @@ use tokio::{
 use super::{
     known::{Name, News},
     names::{Answer, Names, Unresolved},
-    resolve::{Announcer, Resolver, announcer},
+    resolve::{Announcer, Resolver, announcer, tell},
 };
 use crate::{
     config,
-    members::{Clock, Live, MemberLive, locked, testing},
+    members::{Clock, IdleConnection, Lease, Live, MemberLive, locked, testing},
     snapshot::{Balancer, Member, Snapshot},
 };
 
@@ -82,6 +83,16 @@ async fn rotated_answer_is_no_news() {
     assert_eq!(name.learn(answer(&[2, 3], 60), now), News::Moved);
     assert_eq!(name.addresses, ips(&[2, 3]));
     assert_eq!(name.learn(answer(&[2], 60), now), News::Moved);
+}
+
+#[tokio::test(start_paused = true)]
+async fn name_that_moves_each_second_is_told_once_a_minute() {
+    let (mut name, start) = (Name::new(), Instant::now());
+    let told = (0..=120).filter_map(|second| {
+        let now = start + second * SECOND;
+        name.moved(now).map(|moves| (second, moves))
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(0, 1), (60, 60), (120, 60)]);
 }
 
 /// A name server with one answer for everything; `None` = it fails.
@@ -186,6 +197,38 @@ async fn names_have_addresses_and_a_ttl() {
     assert!(server.names().lookup("app.example").await.is_err());
     let found = Names::from_system().lookup("localhost").await.unwrap();
     assert!(found.addresses.iter().all(IpAddr::is_loopback), "{found:?}");
+}
+
+#[tokio::test]
+async fn only_connections_to_addresses_that_are_gone_are_closed() {
+    let live = Live::new(Clock::start(), 1);
+    live.publish(&[Arc::new(balancer())]);
+    let (member, settings) = (member(&live), testing::member("a"));
+    let members = [(Arc::clone(&member), 8080)];
+    tell(&members, &ips(&[1, 2, 3]));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    for address in member.addresses().iter() {
+        let permit = member.connections().acquire_fresh(0, &settings).await;
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let kept = IdleConnection {
+            stream: stream.unwrap(),
+            buffer: BytesMut::new(),
+            permit: permit.unwrap(),
+            idle_since: Instant::now(),
+            address: *address,
+            served: 1,
+        };
+        member.connections().put(0, kept);
+    }
+    tell(&members, &ips(&[4, 3, 1]));
+    assert_eq!(member.connections().open(), 2);
+    for last in [3, 1] {
+        let lease = member.connections().acquire(0, &settings).await.unwrap();
+        let Lease::Kept(kept) = lease else {
+            panic!("{lease:?}, not to {last}");
+        };
+        assert_eq!(kept.address, SocketAddr::from(([10, 0, 0, last], 8080)));
+    }
 }
 
 #[tokio::test]
