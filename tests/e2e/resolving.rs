@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use switchyard_tests::{
-    Gateway, Member, NameServer, ReservedPort, Setup, eventually, scripts, wait::DEADLINE,
+    Gateway, Member, NameServer, ReservedPort, Setup, eventually, guests, scripts, wait::DEADLINE,
 };
 
 use crate::conf::site;
@@ -98,4 +98,32 @@ fn a_reload_may_name_other_name_servers() {
     let text = text.replace(&first.addr().to_string(), &second.addr().to_string());
     gateway.replace_file("switchyard.toml", text);
     wait_for(&gateway, "there");
+}
+
+#[test]
+fn a_reload_that_is_refused_leaves_the_name_servers_as_they_are() {
+    let (first, second) = (
+        NameServer::start(Some((HERE, 1))),
+        NameServer::start(Some((THERE, 1))),
+    );
+    let (here, _there) = twins();
+    let gateway = named(&first, here.addr().port()).start();
+    let text = std::fs::read_to_string(gateway.file()).unwrap();
+    let text = text
+        .replace(&first.addr().to_string(), &second.addr().to_string())
+        .replace("members = [", "lbmethod = \"policy:p\"\nmembers = [");
+    // A rewriter chooses nobody, which is found out last.
+    gateway.replace_file("p.wasm", guests::component("rewriter"));
+    let refused = text + "[policy.p]\nsource = \"p.wasm\"\n";
+    gateway.replace_file("switchyard.toml", refused);
+    gateway.wait_for_status("it is refused for the policy", |status| {
+        let what = status["config"]["last_error"]["what"].as_str();
+        what.is_some_and(|what| what.contains("needs a policy that exports"))
+    });
+    let before = first.asked();
+    eventually("three TTLs of a second are over", DEADLINE, || {
+        (first.asked() >= before + 4).then_some(())
+    });
+    assert_eq!(second.asked(), 0);
+    assert_eq!(gateway.get("/").text(), "here");
 }

@@ -51,7 +51,7 @@ impl Endpoint {
         let mut state = locked(&self.state);
         let Some(wanted) = &next.admin else {
             state.prepared = None;
-            state.leave();
+            told_gone(state.serving.take());
             return;
         };
         if let Some(prepared) = &state.prepared {
@@ -63,14 +63,19 @@ impl Endpoint {
                 server.set_hosts(&wanted.hosts);
             }
         } else if state.sources.is_some() && state.prepared.is_some() {
-            state.leave();
             match state.enter() {
                 Ok(Some(address)) => info!(
                     address = admin::shown(&address),
                     "Answers `switchyard status`"
                 ),
                 Ok(None) => {}
-                Err(error) => error!("{error}; `switchyard status` gets no answer"),
+                Err(error) => match &state.serving {
+                    Some((_, server)) => error!(
+                        address = admin::shown(server.address()),
+                        "{error}; `switchyard status` is answered where it was"
+                    ),
+                    None => error!("{error}; `switchyard status` gets no answer"),
+                },
             }
         }
     }
@@ -113,21 +118,31 @@ impl State {
             .is_some_and(|(at, _)| *at == wanted.bind)
     }
 
+    /// Answers where that was made ready, and no longer where it did before.
     fn enter(&mut self) -> Result<Option<AdminBind>, AdminError> {
         let (Some(sources), Some((at, prepared))) = (&self.sources, self.prepared.take()) else {
             return Ok(None);
         };
-        let server = prepared.serve(Arc::clone(sources))?;
-        let address = server.address().clone();
-        self.serving = Some((at, server));
-        Ok(Some(address))
+        let start = || Ok((at, prepared.serve(Arc::clone(sources))?));
+        told_gone(succeed(&mut self.serving, start)?);
+        let server = self.serving.as_ref().map(|(_, server)| server);
+        Ok(server.map(|server| server.address().clone()))
     }
+}
 
-    fn leave(&mut self) {
-        if let Some((_, server)) = self.serving.take() {
-            let address = admin::shown(server.address());
-            info!(address, "Answers `switchyard status` no longer");
-        }
+/// Puts in place what `start` makes and returns its predecessor, which stays where that fails.
+fn succeed<T, E>(
+    place: &mut Option<T>,
+    start: impl FnOnce() -> Result<T, E>,
+) -> Result<Option<T>, E> {
+    start().map(|next| place.replace(next))
+}
+
+/// Ends it.
+fn told_gone(gone: Option<(AdminBind, Server)>) {
+    if let Some((_, server)) = gone {
+        let address = admin::shown(server.address());
+        info!(address, "Answers `switchyard status` no longer");
     }
 }
 
@@ -136,5 +151,19 @@ impl fmt::Debug for Endpoint {
         f.debug_struct("Endpoint")
             .field("address", &self.address())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn predecessor_stays_until_its_successor_works() {
+        let mut place = Some("old");
+        assert_eq!(succeed(&mut place, || Err("no thread")), Err("no thread"));
+        assert_eq!(place, Some("old"));
+        let gone = succeed(&mut place, || Ok::<_, &str>("new"));
+        assert_eq!((gone, place), (Ok(Some("old")), Some("new")));
     }
 }

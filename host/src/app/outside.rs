@@ -64,5 +64,6 @@ impl Surroundings for Outside {
         self.errors = None;
         self.outlets.abandon();
         self.endpoint.abandon();
+        self.announcer.abandon();
     }
 }

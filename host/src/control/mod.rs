@@ -6,9 +6,11 @@
 //! through a [`Controller`]. [`Watch`] tells it when files changed; what they
 //! contain it reads for itself, so a lost or doubled event does no harm.
 
+mod announce;
 mod archive;
 mod command;
 mod facts;
+mod known;
 mod names;
 pub mod probe;
 #[cfg(test)]

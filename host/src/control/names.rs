@@ -21,9 +21,13 @@ const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 const MOST: usize = 64;
 
 /// A resolver as the system is configured: name servers, search domains, `/etc/hosts`.
+///
+/// A clone is the same one; whoever reads the configuration anew makes another.
 #[derive(Clone)]
-pub(super) struct Names {
-    resolver: Option<Arc<TokioResolver>>,
+pub(super) struct Names(Arc<Inner>);
+
+struct Inner {
+    resolver: Option<TokioResolver>,
     /// The configuration's; empty = the system's.
     servers: Vec<SocketAddr>,
     /// Of [`FILES`] when they were read.
@@ -62,44 +66,45 @@ impl Names {
         let resolver = build(&servers).inspect_err(|error| {
             warn!(%error, "The name servers are not known; members' names do not resolve");
         });
-        Self {
-            resolver: resolver.ok().map(Arc::new),
+        Self(Arc::new(Inner {
+            resolver: resolver.ok(),
             servers,
             stamps,
-        }
+        }))
     }
 
-    /// Asks these servers from now on; returns whether they are others than before.
-    pub fn ask(&mut self, servers: &[SocketAddr]) -> bool {
-        if self.servers == servers {
-            return false;
-        }
-        *self = Self::of(servers.to_vec());
-        true
+    /// From these servers, where they are others than this one's.
+    pub fn others(&self, servers: &[SocketAddr]) -> Option<Self> {
+        (self.0.servers != servers).then(|| Self::of(servers.to_vec()))
+    }
+
+    /// Whether both are the same one.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     #[cfg(test)]
     pub fn with(resolver: TokioResolver) -> Self {
-        Self {
-            resolver: Some(Arc::new(resolver)),
+        Self(Arc::new(Inner {
+            resolver: Some(resolver),
             servers: Vec::new(),
             stamps: stamps(),
-        }
+        }))
     }
 
     /// Reads the system's configuration again if it has changed; returns whether it has.
     pub fn renew(&mut self) -> bool {
-        if self.stamps == stamps() {
+        if self.0.stamps == stamps() {
             return false;
         }
-        *self = Self::of(std::mem::take(&mut self.servers));
+        *self = Self::of(self.0.servers.clone());
         true
     }
 
     /// The addresses of a name.
     pub async fn lookup(&self, name: &str) -> Result<Answer, Unresolved> {
         let failed = |error: &dyn std::fmt::Display| Unresolved::Failed(error.to_string());
-        let resolver = self.resolver.as_deref();
+        let resolver = self.0.resolver.as_ref();
         let resolver = resolver.ok_or_else(|| failed(&"there is no name server"))?;
         let found = resolver.lookup_ip(name).await.map_err(|e| failed(&e))?;
         let mut addresses: Vec<IpAddr> = found.iter().take(MOST).collect();

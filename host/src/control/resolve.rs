@@ -12,34 +12,22 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{oneshot, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{info, warn};
 
-use super::names::{Answer, Names, Unresolved};
-use crate::{
-    members::{Live, MemberLive},
-    snapshot::Snapshot,
+pub use super::announce::{Announcer, Expected, announcer};
+use super::{
+    announce::{Announced, Word, is_name},
+    known::{LONGEST, Name, News},
+    names::{Answer, Names, Unresolved},
 };
-
-/// A TTL of 0 would ask for ever.
-const SHORTEST: Duration = Duration::from_secs(1);
-
-/// Records and lines of `/etc/hosts` that live for days are looked at again after this.
-const LONGEST: Duration = Duration::from_secs(3600);
-
-/// First pause after a failure; it doubles up to [`SLOWEST`].
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// Longest pause between two tries of a name that does not resolve.
-const SLOWEST: Duration = Duration::from_secs(30);
+use crate::members::{IdleConnection, Live, MemberLive};
 
 /// How often idle connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
-
-/// How long a generation waits for the names of its members.
-const SETTLE: Duration = Duration::from_secs(5);
 
 /// Resolves members' names and closes connections that idle too long, until the sender of
 /// `changed` is gone. A new value there says that a reload was published.
@@ -48,82 +36,35 @@ pub async fn run(live: Arc<Live>, changed: watch::Receiver<u64>, expected: Expec
     resolver.run(changed, expected).await;
 }
 
-/// Announces members that are to come, so that they have addresses when they do.
-#[derive(Debug)]
-pub struct Announcer(mpsc::UnboundedSender<Announced>);
-
-/// What an [`Announcer`] says, for [`run`].
-#[derive(Debug)]
-pub struct Expected(mpsc::UnboundedReceiver<Announced>);
-
-#[derive(Debug)]
-struct Announced {
-    names: BTreeSet<Arc<str>>,
-    /// Whom to ask; empty = the system's.
-    servers: Vec<SocketAddr>,
-    until: Instant,
-    /// Dropped once all of them were tried, or their time is over.
-    _waits: oneshot::Sender<()>,
-}
-
-/// An announcer and who hears it.
-pub fn announcer() -> (Announcer, Expected) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    (Announcer(sender), Expected(receiver))
-}
-
-impl Announcer {
-    /// Waits until every name of a member was tried once, or five seconds are over: then those
-    /// without an answer have no address yet. Blocks the thread.
-    pub fn announce(&self, next: &Snapshot) {
-        // Nothing is ever sent, and the end is what counts.
-        let _ = self.begin(next).blocking_recv();
-    }
-
-    /// The answer ends when there is nothing more to wait for.
-    pub(super) fn begin(&self, next: &Snapshot) -> oneshot::Receiver<()> {
-        let members = next.balancers.values().flat_map(|b| &b.members);
-        let names: BTreeSet<Arc<str>> = members
-            .filter(|member| is_name(&member.host))
-            .map(|member| member.host.as_str().into())
-            .collect();
-        let (waits, tried) = oneshot::channel();
-        let announced = Announced {
-            names,
-            servers: next.name_servers.clone(),
-            until: Instant::now() + SETTLE,
-            _waits: waits,
-        };
-        if !announced.names.is_empty() {
-            // Where nobody hears it, there is nothing to wait for either.
-            let _ = self.0.send(announced);
-        }
-        tried
-    }
-}
-
 /// All names of members and when each is due.
 pub(super) struct Resolver {
     live: Arc<Live>,
+    /// As the generation in service wants it.
     names: Names,
     known: BTreeMap<Arc<str>, Name>,
-    announced: Vec<Announced>,
+    next: Option<Next>,
 }
 
-/// What is known of one name.
-#[derive(Debug, Clone)]
-pub(super) struct Name {
-    pub(super) addresses: Vec<IpAddr>,
-    pub(super) due: Instant,
-    pub(super) failures: u32,
-    /// Being resolved.
-    asked: bool,
+/// A generation that was announced and is not in service. All that it brings goes with it, for
+/// it may be refused.
+struct Next {
+    /// Where it wants others than the ones in service.
+    names: Option<Names>,
+    /// Names that only it has.
+    own: BTreeSet<Arc<str>>,
+    untried: BTreeSet<Arc<str>>,
+    until: Instant,
+    /// Dropped once all were tried, or their time is over.
+    waits: Option<oneshot::Sender<()>>,
 }
 
 /// Members by name.
 type Named = BTreeMap<Arc<str>, Vec<(Arc<MemberLive>, u16)>>;
 
-type Lookups = JoinSet<(Arc<str>, Result<Answer, Unresolved>)>;
+/// A name, who was asked, and what the answer is.
+type Looked = (Arc<str>, Names, Result<Answer, Unresolved>);
+
+type Lookups = JoinSet<Looked>;
 
 impl Resolver {
     pub(super) fn new(live: Arc<Live>, names: Names) -> Self {
@@ -131,7 +72,7 @@ impl Resolver {
             live,
             names,
             known: BTreeMap::new(),
-            announced: Vec::new(),
+            next: None,
         }
     }
 
@@ -142,21 +83,33 @@ impl Resolver {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.ask(&mut lookups);
-            let now = Instant::now();
-            self.announced.retain(|announced| announced.until > now);
+            if let Some(next) = &mut self.next {
+                next.expire(Instant::now());
+            }
             let due = self.next_due();
             tokio::select! {
                 told = changed.changed() => match told {
                     Ok(()) => self.follow(),
                     Err(_) => return,
                 },
-                Some(announced) = expected.0.recv() => self.expect(announced),
-                Some(Ok((name, result))) = lookups.join_next() => self.learn(&name, result),
+                Some(word) = expected.0.recv() => {
+                    // The writer says this after what it has published: first things first.
+                    if changed.has_changed().unwrap_or(false) {
+                        changed.mark_unchanged();
+                        self.follow();
+                    }
+                    match word {
+                        Word::Next(announced) => self.expect(announced),
+                        Word::Abandoned => self.abandon(),
+                    }
+                }
+                Some(Ok(looked)) = lookups.join_next() => self.learn(looked),
                 () = sleep_until(due) => {}
                 _ = sweep.tick() => {
                     sweep_idle(&self.live);
                     if self.names.renew() {
-                        self.known.values_mut().for_each(|name| name.due = Instant::now());
+                        let now = Instant::now();
+                        self.known.values_mut().for_each(|name| name.restart(now));
                     }
                 }
             }
@@ -164,31 +117,60 @@ impl Resolver {
     }
 
     /// Takes in names of members that are to come. Those that were tried before, with or without
-    /// success, are nothing to wait for.
-    fn expect(&mut self, mut announced: Announced) {
-        if self.names.ask(&announced.servers) {
-            self.known
-                .values_mut()
-                .for_each(|name| name.due = Instant::now());
-        }
-        announced.names.retain(|name| match self.known.get(name) {
-            Some(known) => known.is_untried(),
-            None => {
-                self.known.insert(Arc::clone(name), Name::new());
-                true
+    /// success, are nothing to wait for, nor are those in service that others will be asked for.
+    fn expect(&mut self, announced: Announced) {
+        self.abandon();
+        let names = self.names.others(&announced.servers);
+        let mut next = Next {
+            own: BTreeSet::new(),
+            untried: BTreeSet::new(),
+            until: announced.until,
+            waits: Some(announced.waits),
+            names,
+        };
+        for name in announced.names {
+            match self.known.get(&name) {
+                Some(known) if known.is_untried() && next.names.is_none() => {
+                    next.untried.insert(name);
+                }
+                Some(_) => {}
+                None => {
+                    self.known.insert(Arc::clone(&name), Name::new());
+                    next.own.insert(Arc::clone(&name));
+                    next.untried.insert(name);
+                }
             }
-        });
-        if !announced.names.is_empty() {
-            self.announced.push(announced);
         }
+        next.look();
+        self.next = Some(next);
     }
 
-    /// Takes over the members in service: new names are due at once, known ones are told to new members.
+    /// What was announced does not come.
+    fn abandon(&mut self) {
+        let Some(next) = self.next.take() else {
+            return;
+        };
+        self.known.retain(|name, _| !next.own.contains(name));
+        let known = &self.known;
+        self.live.names().retain(|name| known.contains_key(name));
+    }
+
+    /// Takes over the members in service and their name servers: new names are due at once, known
+    /// ones are told to new members.
     fn follow(&mut self) {
+        if let Some(Next { names, own, .. }) = self.next.take()
+            && let Some(names) = names
+        {
+            self.names = names;
+            let now = Instant::now();
+            let others = self
+                .known
+                .iter_mut()
+                .filter(|(name, _)| !own.contains(*name));
+            others.for_each(|(_, known)| known.restart(now));
+        }
         let named = named(&self.live);
-        let awaited = |name: &str| self.announced.iter().any(|a| a.names.contains(name));
-        self.known
-            .retain(|name, _| named.contains_key(name) || awaited(name));
+        self.known.retain(|name, _| named.contains_key(name));
         let known = &self.known;
         self.live.names().retain(|name| known.contains_key(name));
         for (name, members) in named {
@@ -209,32 +191,36 @@ impl Resolver {
                 continue;
             }
             known.asked = true;
-            let (names, name) = (self.names.clone(), Arc::clone(name));
+            let names = asked_for(name, &self.names, self.next.as_ref()).clone();
+            let name = Arc::clone(name);
             lookups.spawn(async move {
                 let result = names.lookup(&name).await;
-                (name, result)
+                (name, names, result)
             });
         }
     }
 
     fn next_due(&self) -> Instant {
         let waiting = self.known.values().filter(|name| !name.asked);
-        let ends = self.announced.iter().map(|announced| announced.until);
-        let due = waiting.map(|name| name.due).chain(ends).min();
+        let end = self.next.as_ref().and_then(Next::end);
+        let due = waiting.map(|name| name.due).chain(end).min();
         due.unwrap_or_else(|| Instant::now() + LONGEST)
     }
 
-    fn learn(&mut self, name: &Arc<str>, result: Result<Answer, Unresolved>) {
-        let Some(known) = self.known.get_mut(name) else {
+    fn learn(&mut self, (name, asked, result): Looked) {
+        if !asked.is(asked_for(&name, &self.names, self.next.as_ref())) {
+            // Too late: others are asked since.
+            return;
+        }
+        let Some(known) = self.known.get_mut(&name) else {
             return;
         };
         known.asked = false;
         let news = known.learn(result, Instant::now());
-        self.live.names().learn(name, &known.addresses);
-        self.announced.retain_mut(|announced| {
-            announced.names.remove(name);
-            !announced.names.is_empty()
-        });
+        self.live.names().learn(&name, &known.addresses);
+        if let Some(next) = &mut self.next {
+            next.tried(&name);
+        }
         match news {
             News::None => return,
             News::Lost(error) => {
@@ -246,76 +232,47 @@ impl Resolver {
                 info!(name = %name, addresses = ?known.addresses, "A member's name resolves again");
             }
             News::Moved => {
-                info!(name = %name, addresses = ?known.addresses, "A member's name has new addresses");
+                if let Some(moves) = known.moved(Instant::now()) {
+                    info!(name = %name, addresses = ?known.addresses, moves, "A member's name has new addresses");
+                }
             }
             News::First => {}
         }
         // Also where they are the same: the members may be new.
-        let members = named(&self.live).remove(name).unwrap_or_default();
+        let members = named(&self.live).remove(&name).unwrap_or_default();
         tell(&members, &known.addresses);
     }
 }
 
-/// What a lookup has changed.
-#[derive(Debug, PartialEq)]
-pub(super) enum News {
-    None,
-    First,
-    Moved,
-    Back,
-    Lost(Unresolved),
-}
+impl Next {
+    fn tried(&mut self, name: &str) {
+        self.untried.remove(name);
+        self.look();
+    }
 
-impl Name {
-    pub(super) fn new() -> Self {
-        Self {
-            addresses: Vec::new(),
-            due: Instant::now(),
-            failures: 0,
-            asked: false,
+    fn expire(&mut self, now: Instant) {
+        if self.until <= now {
+            self.waits = None;
         }
     }
 
-    fn is_untried(&self) -> bool {
-        self.addresses.is_empty() && self.failures == 0
+    /// When nobody waits longer, where somebody does.
+    fn end(&self) -> Option<Instant> {
+        self.waits.is_some().then_some(self.until)
     }
 
-    pub(super) fn learn(&mut self, result: Result<Answer, Unresolved>, now: Instant) -> News {
-        let answer = match result {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.failures = self.failures.saturating_add(1);
-                let doublings = (self.failures - 1).min(16);
-                self.due = now + FIRST_RETRY.saturating_mul(1 << doublings).min(SLOWEST);
-                return match self.failures {
-                    1 => News::Lost(error),
-                    _ => News::None,
-                };
-            }
-        };
-        self.due = now + answer.ttl.clamp(SHORTEST, LONGEST);
-        let was_lost = std::mem::take(&mut self.failures) > 0;
-        // Name servers rotate what they answer; that is no news, and no reason to move connections.
-        let same = self.addresses.len() == answer.addresses.len()
-            && self
-                .addresses
-                .iter()
-                .all(|ip| answer.addresses.contains(ip));
-        let first = self.addresses.is_empty();
-        if !same {
-            self.addresses = answer.addresses;
-        }
-        match (was_lost, first, same) {
-            (true, ..) => News::Back,
-            (false, true, _) => News::First,
-            (false, false, false) => News::Moved,
-            (false, false, true) => News::None,
+    fn look(&mut self) {
+        if self.untried.is_empty() {
+            self.waits = None;
         }
     }
 }
 
-fn is_name(host: &str) -> bool {
-    host.parse::<IpAddr>().is_err()
+/// Whom to ask for a name.
+fn asked_for<'a>(name: &str, in_service: &'a Names, next: Option<&'a Next>) -> &'a Names {
+    let own = next.filter(|next| next.own.contains(name));
+    own.and_then(|next| next.names.as_ref())
+        .unwrap_or(in_service)
 }
 
 fn named(live: &Live) -> Named {
@@ -332,7 +289,8 @@ fn named(live: &Live) -> Named {
     named
 }
 
-fn tell(members: &[(Arc<MemberLive>, u16)], addresses: &[IpAddr]) {
+/// That is where they are from now on.
+pub(super) fn tell(members: &[(Arc<MemberLive>, u16)], addresses: &[IpAddr]) {
     for (member, port) in members {
         let old = member.addresses();
         let new = addresses.iter().map(|ip| SocketAddr::new(*ip, *port));
@@ -343,8 +301,11 @@ fn tell(members: &[(Arc<MemberLive>, u16)], addresses: &[IpAddr]) {
         let left = old.iter().any(|address| !new.contains(address));
         member.set_addresses(new);
         if left {
-            // Kept connections lead to where the member no longer is.
-            member.connections().close_idle();
+            // Those that are kept lead to where the member no longer is. Servers that name some
+            // addresses of many, others each time, must not cost the connections to the rest.
+            let addresses = member.addresses();
+            let stays = |kept: &IdleConnection| addresses.contains(&kept.address);
+            member.connections().retain(stays);
         }
     }
 }

@@ -4,24 +4,26 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use hickory_resolver::{
     Resolver as Hickory,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
     net::runtime::TokioRuntimeProvider,
 };
 use tokio::{
-    net::UdpSocket,
+    net::{TcpListener, TcpStream, UdpSocket},
     sync::watch,
     time::{Instant, interval, timeout},
 };
 
 use super::{
+    known::{Name, News},
     names::{Answer, Names, Unresolved},
-    resolve::{Name, News, Resolver, announcer},
+    resolve::{Announcer, Resolver, announcer, tell},
 };
 use crate::{
     config,
-    members::{Clock, Live, MemberLive, locked, testing},
+    members::{Clock, IdleConnection, Lease, Live, MemberLive, locked, testing},
     snapshot::{Balancer, Member, Snapshot},
 };
 
@@ -81,6 +83,16 @@ async fn rotated_answer_is_no_news() {
     assert_eq!(name.learn(answer(&[2, 3], 60), now), News::Moved);
     assert_eq!(name.addresses, ips(&[2, 3]));
     assert_eq!(name.learn(answer(&[2], 60), now), News::Moved);
+}
+
+#[tokio::test(start_paused = true)]
+async fn name_that_moves_each_second_is_told_once_a_minute() {
+    let (mut name, start) = (Name::new(), Instant::now());
+    let told = (0..=120).filter_map(|second| {
+        let now = start + second * SECOND;
+        name.moved(now).map(|moves| (second, moves))
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(0, 1), (60, 60), (120, 60)]);
 }
 
 /// A name server with one answer for everything; `None` = it fails.
@@ -188,6 +200,38 @@ async fn names_have_addresses_and_a_ttl() {
 }
 
 #[tokio::test]
+async fn only_connections_to_addresses_that_are_gone_are_closed() {
+    let live = Live::new(Clock::start(), 1);
+    live.publish(&[Arc::new(balancer())]);
+    let (member, settings) = (member(&live), testing::member("a"));
+    let members = [(Arc::clone(&member), 8080)];
+    tell(&members, &ips(&[1, 2, 3]));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    for address in member.addresses().iter() {
+        let permit = member.connections().acquire_fresh(0, &settings).await;
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let kept = IdleConnection {
+            stream: stream.unwrap(),
+            buffer: BytesMut::new(),
+            permit: permit.unwrap(),
+            idle_since: Instant::now(),
+            address: *address,
+            served: 1,
+        };
+        member.connections().put(0, kept);
+    }
+    tell(&members, &ips(&[4, 3, 1]));
+    assert_eq!(member.connections().open(), 2);
+    for last in [3, 1] {
+        let lease = member.connections().acquire(0, &settings).await.unwrap();
+        let Lease::Kept(kept) = lease else {
+            panic!("{lease:?}, not to {last}");
+        };
+        assert_eq!(kept.address, SocketAddr::from(([10, 0, 0, last], 8080)));
+    }
+}
+
+#[tokio::test]
 async fn member_moves_with_its_name_and_stays_while_the_name_server_fails() {
     let server = Server::start().await;
     server.says(Some((1, 1)));
@@ -254,17 +298,18 @@ async fn member_that_was_announced_has_its_addresses_from_the_beginning() {
     let server = Server::start().await;
     server.says(Some((1, 3_600)));
     let live = Arc::new(Live::new(Clock::start(), 1));
-    let (_changed, told) = watch::channel(0);
+    let (changed, told) = watch::channel(0);
     let (announcer, expected) = announcer();
     let resolver = Resolver::new(Arc::clone(&live), server.names());
     let running = tokio::spawn(resolver.run(told, expected));
     let wanted = [SocketAddr::from(([10, 0, 0, 1], 8080))];
-    for name in ["one.example", "two.example", "10.0.0.1"] {
+    for name in ["one.example", "10.0.0.1", "two.example"] {
         let next = snapshot(name);
         let ended = timeout(DEADLINE, announcer.begin(&next)).await;
         assert!(ended.unwrap().is_err(), "nothing more to wait for");
-        // The first is in a new pool, the second joins it.
+        // The first is in a new pool, the others join it.
         live.publish(next.balancers.values());
+        changed.send_modify(|generation| *generation += 1);
         assert_eq!(*member(&live).addresses(), wanted, "{name}");
     }
     // A known name is not asked for again.
@@ -279,7 +324,7 @@ async fn member_that_was_announced_has_its_addresses_from_the_beginning() {
 async fn name_that_does_not_resolve_is_waited_for_once() {
     let server = Server::start().await;
     let live = Arc::new(Live::new(Clock::start(), 1));
-    let (_changed, told) = watch::channel(0);
+    let (changed, told) = watch::channel(0);
     let (announcer, expected) = announcer();
     let resolver = Resolver::new(Arc::clone(&live), server.names());
     let running = tokio::spawn(resolver.run(told, expected));
@@ -288,6 +333,7 @@ async fn name_that_does_not_resolve_is_waited_for_once() {
     assert!(ended.unwrap().is_err());
     assert!(*server.failed.borrow() > 0);
     live.publish(next.balancers.values());
+    changed.send_replace(1);
     assert!(member(&live).addresses().is_empty());
     let ended = timeout(DEADLINE, announcer.begin(&next)).await;
     assert!(ended.unwrap().is_err());
@@ -313,5 +359,91 @@ async fn generation_waits_five_seconds_at_most() {
     let ended = announcer.begin(&snapshot("app.example")).await;
     assert!(ended.is_err());
     assert!(begun.elapsed() <= Duration::from_millis(5_100));
+    running.abort();
+}
+
+/// The same, to be asked of this server.
+fn snapshot_of(server: &Server, name: &str) -> Snapshot {
+    let mut next = snapshot(name);
+    next.name_servers = vec![server.address];
+    next
+}
+
+async fn announced(announcer: &Announcer, next: &Snapshot) {
+    let ended = timeout(DEADLINE, announcer.begin(next)).await;
+    assert!(ended.unwrap().is_err(), "nothing more to wait for");
+}
+
+#[tokio::test]
+async fn generation_that_is_abandoned_leaves_neither_its_servers_nor_its_names() {
+    let (old, new) = (Server::start().await, Server::start().await);
+    old.says(Some((1, 1)));
+    new.says(Some((2, 3_600)));
+    let live = Arc::new(Live::new(Clock::start(), 1));
+    let (changed, told) = watch::channel(0);
+    let (announcer, expected) = announcer();
+    let resolver = Resolver::new(Arc::clone(&live), Names::from_system());
+    let running = tokio::spawn(resolver.run(told, expected));
+    let first = snapshot_of(&old, "one.example");
+    announced(&announcer, &first).await;
+    live.publish(first.balancers.values());
+    changed.send_replace(1);
+    let member = member(&live);
+    until(&member, 1).await;
+    for name in ["one.example", "two.example"] {
+        announced(&announcer, &snapshot_of(&new, name)).await;
+        announcer.abandon();
+    }
+    old.says(Some((3, 1)));
+    until(&member, 3).await;
+    // The name is asked for again, of whom the generation wants that comes.
+    let next = snapshot_of(&old, "two.example");
+    announced(&announcer, &next).await;
+    live.publish(next.balancers.values());
+    let wanted = [SocketAddr::from(([10, 0, 0, 3], 8080))];
+    assert_eq!(*self::member(&live).addresses(), wanted);
+    running.abort();
+}
+
+#[tokio::test]
+async fn answer_of_a_server_that_is_no_longer_asked_is_not_believed() {
+    let (old, new) = (
+        UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(),
+        Server::start().await,
+    );
+    new.says(Some((2, 1)));
+    let silent = Server {
+        address: old.local_addr().unwrap(),
+        says: Arc::default(),
+        failed: watch::channel(0).1,
+    };
+    let live = Arc::new(Live::new(Clock::start(), 1));
+    live.publish(&[Arc::new(balancer())]);
+    let (changed, told) = watch::channel(0);
+    let (announcer, expected) = announcer();
+    let resolver = Resolver::new(Arc::clone(&live), silent.names());
+    let running = tokio::spawn(resolver.run(told, expected));
+    // For both kinds of address.
+    let mut queries = Vec::new();
+    for _ in 0..2 {
+        let mut query = [0; 512];
+        let received = timeout(DEADLINE, old.recv_from(&mut query)).await;
+        let (length, from) = received.unwrap().unwrap();
+        queries.push((query[..length].to_vec(), from));
+    }
+    let next = snapshot_of(&new, "app.example");
+    announced(&announcer, &next).await;
+    live.publish(next.balancers.values());
+    changed.send_replace(1);
+    // Whoever hears of a generation knows the one before.
+    announced(&announcer, &next).await;
+    for (query, from) in queries {
+        let late = reply(&query, Some((1, 3_600)));
+        old.send_to(&late, from).await.unwrap();
+    }
+    let member = member(&live);
+    until(&member, 2).await;
+    new.says(Some((3, 1)));
+    until(&member, 3).await;
     running.abort();
 }

@@ -244,6 +244,11 @@ impl<C: Kept> Connections<C> {
         self.idle.expire(now, max_idle)
     }
 
+    /// Closes idle connections that are not to be kept; returns how many.
+    pub fn retain(&self, keep: impl Fn(&C) -> bool) -> usize {
+        self.idle.retain(keep)
+    }
+
     /// Closes every idle connection.
     pub fn close_idle(&self) -> usize {
         self.idle.clear()

@@ -98,6 +98,21 @@ impl<T> IdleSlots<T> {
         expired.len()
     }
 
+    /// Drops what is not to be kept; returns how many.
+    pub fn retain(&self, keep: impl Fn(&T) -> bool) -> usize {
+        let mut gone = Vec::new();
+        for slot in &self.workers {
+            let mut kept = locked(slot);
+            let (stays, goes): (Kept<T>, Kept<T>) =
+                kept.drain(..).partition(|(_, value)| keep(value));
+            *kept = stays;
+            gone.extend(goes);
+        }
+        // As in `expire`.
+        self.total.fetch_sub(gone.len(), Ordering::AcqRel);
+        gone.len()
+    }
+
     /// Drops everything; returns how many.
     pub fn clear(&self) -> usize {
         self.expire(Instant::now(), Duration::ZERO)
@@ -147,5 +162,14 @@ mod tests {
         );
         assert_eq!(slots.len(), 2);
         assert_eq!((slots.take(0), slots.take(1)), (Some("c"), Some("d")));
+    }
+    #[test]
+    fn what_is_retained_keeps_its_worker_and_its_order() {
+        let slots = filled(Instant::now());
+        slots.put(0, Instant::now(), "e");
+        assert_eq!(slots.retain(|value| !"ad".contains(value)), 2);
+        assert_eq!(slots.len(), 3);
+        assert_eq!([slots.take(0), slots.take(0)], [Some("e"), Some("c")]);
+        assert_eq!([slots.take(1), slots.take(1)], [Some("b"), None]);
     }
 }

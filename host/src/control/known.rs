@@ -1,0 +1,117 @@
+//! What is known of one name, and when it is asked for again.
+
+use std::{net::IpAddr, time::Duration};
+
+use tokio::time::Instant;
+
+use super::names::{Answer, Unresolved};
+
+/// A TTL of 0 would ask for ever.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// Records and lines of `/etc/hosts` that live for days are looked at again after this.
+pub(super) const LONGEST: Duration = Duration::from_secs(3600);
+
+/// First pause after a failure; it doubles up to [`SLOWEST`].
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// Longest pause between two tries of a name that does not resolve.
+const SLOWEST: Duration = Duration::from_secs(30);
+
+/// Shortest time between two lines about a name that moves. Some servers name others each second.
+const MOVES: Duration = Duration::from_secs(60);
+
+/// What is known of one name.
+#[derive(Debug, Clone)]
+pub(super) struct Name {
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) due: Instant,
+    pub(super) failures: u32,
+    /// Being resolved.
+    pub(super) asked: bool,
+    /// Told to be, and not yet told to resolve again.
+    lost: bool,
+    /// Since its last line about that.
+    moves: u64,
+    /// When the next line may be.
+    quiet_until: Option<Instant>,
+}
+
+/// What a lookup has changed.
+#[derive(Debug, PartialEq)]
+pub(super) enum News {
+    None,
+    First,
+    Moved,
+    Back,
+    Lost(Unresolved),
+}
+
+impl Name {
+    pub(super) fn new() -> Self {
+        Self {
+            addresses: Vec::new(),
+            due: Instant::now(),
+            failures: 0,
+            asked: false,
+            lost: false,
+            moves: 0,
+            quiet_until: None,
+        }
+    }
+
+    /// Others are asked from now on: they have not failed yet, and what was asked before is void.
+    pub(super) fn restart(&mut self, now: Instant) {
+        self.asked = false;
+        self.due = now;
+        self.failures = 0;
+    }
+
+    pub(super) fn is_untried(&self) -> bool {
+        self.addresses.is_empty() && self.failures == 0
+    }
+
+    /// It has moved: how many times since that was told last, where it is to be told now.
+    pub(super) fn moved(&mut self, now: Instant) -> Option<u64> {
+        self.moves += 1;
+        if self.quiet_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        self.quiet_until = Some(now + MOVES);
+        Some(std::mem::take(&mut self.moves))
+    }
+
+    pub(super) fn learn(&mut self, result: Result<Answer, Unresolved>, now: Instant) -> News {
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                let doublings = (self.failures - 1).min(16);
+                self.due = now + FIRST_RETRY.saturating_mul(1 << doublings).min(SLOWEST);
+                self.lost = true;
+                return match self.failures {
+                    1 => News::Lost(error),
+                    _ => News::None,
+                };
+            }
+        };
+        self.due = now + answer.ttl.clamp(SHORTEST, LONGEST);
+        self.failures = 0;
+        let was_lost = std::mem::take(&mut self.lost);
+        // Name servers rotate what they answer; that is no news, and no reason to move connections.
+        let same = self.addresses.len() == answer.addresses.len()
+            && self
+                .addresses
+                .iter()
+                .all(|ip| answer.addresses.contains(ip));
+        let first = self.addresses.is_empty();
+        if !same {
+            self.addresses = answer.addresses;
+        }
+        match (was_lost, first, same) {
+            (true, ..) => News::Back,
+            (false, true, _) => News::First,
+            (false, false, false) => News::Moved,
+            (false, false, true) => News::None,
+        }
+    }
+}
