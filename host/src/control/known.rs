@@ -115,3 +115,73 @@ impl Name {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn ips(last: &[u8]) -> Vec<IpAddr> {
+        last.iter().map(|n| IpAddr::from([10, 0, 0, *n])).collect()
+    }
+
+    fn answer(last: &[u8], ttl: u64) -> Result<Answer, Unresolved> {
+        Ok(Answer {
+            addresses: ips(last),
+            ttl: Duration::from_secs(ttl),
+        })
+    }
+
+    fn failure() -> Result<Answer, Unresolved> {
+        Err(Unresolved::Failed("no answer".into()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn name_is_due_again_at_its_ttl_within_bounds() {
+        for (ttl, expected) in [(0, 1), (1, 1), (60, 60), (1_000_000, 3_600)] {
+            let (mut name, now) = (Name::new(), Instant::now());
+            assert_eq!(name.learn(answer(&[1], ttl), now), News::First);
+            assert_eq!(name.due - now, Duration::from_secs(expected), "TTL {ttl}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failure_keeps_the_addresses_and_is_told_once() {
+        let (mut name, now) = (Name::new(), Instant::now());
+        name.learn(answer(&[1, 2], 60), now);
+        assert!(matches!(name.learn(failure(), now), News::Lost(_)));
+        let mut waits = vec![name.due - now];
+        for _ in 0..7 {
+            assert_eq!(name.learn(failure(), now), News::None);
+            waits.push(name.due - now);
+        }
+        let waits: Vec<_> = waits.iter().map(Duration::as_secs).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(name.addresses, ips(&[1, 2]));
+        assert_eq!(name.learn(answer(&[1, 2], 60), now), News::Back);
+        assert!(matches!(name.learn(failure(), now), News::Lost(_)));
+        assert_eq!(name.due - now, SECOND, "it begins anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rotated_answer_is_no_news() {
+        let (mut name, now) = (Name::new(), Instant::now());
+        name.learn(answer(&[1, 2], 60), now);
+        assert_eq!(name.learn(answer(&[2, 1], 60), now), News::None);
+        assert_eq!(name.addresses, ips(&[1, 2]));
+        assert_eq!(name.learn(answer(&[2, 3], 60), now), News::Moved);
+        assert_eq!(name.addresses, ips(&[2, 3]));
+        assert_eq!(name.learn(answer(&[2], 60), now), News::Moved);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn name_that_moves_each_second_is_told_once_a_minute() {
+        let (mut name, start) = (Name::new(), Instant::now());
+        let told = (0..=120).filter_map(|second| {
+            let now = start + second * SECOND;
+            name.moved(now).map(|moves| (second, moves))
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [(0, 1), (60, 60), (120, 60)]);
+    }
+}
