@@ -19,7 +19,7 @@ pub struct Options {
 /// summary stands right above ours.
 pub fn run(options: &Options) -> Result<()> {
     let nextest = has_nextest();
-    let mut steps = Steps::new(if options.quick { 4 } else { 8 });
+    let mut steps = Steps::new(if options.quick { 4 } else { 9 });
     let out = workspace::target()?.join("policies");
 
     steps.command(
@@ -59,6 +59,7 @@ pub fn run(options: &Options) -> Result<()> {
         steps.step("The demo, once through", || {
             demo::run(&demo::Options::once())
         })?;
+        steps.step("The demo, ended by Ctrl-C", demo::interrupted)?;
         steps.step("The soak, shortened", || soak::run(&soak::Options::short()))?;
     }
     let title = if options.quick {

@@ -4,6 +4,7 @@
 //! config; `traffic` asks all the time and counts what fails; `scenes` shows one
 //! thing each and says whether it held; `stage` is what they share and `screen` how it looks.
 
+mod interrupted;
 mod member;
 mod run;
 mod scenes;
@@ -12,4 +13,5 @@ mod site;
 mod stage;
 mod traffic;
 
+pub use interrupted::interrupted;
 pub use run::{Options, run};
