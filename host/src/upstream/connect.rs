@@ -147,7 +147,9 @@ impl Connection {
     /// ended cleanly: every byte of it read, nothing more in the buffer, neither side closing.
     pub fn keep(self, worker: usize, member: &InFlight) {
         debug_assert!(self.buffer.is_empty(), "surplus bytes taint a connection");
-        member.live().connections().put(
+        let live = member.live();
+        let address = self.address;
+        live.connections().put(
             worker,
             IdleConnection {
                 stream: self.stream,
@@ -159,5 +161,35 @@ impl Connection {
                 served: self.served + 1,
             },
         );
+        // Who closed what was kept when the member moved may have looked before this one was there.
+        if !live.addresses().contains(&address) {
+            live.connections().retain(|kept| kept.address != address);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::members::testing::{balancer, member, pool};
+
+    #[tokio::test]
+    async fn a_connection_that_outlived_its_members_move_is_not_kept() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap();
+        for (moved, kept) in [(false, 1), (true, 0)] {
+            let pool = pool(balancer([member("a")]));
+            let in_flight = InFlight::begin(&pool.current(), 0);
+            in_flight.live().set_addresses(vec![here]);
+            let connection = open(0, &in_flight).await.unwrap();
+            assert!(connection.fresh);
+            if moved {
+                in_flight
+                    .live()
+                    .set_addresses(vec![([127, 0, 0, 9], 1).into()]);
+            }
+            connection.keep(0, &in_flight);
+            assert_eq!(in_flight.live().connections().idle(), kept);
+        }
     }
 }
