@@ -1,6 +1,11 @@
 //! Starts the fronts, takes turns, writes the report.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -44,7 +49,7 @@ pub fn run(options: &Options) -> Result<()> {
         );
     }
     let program = match &options.gateway {
-        Some(program) => program.clone(),
+        Some(program) => found(program)?,
         None => {
             guests::find()?;
             println!("Building the gateway, optimised");
@@ -80,7 +85,7 @@ pub fn run(options: &Options) -> Result<()> {
     ];
     for (number, program) in options.beside.iter().enumerate() {
         let name = format!("Build {}", number + 1);
-        fronts.push(front::switchyard(&place, &name, program)?);
+        fronts.push(front::switchyard(&place, &name, &found(program)?)?);
     }
     let all = measure_all(&fronts, options)?;
 
@@ -101,6 +106,13 @@ pub fn run(options: &Options) -> Result<()> {
         missed if missed.is_empty() => Ok(()),
         missed => bail!("goals missed:\n  {}", missed.join("\n  ")),
     }
+}
+
+/// A program of this folder too is started from another one.
+fn found(program: &Path) -> Result<PathBuf> {
+    program
+        .canonicalize()
+        .with_context(|| format!("there is no gateway at {}", program.display()))
 }
 
 fn measure_all(fronts: &[Front], options: &Options) -> Result<Vec<Measured>> {
