@@ -53,22 +53,7 @@ fn a_refused_connection_moves_any_method_to_another_member() {
 
 #[test]
 fn a_get_moves_on_when_its_member_closes_resets_or_stays_silent() {
-    for (what, script) in [
-        (
-            "closes",
-            Box::new(scripts::silent(After::Close)) as Box<Script>,
-        ),
-        ("resets", Box::new(scripts::silent(After::Reset))),
-        (
-            "closes within the head",
-            Box::new(scripts::bytes("HTTP/1.1 200 OK\r\nX: ", After::Close)),
-        ),
-        (
-            "resets within the head",
-            Box::new(scripts::bytes("HTTP/1.1 200 OK\r\nX: ", After::Reset)),
-        ),
-        ("hangs", Box::new(scripts::hang())),
-    ] {
+    for (what, script) in scripts::without_answer() {
         let (_a, b, gateway) = pair(
             move |exchange| script(exchange),
             "answer_timeout = \"300ms\"\nretry = \"0s\"",

@@ -2,28 +2,13 @@
 
 use std::{thread, time::Duration};
 
-use switchyard_tests::{After, Gateway, Member, Request, Script, scripts};
+use switchyard_tests::{After, Gateway, Member, Request, scripts};
 
 use crate::conf::everything_to;
 
 #[test]
 fn a_client_never_gets_a_bare_close_before_its_answer() {
-    for (what, script) in [
-        (
-            "closes",
-            Box::new(scripts::silent(After::Close)) as Box<Script>,
-        ),
-        ("resets", Box::new(scripts::silent(After::Reset))),
-        (
-            "closes within the head",
-            Box::new(scripts::bytes("HTTP/1.1 200 OK\r\nX: ", After::Close)),
-        ),
-        (
-            "resets within the head",
-            Box::new(scripts::bytes("HTTP/1.1 200 OK\r\nX: ", After::Reset)),
-        ),
-        ("hangs", Box::new(scripts::hang())),
-    ] {
+    for (what, script) in scripts::without_answer() {
         let a = Member::start("a", move |exchange| match exchange.target() {
             "/good" => scripts::name()(exchange),
             _ => script(exchange),

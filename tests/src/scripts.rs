@@ -1,6 +1,6 @@
 //! What members do, good and bad. Each function gives a script for [`Member::start`](crate::Member::start).
 
-use crate::exchange::{After, Exchange};
+use crate::exchange::{After, Exchange, Script};
 
 /// A whole answer with a length.
 pub fn reply(status: &str, fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
@@ -92,6 +92,24 @@ pub fn hang() -> impl Fn(&mut Exchange<'_>) -> After + Send + Sync + 'static {
         exchange.note("left");
         After::Close
     }
+}
+
+/// All the ways to take a request and answer nothing, each with a word for messages.
+pub fn without_answer() -> Vec<(&'static str, Box<Script>)> {
+    const PART: &str = "HTTP/1.1 200 OK\r\nX: ";
+    vec![
+        ("closes", Box::new(silent(After::Close))),
+        ("resets", Box::new(silent(After::Reset))),
+        (
+            "closes within the head",
+            Box::new(bytes(PART, After::Close)),
+        ),
+        (
+            "resets within the head",
+            Box::new(bytes(PART, After::Reset)),
+        ),
+        ("hangs", Box::new(hang())),
+    ]
 }
 
 /// Sends these bytes, then nothing more until the gateway leaves.

@@ -1,6 +1,11 @@
 //! Waiting with a limit, at no cost where there is nothing to wait for.
 
-use std::{future::Future, pin::pin, task::Poll, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::time::{error::Elapsed, timeout};
 
@@ -8,11 +13,15 @@ use tokio::time::{error::Elapsed, timeout};
 /// makes a timer before the future has to wait: most reads and writes of a proxy do not.
 pub async fn within<F: Future>(patience: Duration, future: F) -> Result<F::Output, Elapsed> {
     let mut future = pin!(future);
-    let at_once = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
-    match at_once {
+    match at_once(future.as_mut()).await {
         Poll::Ready(output) => Ok(output),
         Poll::Pending => timeout(patience, future).await,
     }
+}
+
+/// Polls `future` once.
+pub async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
 }
 
 #[cfg(test)]

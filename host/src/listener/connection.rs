@@ -1,7 +1,6 @@
 //! One client connection: heads in, answers out, until one side has enough.
 
 use std::{
-    future::poll_fn,
     net::SocketAddr,
     pin::pin,
     sync::atomic::{AtomicBool, Ordering},
@@ -20,7 +19,7 @@ use tracing::debug;
 
 use super::{accept::Context, linger, preface};
 use crate::{
-    http1::{Bounds, ReadError, RequestHead},
+    http1::{Bounds, ReadError, RequestHead, at_once},
     proxy::{self, Downstream, Drain, Ends, Next, Presence, ProxyError},
 };
 
@@ -155,25 +154,13 @@ async fn wait_for_request(down: &mut Downstream<'_>, context: &Context) -> bool 
         down.buffer.reserve(FIRST_READ);
         // Polled, so that the runtime learns from a short read that there is no more to read, and saves
         // the next reader the attempt.
-        match poll_immediate(down.reader.read_buf(&mut down.buffer)).await {
-            Some(Ok(1..)) => {}
+        match at_once(pin!(down.reader.read_buf(&mut down.buffer))).await {
+            Poll::Ready(Ok(1..)) => {}
             // The runtime may announce bytes that are not there.
-            None => {}
-            Some(Ok(0) | Err(_)) => return false,
+            Poll::Pending => {}
+            Poll::Ready(Ok(0) | Err(_)) => return false,
         }
     }
-}
-
-/// What a future gives at once.
-async fn poll_immediate<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        Poll::Ready(match future.as_mut().poll(context) {
-            Poll::Ready(value) => Some(value),
-            Poll::Pending => None,
-        })
-    })
-    .await
 }
 
 /// Returns once the gateway no longer takes new requests.
