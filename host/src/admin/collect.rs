@@ -176,11 +176,11 @@ fn policy(name: &str, facts: Option<&PolicyFacts>, bindings: &[BindingStatus]) -
             .unwrap_or_default(),
         state: worst.map_or("unused", |rank| words[rank]).to_owned(),
         calls: bindings.iter().map(|b| b.calls).sum(),
-        faults: bindings.iter().map(|b| b.faults).sum(),
+        faults: bindings.iter().map(BindingStatus::all_faults).sum(),
         overruled: bindings.iter().map(|b| b.overruled).sum(),
         call_time_us: bindings
             .iter()
-            .map(|b| u64::try_from(b.call_time.as_micros()).unwrap_or(u64::MAX))
+            .map(|b| u64::try_from(b.times.total.as_micros()).unwrap_or(u64::MAX))
             .fold(0, u64::saturating_add),
         last_error: fault.chain(refused).max().map(|(at, what)| TroubleStatus {
             at: timestamp(at),

@@ -277,6 +277,7 @@ impl Link<'_> {
             config: Arc::clone(&key.config),
             binding,
             environment,
+            allowance: None,
             on_error: key.on_error,
             pool: key.lineage.pool.clone(),
             workers: self.linker.workers,

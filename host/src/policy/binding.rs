@@ -11,14 +11,14 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
 use tracing::info;
 
 use super::{
-    Background, Digest, Environment, Exports, Fault, Instance, Module, Refusal, StandingWord,
+    Allowance, Background, CallTimes, Digest, Environment, Exports, Fault, FaultKind, Instance,
+    Module, Refusal, StandingWord,
     recovery::{LastError, Record},
     slot::{Slot, Turn},
     trigger::Triggers,
@@ -42,6 +42,8 @@ pub struct BindingParts {
     pub binding: String,
     /// For its instances.
     pub environment: Environment,
+    /// The CPU time its tenant's policies may use together.
+    pub allowance: Option<Arc<Allowance>>,
     /// What a failing call becomes.
     pub on_error: OnError,
     /// Whose members it is told of; balancers need one.
@@ -65,6 +67,8 @@ pub struct Binding {
     pub(super) slots: Box<[Slot]>,
     pub(super) record: Record,
     overruled: AtomicU64,
+    fallbacks: AtomicU64,
+    throttled: AtomicU64,
     previous: ArcSwapOption<Self>,
     pub(super) outcomes: super::observer::Outcomes,
 }
@@ -84,11 +88,15 @@ pub(super) enum Unanswered {
     Faulted,
     /// An earlier one did, and the instance is not replaced yet or in quarantine.
     OutOfService,
+    /// The tenant's CPU time is used up.
+    Throttled,
 }
 
 /// What `switchyard status` tells of a binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindingStatus {
+    /// Whose it is.
+    pub tenant: Arc<str>,
     /// The policy's name.
     pub policy: Arc<str>,
     /// Of its file.
@@ -103,14 +111,29 @@ pub struct BindingStatus {
     pub standing: StandingWord,
     /// Calls so far.
     pub calls: u64,
-    /// Calls and rebuilds that failed.
-    pub faults: u64,
+    /// Calls and rebuilds that failed, by the number of their kind.
+    pub faults: [u64; FaultKind::ALL.len()],
+    /// How often it was put in quarantine.
+    pub quarantines: u64,
+    /// Decisions that were made without it, because it failed, was out of service or throttled.
+    pub fallbacks: u64,
+    /// Those of them because the tenant's CPU time was used up.
+    pub throttled: u64,
     /// Verdicts the host did not follow: out of range, unusable or already tried.
     pub overruled: u64,
     /// The latest fault.
     pub last_error: Option<LastError>,
-    /// Time in calls, estimated from samples.
-    pub call_time: Duration,
+    /// Its calls run on the tenant's thread, since they take too long for a worker.
+    pub slow: bool,
+    /// CPU time in calls, estimated from samples.
+    pub times: CallTimes,
+}
+
+impl BindingStatus {
+    /// Faults of all kinds.
+    pub fn all_faults(&self) -> u64 {
+        self.faults.iter().sum()
+    }
 }
 
 impl Binding {
@@ -142,6 +165,8 @@ impl Binding {
             slots,
             record: Record::new(),
             overruled: AtomicU64::new(0),
+            fallbacks: AtomicU64::new(0),
+            throttled: AtomicU64::new(0),
             previous: ArcSwapOption::empty(),
             outcomes: super::observer::Outcomes::default(),
             parts,
@@ -254,18 +279,29 @@ impl Binding {
     /// For `switchyard status`.
     pub fn status(&self) -> BindingStatus {
         BindingStatus {
+            tenant: Arc::clone(&self.parts.environment.tenant),
             policy: Arc::clone(&self.parts.policy),
             digest: self.digest,
             binding: self.parts.binding.clone(),
             placement: self.descriptor.concurrency,
             instances: self.slots.len(),
             standing: self.record.word(self.parts.clock.now()),
-            calls: self.slots.iter().map(Slot::calls).sum(),
+            calls: self.slots.iter().map(|slot| slot.timing.calls()).sum(),
             faults: self.record.faults(),
+            quarantines: self.record.quarantines(),
+            fallbacks: self.fallbacks.load(Ordering::Relaxed),
+            throttled: self.throttled.load(Ordering::Relaxed),
             overruled: self.overruled.load(Ordering::Relaxed),
             last_error: self.record.last_error(),
-            call_time: self.slots.iter().map(Slot::time).sum(),
+            slow: self.slots.iter().any(|slot| slot.timing.is_slow()),
+            times: self.times(),
         }
+    }
+
+    /// How long its calls take.
+    pub fn times(&self) -> CallTimes {
+        let each = self.slots.iter().map(|slot| slot.timing.times());
+        each.fold(CallTimes::default(), CallTimes::and)
     }
 
     /// Gives the caller a turn at the worker's instance. A fault empties the slot.
@@ -275,14 +311,38 @@ impl Binding {
         during: &'static str,
         ask: impl FnOnce(&mut Turn<'_>) -> Result<T, Fault>,
     ) -> Result<T, Unanswered> {
+        let answered = self.answer(worker, during, ask).await;
+        if let Err(why) = &answered {
+            self.fallbacks.fetch_add(1, Ordering::Relaxed);
+            if *why == Unanswered::Throttled {
+                self.throttled.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        answered
+    }
+
+    async fn answer<T>(
+        &self,
+        worker: usize,
+        during: &'static str,
+        ask: impl FnOnce(&mut Turn<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Unanswered> {
         if !self.is_open() {
             return Err(Unanswered::OutOfService);
+        }
+        let allowance = self.parts.allowance.as_deref();
+        if allowance.is_some_and(Allowance::is_spent) {
+            return Err(Unanswered::Throttled);
         }
         let index = worker % self.slots.len();
         let slot = &self.slots[index];
         let mut seat = slot.enter().await;
-        let mut turn = seat.turn().ok_or(Unanswered::OutOfService)?;
-        match slot.timed(|| ask(&mut turn)) {
+        let (mut turn, sampler) = seat.turn_timed().ok_or(Unanswered::OutOfService)?;
+        let (asked, used) = slot.timing.call(sampler, || ask(&mut turn));
+        if let (Some(allowance), Some(used)) = (allowance, used) {
+            allowance.charge(used);
+        }
+        match asked {
             Ok(value) => Ok(value),
             Err(fault) => {
                 let ended = seat.instance.take();

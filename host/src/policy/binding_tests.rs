@@ -86,7 +86,7 @@ async fn fault_is_answered_by_the_fallback_until_the_rebuild() {
     assert!(asked(&binding).await);
     let status = binding.status();
     assert_eq!(
-        (status.faults, status.calls, status.standing),
+        (status.all_faults(), status.calls, status.standing),
         (1, 2, StandingWord::Serving)
     );
     assert!(
@@ -139,7 +139,7 @@ async fn rebuild_that_fails_is_a_fault_too_and_tried_again() {
     assert!(!asked(&binding).await);
     failing.store(false, Ordering::SeqCst);
     assert_eq!(later.run(), [Duration::from_millis(10)]);
-    assert_eq!(binding.status().faults, 2);
+    assert_eq!(binding.status().all_faults(), 2);
     native.instances.store(1, Ordering::SeqCst);
     assert_eq!(later.run(), [Duration::from_millis(20)]);
     assert!(asked(&binding).await);

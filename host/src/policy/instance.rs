@@ -48,6 +48,56 @@ pub enum Fault {
     Ended,
 }
 
+/// The kinds of faults, for counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FaultKind {
+    /// See [`Fault::Trap`].
+    Trap,
+    /// See [`Fault::Deadline`].
+    Deadline,
+    /// See [`Fault::Memory`].
+    Memory,
+    /// See [`Fault::HostLimit`].
+    HostLimit,
+    /// It could not be built anew, or was told or asked what it refused.
+    Rebuild,
+}
+
+impl FaultKind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 5] = [
+        Self::Trap,
+        Self::Deadline,
+        Self::Memory,
+        Self::HostLimit,
+        Self::Rebuild,
+    ];
+
+    /// One word, for logs and labels.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::Deadline => "deadline",
+            Self::Memory => "memory",
+            Self::HostLimit => "host_limit",
+            Self::Rebuild => "rebuild",
+        }
+    }
+}
+
+impl Fault {
+    /// Its kind.
+    pub fn kind(&self) -> FaultKind {
+        match self {
+            Self::Trap(_) => FaultKind::Trap,
+            Self::Deadline(_) => FaultKind::Deadline,
+            Self::Memory(_) => FaultKind::Memory,
+            Self::HostLimit(_) => FaultKind::HostLimit,
+            Self::Ended => FaultKind::Rebuild,
+        }
+    }
+}
+
 /// Why a policy was not taken into service. The version in service stays.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -76,6 +126,16 @@ pub enum Refusal {
         /// For the operator.
         what: String,
     },
+}
+
+impl Refusal {
+    /// The kind of fault it was, where it was one.
+    pub fn kind(&self) -> FaultKind {
+        match self {
+            Self::Faulted { fault, .. } => fault.kind(),
+            _ => FaultKind::Rebuild,
+        }
+    }
 }
 
 fn problems(list: &[Problem]) -> String {

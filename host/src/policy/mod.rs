@@ -5,6 +5,7 @@
 //! balancer who serves a request, and checks what they say. Rewriters and session
 //! cookies are asked of their bindings one by one.
 
+mod allowance;
 mod background;
 mod binding;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod binding_tests;
 mod canned;
 mod choice;
 mod columns;
+mod cpu;
 mod instance;
 mod observer;
 mod pin;
@@ -37,15 +39,21 @@ mod testing;
 mod testing_service;
 #[cfg(test)]
 mod testing_views;
+mod timing;
 mod tried;
 mod trigger;
 mod version;
 
+pub use allowance::Allowance;
 pub use background::{Background, BackgroundThread, Job};
 pub use binding::{Binding, BindingParts, BindingStatus};
 pub use choice::{Attempt, Chosen, Decider, Refused, Session};
-pub use instance::{Digest, Environment, Exports, Fault, Instance, Loader, Module, Refusal};
+pub use cpu::thread_time;
+pub use instance::{
+    Digest, Environment, Exports, Fault, FaultKind, Instance, Loader, Module, Refusal,
+};
 pub use recovery::LastError;
 pub use selector::Selector;
 pub use standing::StandingWord;
+pub use timing::{CALL_TIME_BOUNDS, CallTimes};
 pub use version::{Entry, Event, Versions};

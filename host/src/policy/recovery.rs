@@ -14,7 +14,7 @@ use std::{
 use tracing::{error, info, warn};
 
 use super::{
-    Binding, Fault, Instance, Refusal, StandingWord,
+    Binding, Fault, FaultKind, Instance, Refusal, StandingWord,
     binding::{instance, refused},
     slot::Turn,
     standing::{Consequence, Standing},
@@ -38,7 +38,9 @@ pub(super) struct Record {
     /// Not in quarantine; readable without a lock, for every call asks.
     open: AtomicBool,
     standing: Mutex<Standing>,
-    faults: AtomicU64,
+    /// By the number of their kind.
+    faults: [AtomicU64; FaultKind::ALL.len()],
+    quarantines: AtomicU64,
     last_error: Mutex<Option<LastError>>,
 }
 
@@ -47,7 +49,8 @@ impl Record {
         Self {
             open: AtomicBool::new(true),
             standing: Mutex::new(Standing::new()),
-            faults: AtomicU64::new(0),
+            faults: Default::default(),
+            quarantines: AtomicU64::new(0),
             last_error: Mutex::default(),
         }
     }
@@ -60,28 +63,39 @@ impl Record {
         locked(&self.standing).word(now)
     }
 
-    pub fn faults(&self) -> u64 {
-        self.faults.load(Ordering::Relaxed)
+    /// By the number of their kind.
+    pub fn faults(&self) -> [u64; FaultKind::ALL.len()] {
+        std::array::from_fn(|kind| self.faults[kind].load(Ordering::Relaxed))
+    }
+
+    pub fn quarantines(&self) -> u64 {
+        self.quarantines.load(Ordering::Relaxed)
     }
 
     pub fn last_error(&self) -> Option<LastError> {
         locked(&self.last_error).clone()
     }
 
-    fn note(&self, what: &str) {
-        self.faults.fetch_add(1, Ordering::Relaxed);
+    fn note(&self, kind: FaultKind, what: &str) {
+        self.faults[kind as usize].fetch_add(1, Ordering::Relaxed);
         *locked(&self.last_error) = Some(LastError {
             at_ms: Clock::wall_ms(),
             what: what.to_owned(),
         });
     }
 
-    fn fault(&self, now: Micros, limits: &PolicyLimits, what: &str) -> Consequence {
-        self.note(what);
+    fn fault(
+        &self,
+        now: Micros,
+        limits: &PolicyLimits,
+        (kind, what): (FaultKind, &str),
+    ) -> Consequence {
+        self.note(kind, what);
         let mut standing = locked(&self.standing);
         let consequence = standing.fault(now, limits);
         if matches!(consequence, Consequence::Quarantine(_)) {
             self.open.store(false, Ordering::Release);
+            self.quarantines.fetch_add(1, Ordering::Relaxed);
         }
         consequence
     }
@@ -96,7 +110,7 @@ impl Record {
 impl Binding {
     /// Notes a fault whose instance has been taken out of its slot already.
     pub(super) fn faulted(&self, slot: usize, during: &'static str, fault: &Fault) {
-        self.failed(slot, format!("{during}: {fault}"));
+        self.failed(slot, fault.kind(), &format!("{during}: {fault}"));
     }
 
     /// Likewise of one that failed to save its state: its decisions were right, so it is replaced at once and
@@ -105,13 +119,15 @@ impl Binding {
         let (policy, binding) = (&self.parts.policy, &self.parts.binding);
         let what = format!("save: {fault}");
         warn!(%policy, digest = ?self.digest(), binding, cause = what, "Policy could not save its state, which is lost");
-        self.record.note(&what);
+        self.record.note(fault.kind(), &what);
         self.later(Duration::ZERO, move |binding| binding.rebuild(slot));
     }
 
-    fn failed(&self, slot: usize, what: String) {
+    fn failed(&self, slot: usize, kind: FaultKind, what: &str) {
         let limits = &self.parts.environment.limits;
-        let consequence = self.record.fault(self.parts.clock.now(), limits, &what);
+        let consequence = self
+            .record
+            .fault(self.parts.clock.now(), limits, (kind, what));
         let (policy, digest) = (&self.parts.policy, self.digest());
         let binding = &self.parts.binding;
         match consequence {
@@ -164,7 +180,7 @@ impl Binding {
                 drop(seat);
                 info!(policy = %self.parts.policy, binding = self.parts.binding, "Policy is back in service");
             }
-            Err(refusal) => self.failed(slot, format!("rebuild: {refusal}")),
+            Err(refusal) => self.failed(slot, refusal.kind(), &format!("rebuild: {refusal}")),
         }
     }
 

@@ -200,7 +200,7 @@ async fn failing_policy_becomes_what_the_operator_wants() {
                 .map_err(|refused| *refused);
             assert_eq!(by, expected, "{on_error:?}");
         }
-        assert_eq!(selector.chain[0].status().faults, 1);
+        assert_eq!(selector.chain[0].status().all_faults(), 1);
     }
 }
 

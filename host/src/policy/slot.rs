@@ -4,10 +4,7 @@ use std::{
     future::Future,
     hint,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -15,21 +12,20 @@ use std::{
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Fault, Instance};
+use super::{
+    Fault, Instance,
+    timing::{Sampler, Timing},
+};
 use crate::members::PoolMembers;
 
 /// A call takes 150 ns to some microseconds, so its end is near; after this long the caller's
 /// task waits instead, and its thread serves others.
 const SPIN: Duration = Duration::from_micros(20);
 
-/// Every 64th call is timed: reading the clock twice costs half as much as a short call.
-const SAMPLE: u64 = 64;
-
 /// The place of one instance. Empty from a fault until the rebuild.
 pub(super) struct Slot {
     seat: Mutex<Seat>,
-    calls: AtomicU64,
-    sampled_ns: AtomicU64,
+    pub timing: Timing,
 }
 
 /// What is guarded by a slot.
@@ -37,6 +33,7 @@ pub(super) struct Seat {
     pub instance: Option<Box<dyn Instance>>,
     /// Of the members it was told last; 0 = none yet.
     pub revision: u64,
+    pub sampler: Sampler,
 }
 
 /// One caller's turn at an instance.
@@ -63,9 +60,9 @@ impl Slot {
             seat: Mutex::new(Seat {
                 instance: Some(instance),
                 revision: 0,
+                sampler: Sampler::default(),
             }),
-            calls: AtomicU64::new(0),
-            sampled_ns: AtomicU64::new(0),
+            timing: Timing::default(),
         }
     }
 
@@ -94,38 +91,21 @@ impl Slot {
     pub fn enter_blocking(&self) -> MutexGuard<'_, Seat> {
         wait_for(self.seat.lock())
     }
-
-    /// Counts a call and times it now and then.
-    pub fn timed<T>(&self, call: impl FnOnce() -> T) -> T {
-        if !self.calls.fetch_add(1, Relaxed).is_multiple_of(SAMPLE) {
-            return call();
-        }
-        let started = Instant::now();
-        let result = call();
-        let ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.sampled_ns.fetch_add(ns, Relaxed);
-        result
-    }
-
-    /// Calls so far.
-    pub fn calls(&self) -> u64 {
-        self.calls.load(Relaxed)
-    }
-
-    /// Time spent in all calls, estimated from the timed ones.
-    pub fn time(&self) -> Duration {
-        Duration::from_nanos(self.sampled_ns.load(Relaxed).saturating_mul(SAMPLE))
-    }
 }
 
 impl Seat {
     /// The turn of whoever holds the seat, if somebody sits there.
     pub fn turn(&mut self) -> Option<Turn<'_>> {
-        let instance = self.instance.as_deref_mut()?;
-        Some(Turn {
-            instance,
+        self.turn_timed().map(|(turn, _)| turn)
+    }
+
+    /// Likewise, with what decides whether the call is timed.
+    pub fn turn_timed(&mut self) -> Option<(Turn<'_>, &mut Sampler)> {
+        let turn = Turn {
+            instance: self.instance.as_deref_mut()?,
             revision: &mut self.revision,
-        })
+        };
+        Some((turn, &mut self.sampler))
     }
 }
 

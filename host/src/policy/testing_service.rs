@@ -63,6 +63,7 @@ pub(super) fn parts(native: &Native, pool: Option<&Arc<Pool>>, later: &Arc<Later
             limits: limits(),
             seed: 1,
         },
+        allowance: None,
         on_error: OnError::BuiltIn,
         pool: pool.cloned(),
         workers: 2,

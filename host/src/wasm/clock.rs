@@ -19,11 +19,6 @@ pub fn wall_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// CPU time this thread has used.
-pub(super) fn thread_cpu() -> Duration {
-    read(libc::CLOCK_THREAD_CPUTIME_ID)
-}
-
 fn read(clock: libc::clockid_t) -> Duration {
     let mut time = libc::timespec {
         tv_sec: 0,

@@ -9,13 +9,12 @@ use std::{
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 use super::{
-    clock,
     fault::Stop,
     host::{entropy::Entropy, handles::Handles, log::Journal},
     services::{Binding, Series},
     views::Views,
 };
-use crate::policy::Environment;
+use crate::policy::{Environment, thread_time};
 
 /// Host calls within one call of the guest. A pick over 100 members needs ten;
 /// a rewriter that reads every header of a large head some hundreds.
@@ -190,7 +189,7 @@ impl Budget {
 
     /// An epoch ended during the call.
     fn spend(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        let now = clock::thread_cpu();
+        let now = thread_time();
         let since = *self.since.get_or_insert(now);
         if now.saturating_sub(since) >= self.allowed && now != since {
             return Err(Stop::Deadline(self.allowed).into());

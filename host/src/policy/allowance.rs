@@ -1,0 +1,142 @@
+//! How much CPU time a tenant's policies may use.
+
+use std::{
+    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use crate::members::{Clock, Micros};
+
+/// A bucket of CPU time that refills by the clock and holds one second's worth.
+///
+/// What was used is charged after the call, as measured, so the bucket may go below empty: then
+/// nothing runs until the debt is paid. One for a tenant; it outlives reloads.
+#[derive(Debug)]
+pub struct Allowance {
+    clock: Clock,
+    /// Nanoseconds a second; 0 = no bound.
+    rate: AtomicU64,
+    /// Nanoseconds left; negative = debt.
+    left: AtomicI64,
+    refilled: AtomicU64,
+    used: AtomicU64,
+}
+
+impl Allowance {
+    /// Full. `rate`: CPU time a second; `None` = no bound.
+    pub fn new(clock: Clock, rate: Option<Duration>) -> Self {
+        let rate = nanos(rate);
+        Self {
+            clock,
+            rate: rate.into(),
+            left: i64::try_from(rate).unwrap_or(i64::MAX).into(),
+            refilled: clock.now().into(),
+            used: AtomicU64::new(0),
+        }
+    }
+
+    /// Another bound from now on. Debts stay.
+    pub fn set(&self, rate: Option<Duration>) {
+        let rate = nanos(rate);
+        if self.rate.swap(rate, Relaxed) == 0 {
+            self.refilled.store(self.clock.now(), Relaxed);
+            self.left
+                .store(i64::try_from(rate).unwrap_or(i64::MAX), Relaxed);
+        }
+    }
+
+    /// Whether another call may be made. One atomic load while there is plenty.
+    pub fn is_spent(&self) -> bool {
+        self.left.load(Relaxed) <= 0 && self.rate.load(Relaxed) > 0 && {
+            self.refill(self.clock.now());
+            self.left.load(Relaxed) <= 0
+        }
+    }
+
+    /// Takes what calls have used.
+    pub fn charge(&self, used: Duration) {
+        let ns = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+        self.used.fetch_add(ns, Relaxed);
+        if self.rate.load(Relaxed) > 0 {
+            self.refill(self.clock.now());
+            let ns = i64::try_from(ns).unwrap_or(i64::MAX);
+            self.left.fetch_sub(ns, Relaxed);
+        }
+    }
+
+    /// CPU time that was charged so far.
+    pub fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Relaxed))
+    }
+
+    fn refill(&self, now: Micros) {
+        let rate = self.rate.load(Relaxed);
+        let since = self.refilled.load(Relaxed);
+        let earned = u128::from(now.saturating_sub(since)) * u128::from(rate) / 1_000_000;
+        let Ok(earned) = i64::try_from(earned.min(u128::from(rate))) else {
+            return;
+        };
+        // Whoever comes first pays it in; the others find it paid.
+        let mine = earned > 0
+            && self
+                .refilled
+                .compare_exchange(since, now, Relaxed, Relaxed)
+                .is_ok();
+        if mine {
+            let full = i64::try_from(rate).unwrap_or(i64::MAX);
+            let add = |left: i64| Some(left.saturating_add(earned).min(full));
+            let _ = self.left.fetch_update(Relaxed, Relaxed, add);
+        }
+    }
+}
+
+fn nanos(rate: Option<Duration>) -> u64 {
+    rate.map_or(0, |rate| u64::try_from(rate.as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const TENTH: Duration = Duration::from_millis(100);
+
+    #[tokio::test(start_paused = true)]
+    async fn debt_is_paid_by_the_clock_before_anything_runs_again() {
+        let allowance = Allowance::new(Clock::start(), Some(TENTH));
+        allowance.charge(TENTH);
+        assert!(allowance.is_spent());
+        advance(Duration::from_millis(10)).await;
+        assert!(!allowance.is_spent(), "1 ms has been earned");
+        allowance.charge(TENTH);
+        advance(Duration::from_millis(900)).await;
+        assert!(allowance.is_spent());
+        advance(TENTH).await;
+        assert!(!allowance.is_spent());
+        assert_eq!(allowance.used(), 2 * TENTH);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_than_a_seconds_worth_is_saved() {
+        let allowance = Allowance::new(Clock::start(), Some(TENTH));
+        advance(Duration::from_secs(3_600)).await;
+        assert!(!allowance.is_spent());
+        allowance.charge(TENTH);
+        assert!(allowance.is_spent());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bound_can_be_lifted_and_set_and_all_that_is_used_is_counted() {
+        let allowance = Allowance::new(Clock::start(), None);
+        allowance.charge(10 * TENTH);
+        assert!(!allowance.is_spent());
+        allowance.set(Some(TENTH));
+        assert!(!allowance.is_spent());
+        allowance.charge(2 * TENTH);
+        assert!(allowance.is_spent());
+        allowance.set(None);
+        assert!(!allowance.is_spent());
+        assert_eq!(allowance.used(), 12 * TENTH);
+    }
+}
