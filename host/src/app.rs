@@ -1,8 +1,8 @@
 //! Builds the gateway and runs it: the one file that knows every module.
 //!
 //! Threads: one for each worker, which serves clients on a runtime of its own;
-//! `reload`, the single writer; `watch`, which wakes it; `policy`, which rebuilds
-//! what failed; and the main thread, which waits for signals.
+//! `reload`, the single writer; `watch`, which wakes it; `policy` with a tenant's name, which
+//! does that tenant's slow work; and the main thread, which waits for signals.
 
 mod endpoint;
 mod outlets;
@@ -33,7 +33,7 @@ use crate::{
     generation::Linker,
     listener::ConnectionCount,
     members::{Clock, Live},
-    policy::BackgroundThread,
+    policy::{BackgroundThread, TenantThreads},
     snapshot::{AdminBind, Snapshot},
     telemetry::Logs,
     wasm::{SetupError, WasmLoader, WasmOptions},
@@ -116,13 +116,12 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
         .map_err(system("start the main runtime"))?;
     let workers = options.workers.max(1);
     let live = Arc::new(Live::new(Clock::start(), workers));
-    let background =
-        BackgroundThread::start("policy").map_err(system("start the policies' thread"))?;
+    let background = BackgroundThread::on_demand("drain", 0);
     let loader = WasmLoader::new(WasmOptions {
         cache_dir: snapshot.cache_dir.clone(),
         ..WasmOptions::default()
     })?;
-    let (outlets, inboxes) = Outlets::new(workers, background.clone());
+    let (outlets, inboxes) = Outlets::new(workers, background);
     // Addresses first: policies take a while to compile, and a taken port is known at once.
     outlets.bind(&snapshot)?;
     let endpoint = Arc::new(Endpoint::default());
@@ -132,7 +131,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     let linker = Linker {
         live: Arc::clone(&live),
         workers,
-        background,
+        lanes: Arc::new(TenantThreads::default()),
         seed: std::hash::RandomState::new(),
     };
     let setup = Setup {

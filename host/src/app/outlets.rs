@@ -206,7 +206,7 @@ mod tests {
     }
 
     fn outlets() -> (Arc<Outlets>, Vec<Inbox>) {
-        Outlets::new(2, BackgroundThread::start("test").unwrap())
+        Outlets::new(2, BackgroundThread::on_demand("test", 0))
     }
 
     fn put(outlets: &Outlets, next: &Snapshot) {

@@ -16,7 +16,7 @@ use crate::{
     builtin, config,
     generation::{AccessLogs, Generation, Linker, Modules, Origin},
     members::{Clock, Live},
-    policy::{BackgroundThread, Loader, Module, Refusal},
+    policy::{Loader, Module, Refusal, TenantThreads},
     snapshot::Snapshot,
     wasm::{Compiler, SetupError, WasmLoader, WasmOptions},
 };
@@ -127,12 +127,10 @@ fn linked(
     named: &BTreeMap<String, Arc<dyn Module>>,
     built_in: &BuiltIn<'_>,
 ) -> Result<Generation, Trouble> {
-    let background = BackgroundThread::start("background")
-        .map_err(|error| Trouble::Internal(format!("no thread can be started: {error}")))?;
     let linker = Linker {
         live: Arc::new(Live::new(Clock::start(), 1)),
         workers: 1,
-        background,
+        lanes: Arc::new(TenantThreads::default()),
         seed: RandomState::new(),
     };
     let modules = Modules { named, built_in };

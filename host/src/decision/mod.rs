@@ -4,9 +4,13 @@
 //! borrowed for one call; decisions are values that the host checks and applies.
 //! Nothing here knows how a policy runs (`wasm`) or where bytes come from (`proxy`).
 
+mod captured;
+mod names;
 mod plan;
 mod view;
 
+pub use captured::{CapturedRequest, CapturedResponse};
+pub use names::{ATTRIBUTES, cookies, path_parameter, query_parameter};
 pub use plan::{
     BodyPlan, Concurrency, Context, Descriptor, Edit, Failure, Hold, Hook, LinkPlan, Member,
     Outcome, Pin, Problem, RequestPlan, ResponsePlan, Substitution, Trigger, Verdict,

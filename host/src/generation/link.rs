@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     members::{Clock, Live, Pool},
-    policy::{Background, Binding, BindingParts, Environment, Module, Selector},
+    policy::{Binding, BindingParts, Environment, Lanes, Module, Selector},
     routing,
     snapshot::{self, Action, OnError, PolicyRef, Snapshot},
 };
@@ -29,8 +29,8 @@ pub struct Linker {
     pub live: Arc<Live>,
     /// Threads that serve requests.
     pub workers: usize,
-    /// Rebuilds instances that failed.
-    pub background: Arc<dyn Background>,
+    /// Where each tenant's slow work is done.
+    pub lanes: Arc<dyn Lanes>,
     /// Makes every binding's random choices its own.
     pub seed: RandomState,
 }
@@ -282,7 +282,7 @@ impl Link<'_> {
             pool: key.lineage.pool.clone(),
             workers: self.linker.workers,
             clock: self.linker.live.clock(),
-            background: Arc::clone(&self.linker.background),
+            background: self.linker.lanes.lane(TENANT),
         };
         let binding = Binding::prepare(parts).map_err(|refusal| LinkError::Refused {
             place: place.to_string(),

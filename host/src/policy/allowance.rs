@@ -53,6 +53,20 @@ impl Allowance {
         }
     }
 
+    /// How long to wait before a call that cannot be left out; `None` = not at all.
+    pub fn wait(&self) -> Option<Duration> {
+        if !self.is_spent() {
+            return None;
+        }
+        let debt = self.left.load(Relaxed).unsigned_abs();
+        let rate = self.rate.load(Relaxed).max(1);
+        let micros = u128::from(debt) * 1_000_000 / u128::from(rate);
+        // At least a millisecond: what is earned in less is not worth waking up for.
+        Some(Duration::from_micros(
+            u64::try_from(micros).unwrap_or(u64::MAX).max(1_000),
+        ))
+    }
+
     /// Takes what calls have used.
     pub fn charge(&self, used: Duration) {
         let ns = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
@@ -73,9 +87,8 @@ impl Allowance {
         let rate = self.rate.load(Relaxed);
         let since = self.refilled.load(Relaxed);
         let earned = u128::from(now.saturating_sub(since)) * u128::from(rate) / 1_000_000;
-        let Ok(earned) = i64::try_from(earned.min(u128::from(rate))) else {
-            return;
-        };
+        // Without a bound of its own: a debt may be of several seconds.
+        let earned = i64::try_from(earned).unwrap_or(i64::MAX);
         // Whoever comes first pays it in; the others find it paid.
         let mine = earned > 0
             && self
@@ -112,6 +125,8 @@ mod tests {
         allowance.charge(TENTH);
         advance(Duration::from_millis(900)).await;
         assert!(allowance.is_spent());
+        let wait = allowance.wait().unwrap();
+        assert!((89..92).contains(&wait.as_millis()), "{wait:?}");
         advance(TENTH).await;
         assert!(!allowance.is_spent());
         assert_eq!(allowance.used(), 2 * TENTH);
@@ -124,6 +139,12 @@ mod tests {
         assert!(!allowance.is_spent());
         allowance.charge(TENTH);
         assert!(allowance.is_spent());
+        allowance.charge(2 * TENTH);
+        advance(Duration::from_millis(2_010)).await;
+        assert!(
+            !allowance.is_spent(),
+            "a debt of two seconds is paid in two"
+        );
     }
 
     #[tokio::test(start_paused = true)]

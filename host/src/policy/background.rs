@@ -2,11 +2,11 @@
 
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BinaryHeap, HashMap},
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex, Weak,
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread,
@@ -14,6 +14,8 @@ use std::{
 };
 
 use tracing::error;
+
+use crate::members::locked;
 
 /// A piece of slow work.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -24,11 +26,51 @@ pub trait Background: Send + Sync {
     fn after(&self, delay: Duration, job: Job);
 }
 
-/// One thread that runs jobs when they are due. Ends when the last handle is dropped;
-/// what is not due by then is not run.
-#[derive(Clone)]
+/// Gives every tenant a thread of its own, so that whoever is slow holds up nobody else.
+pub trait Lanes: Send + Sync {
+    /// The tenant's.
+    fn lane(&self, tenant: &str) -> Arc<dyn Background>;
+}
+
+/// Lanes that are threads, each there only while it has something to do.
+#[derive(Default)]
+pub struct TenantThreads {
+    lanes: Mutex<HashMap<Arc<str>, Weak<BackgroundThread>>>,
+}
+
+impl Lanes for TenantThreads {
+    fn lane(&self, tenant: &str) -> Arc<dyn Background> {
+        let mut lanes = locked(&self.lanes);
+        if let Some(lane) = lanes.get(tenant).and_then(Weak::upgrade) {
+            return lane;
+        }
+        lanes.retain(|_, lane| lane.strong_count() > 0);
+        let lane = BackgroundThread::on_demand(&format!("policy {tenant}"), NICE);
+        lanes.insert(tenant.into(), Arc::downgrade(&lane));
+        lane
+    }
+}
+
+impl fmt::Debug for TenantThreads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantThreads").finish_non_exhaustive()
+    }
+}
+
+/// Behind the workers, which serve everybody: a policy that is busy all the time gets a third of
+/// what a worker gets on the same core.
+const NICE: i32 = 5;
+
+/// A thread without a job stays for so long: starting one takes 30 us, keeping one 20 KB.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// One thread that runs jobs when they are due. It starts with the first job and ends when there
+/// has been none for a while, or when the last handle is dropped; what is not due by then is not run.
 pub struct BackgroundThread {
-    jobs: Sender<Due>,
+    name: String,
+    nice: i32,
+    /// Of the thread, while there is one.
+    jobs: Arc<Mutex<Option<Sender<Due>>>>,
 }
 
 struct Due {
@@ -37,34 +79,77 @@ struct Due {
 }
 
 impl BackgroundThread {
-    /// Starts the thread.
-    pub fn start(name: &str) -> io::Result<Arc<Self>> {
+    /// No thread yet. `nice` as the system counts: 0 = like everybody, 19 = behind everybody.
+    pub fn on_demand(name: &str, nice: i32) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            nice,
+            jobs: Arc::default(),
+        })
+    }
+
+    fn start(&self) -> io::Result<Sender<Due>> {
         let (jobs, inbox) = mpsc::channel::<Due>();
+        // The thread must not keep itself alive.
+        let (shared, nice) = (Arc::downgrade(&self.jobs), self.nice);
         thread::Builder::new()
-            .name(name.into())
-            .spawn(move || run(&inbox))?;
-        Ok(Arc::new(Self { jobs }))
+            .name(self.name.clone())
+            .spawn(move || {
+                step_back(nice);
+                run(&inbox, &shared);
+            })?;
+        Ok(jobs)
     }
 }
 
 impl Background for BackgroundThread {
     fn after(&self, delay: Duration, job: Job) {
-        let at = Instant::now() + delay;
-        // The receiver lives as long as its thread, which ends only after the last sender.
-        if self.jobs.send(Due { at, job }).is_err() {
-            error!("The background thread is gone; policies that failed stay out of service");
+        let due = Due {
+            at: Instant::now() + delay,
+            job,
+        };
+        // Held while sending: a thread ends only when it finds nothing while it has this.
+        let mut jobs = locked(&self.jobs);
+        let due = match jobs.as_ref() {
+            Some(jobs) => match jobs.send(due) {
+                Ok(()) => return,
+                Err(unsent) => unsent.0,
+            },
+            None => due,
+        };
+        match self.start() {
+            Ok(started) => {
+                // Its thread waits for this.
+                let _ = started.send(due);
+                *jobs = Some(started);
+            }
+            Err(error) => {
+                error!(%error, thread = self.name, "A thread cannot be started; raise the limit of processes (ulimit -u)");
+            }
         }
     }
 }
 
-fn run(inbox: &mpsc::Receiver<Due>) {
+/// Lowers this thread's priority; where that is refused it is like everybody.
+fn step_back(nice: i32) {
+    if nice != 0 {
+        // SAFETY: no pointers; 0 is the calling thread, for Linux counts these by thread.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    }
+}
+
+fn run(inbox: &mpsc::Receiver<Due>, shared: &Weak<Mutex<Option<Sender<Due>>>>) {
     let mut waiting: BinaryHeap<Reverse<Entry>> = BinaryHeap::new();
     let mut number = 0;
     loop {
         let next = waiting.peek().map(|Reverse(entry)| entry.due.at);
-        let received = match next {
-            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(at) => inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
+        let patience = next.map_or(LINGER, |at| at.saturating_duration_since(Instant::now()));
+        let received = match inbox.recv_timeout(patience) {
+            Err(RecvTimeoutError::Timeout) if next.is_none() => match last_look(inbox, shared) {
+                Some(due) => Ok(due),
+                None => return,
+            },
+            received => received,
         };
         match received {
             Ok(due) => {
@@ -80,6 +165,20 @@ fn run(inbox: &mpsc::Receiver<Due>) {
             }
         }
     }
+}
+
+/// What came at the last moment; else nobody will send to this thread any more.
+fn last_look(
+    inbox: &mpsc::Receiver<Due>,
+    shared: &Weak<Mutex<Option<Sender<Due>>>>,
+) -> Option<Due> {
+    let shared = shared.upgrade()?;
+    let mut jobs = locked(&shared);
+    let due = inbox.try_recv().ok();
+    if due.is_none() {
+        *jobs = None;
+    }
+    due
 }
 
 fn pop_due(waiting: &mut BinaryHeap<Reverse<Entry>>) -> Option<Reverse<Entry>> {
@@ -159,7 +258,7 @@ mod tests {
 
     #[test]
     fn thread_survives_a_job_that_panics() {
-        let background = BackgroundThread::start("test").unwrap();
+        let background = BackgroundThread::on_demand("test", 0);
         let (done, results) = mpsc::channel();
         background.after(Duration::ZERO, Box::new(|| panic!("expected by the test")));
         background.after(
@@ -167,5 +266,49 @@ mod tests {
             Box::new(move || done.send(()).unwrap()),
         );
         results.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
+
+    #[test]
+    fn thread_that_has_ended_is_followed_by_another() {
+        let background = BackgroundThread::on_demand("test", 0);
+        let (done, results) = mpsc::channel();
+        let report = move || {
+            let done = done.clone();
+            Box::new(move || done.send(thread::current().id()).unwrap())
+        };
+        background.after(Duration::ZERO, report());
+        let first = results.recv_timeout(Duration::from_secs(60)).unwrap();
+        // As it does itself when it has lingered.
+        *locked(&background.jobs) = None;
+        background.after(Duration::ZERO, report());
+        let second = results.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn last_look_finds_what_came_meanwhile_and_closes_otherwise() {
+        let (sender, inbox) = mpsc::channel();
+        let shared = Arc::new(Mutex::new(Some(sender.clone())));
+        let due = Due {
+            at: Instant::now(),
+            job: Box::new(|| ()),
+        };
+        sender.send(due).unwrap();
+        assert!(last_look(&inbox, &Arc::downgrade(&shared)).is_some());
+        assert!(locked(&shared).is_some());
+        assert!(last_look(&inbox, &Arc::downgrade(&shared)).is_none());
+        assert!(locked(&shared).is_none());
+    }
+
+    #[test]
+    fn each_tenant_has_one_lane_while_somebody_uses_it() {
+        let lanes = TenantThreads::default();
+        let address = |lane: &Arc<dyn Background>| Arc::as_ptr(lane).addr();
+        let (one, same, other) = (lanes.lane("a"), lanes.lane("a"), lanes.lane("b"));
+        assert_eq!(address(&one), address(&same));
+        assert_ne!(address(&one), address(&other));
+        drop((one, same));
+        drop(lanes.lane("c"));
+        assert!(!locked(&lanes.lanes).contains_key("a"));
     }
 }

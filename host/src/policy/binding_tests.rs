@@ -11,7 +11,7 @@ use std::{
 use tokio::time::advance;
 
 use super::{
-    Binding, Refusal, Refused, StandingWord,
+    Binding, Refused, StandingWord,
     testing::{Later, Native, Request, Response, bound, in_service, limits, parts, trap},
 };
 use crate::{
@@ -61,17 +61,6 @@ async fn exclusive_has_one_instance_and_replicated_one_a_worker() {
         assert_eq!(native.logged(), expected);
         assert_eq!(binding.status().instances, expected.len());
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn refused_instance_refuses_the_binding() {
-    let mut native = Native::rewriting(|| Ok(()));
-    native.instances = Arc::new(1.into());
-    let refused = Binding::prepare(parts(&native, None, &Arc::default()));
-    assert!(matches!(
-        refused,
-        Err(Refusal::Faulted { during: "init", .. })
-    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -297,8 +286,8 @@ async fn body_stream_has_an_instance_of_its_own() {
         ..Native::rewriting(|| Ok(()))
     };
     let binding = in_service(parts(&native, None, &Arc::default()), None);
-    let mut body = binding.open_body(b"seed").unwrap();
-    assert_eq!(body.write_body(b"x").unwrap(), b"x");
+    let mut body = binding.open_body(b"seed").await.unwrap();
+    assert_eq!(body.write(b"x").await.unwrap(), b"x");
     assert_eq!(native.logged(), ["init 0/1", "init 0/1", "body"]);
 }
 

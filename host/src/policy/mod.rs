@@ -6,10 +6,12 @@
 //! cookies are asked of their bindings one by one.
 
 mod allowance;
+mod asking;
 mod background;
 mod binding;
 #[cfg(test)]
 mod binding_tests;
+mod body_stream;
 mod canned;
 mod choice;
 mod columns;
@@ -20,6 +22,7 @@ mod pin;
 #[cfg(test)]
 mod pin_tests;
 mod recovery;
+mod report;
 mod rewriter;
 #[cfg(test)]
 mod scene;
@@ -33,6 +36,9 @@ mod smoke;
 #[cfg(test)]
 mod smoke_tests;
 mod standing;
+mod tenure;
+#[cfg(test)]
+mod tenure_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -45,14 +51,16 @@ mod trigger;
 mod version;
 
 pub use allowance::Allowance;
-pub use background::{Background, BackgroundThread, Job};
-pub use binding::{Binding, BindingParts, BindingStatus};
+pub use background::{Background, BackgroundThread, Job, Lanes, TenantThreads};
+pub use binding::{Binding, BindingParts};
+pub use body_stream::BodyStream;
 pub use choice::{Attempt, Chosen, Decider, Refused, Session};
 pub use cpu::thread_time;
 pub use instance::{
     Digest, Environment, Exports, Fault, FaultKind, Instance, Loader, Module, Refusal,
 };
 pub use recovery::LastError;
+pub use report::BindingStatus;
 pub use selector::Selector;
 pub use standing::StandingWord;
 pub use timing::{CALL_TIME_BOUNDS, CallTimes};

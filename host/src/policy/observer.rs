@@ -92,8 +92,8 @@ impl Binding {
         let mut seat = self.slots[slot].enter_blocking();
         let told = seat.turn().map_or(Ok(()), |turn| what(turn.instance));
         if let Err(fault) = told {
-            seat.instance = None;
-            drop(seat);
+            let lost = seat.lose();
+            drop((seat, lost));
             self.faulted(slot, during, &fault);
         }
     }

@@ -15,8 +15,8 @@ use tracing::{error, info, warn};
 
 use super::{
     Binding, Fault, FaultKind, Instance, Refusal, StandingWord,
-    binding::{instance, refused},
-    slot::Turn,
+    binding::instance,
+    slot::Occupant,
     standing::{Consequence, Standing},
 };
 use crate::{
@@ -41,6 +41,7 @@ pub(super) struct Record {
     /// By the number of their kind.
     faults: [AtomicU64; FaultKind::ALL.len()],
     quarantines: AtomicU64,
+    checkpoints: AtomicBool,
     last_error: Mutex<Option<LastError>>,
 }
 
@@ -51,6 +52,7 @@ impl Record {
             standing: Mutex::new(Standing::new()),
             faults: Default::default(),
             quarantines: AtomicU64::new(0),
+            checkpoints: AtomicBool::new(true),
             last_error: Mutex::default(),
         }
     }
@@ -168,32 +170,47 @@ impl Binding {
         }
     }
 
+    /// Another instance in place of one that failed. One that sleeps is left alone.
     fn rebuild(&self, slot: usize) {
-        if !self.is_open() || self.slots[slot].enter_blocking().instance.is_some() {
+        let lost = matches!(self.slots[slot].enter_blocking().occupant, Occupant::Lost);
+        if !lost || !self.is_open() {
             return;
         }
-        match self.rebuilt(slot) {
-            Ok((instance, revision)) => {
-                let mut seat = self.slots[slot].enter_blocking();
-                seat.instance = Some(instance);
-                seat.revision = revision;
-                drop(seat);
-                info!(policy = %self.parts.policy, binding = self.parts.binding, "Policy is back in service");
-            }
-            Err(refusal) => self.failed(slot, refusal.kind(), &format!("rebuild: {refusal}")),
+        self.make(slot);
+        if matches!(
+            self.slots[slot].enter_blocking().occupant,
+            Occupant::Present(_)
+        ) {
+            info!(policy = %self.parts.policy, binding = self.parts.binding, "Policy is back in service");
         }
     }
 
-    fn rebuilt(&self, slot: usize) -> Result<(Box<dyn Instance>, u64), Refusal> {
-        let mut instance = instance(&self.parts, slot, self.slots.len())?;
-        let mut revision = 0;
-        if let Some(members) = self.members() {
-            let mut turn = Turn {
-                instance: instance.as_mut(),
-                revision: &mut revision,
-            };
-            turn.know(&members).map_err(refused("members-changed"))?;
+    pub(super) fn could_not_make(&self, slot: usize, refusal: &Refusal) {
+        self.failed(slot, refusal.kind(), &format!("rebuild: {refusal}"));
+    }
+
+    /// A body stream failed; it had an instance of its own.
+    pub(super) fn body_failed(&self, fault: &Fault) {
+        let what = format!("body: {fault}");
+        let limits = &self.parts.environment.limits;
+        let now = self.parts.clock.now();
+        let consequence = self.record.fault(now, limits, (fault.kind(), &what));
+        let (policy, binding) = (&self.parts.policy, &self.parts.binding);
+        let digest = self.digest();
+        warn!(%policy, ?digest, binding, cause = what, "Policy failed; the body ends here");
+        if let Consequence::Quarantine(lasts) = consequence {
+            error!(%policy, ?digest, binding, ?lasts, "Policy keeps failing; quarantined");
+            self.later(lasts, Self::release);
         }
-        Ok((instance, revision))
+    }
+
+    /// Whether its instances are still saved now and then.
+    pub(super) fn may_checkpoint(&self) -> bool {
+        self.record.checkpoints.load(Ordering::Relaxed)
+    }
+
+    /// One failed to be saved: saving it again and again would only cost it its state.
+    pub(super) fn no_more_checkpoints(&self) {
+        self.record.checkpoints.store(false, Ordering::Relaxed);
     }
 }

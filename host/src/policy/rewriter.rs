@@ -3,12 +3,61 @@
 //! Each is a question to one binding. Running several in order, each seeing its
 //! predecessor's result, is the caller's part: it alone can apply a plan.
 
-use super::{Binding, Fault, Instance, Refusal, Refused, binding::Unanswered, trigger::Triggers};
+use super::{
+    Binding, Fault, Instance, Refused, asking::Unanswered, binding::HookTriggers, slot::Turn,
+    trigger::Triggers,
+};
 use crate::{
-    decision::{Call, Edit, Hold, RequestPlan, RequestView, ResponsePlan, ResponseView, Trigger},
+    decision::{
+        Call, CapturedRequest, CapturedResponse, Edit, Hold, RequestPlan, RequestView,
+        ResponsePlan, ResponseView,
+    },
     members::Clock,
     snapshot::OnError,
 };
+
+/// What is asked of an instance.
+struct Question<T> {
+    /// The hook, for logs.
+    during: &'static str,
+    triggers: fn(&HookTriggers) -> &Triggers,
+    ask: fn(&mut dyn Instance, &Call<'_>) -> Result<T, Fault>,
+}
+
+impl<T> Clone for Question<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Question<T> {}
+
+const ON_REQUEST: Question<RequestPlan> = Question {
+    during: "on-request",
+    triggers: |all| &all.on_request,
+    ask: |instance, call| instance.on_request(call),
+};
+
+const ON_RESPONSE: Question<ResponsePlan> = Question {
+    during: "on-response",
+    triggers: |all| &all.on_response,
+    ask: |instance, call| instance.on_response(call),
+};
+
+const LOCATE: Question<Option<Hold>> = Question {
+    during: "locate",
+    triggers: |all| &all.locate,
+    ask: |instance, call| instance.locate(call),
+};
+
+const BIND: Question<Vec<Edit>> = Question {
+    during: "bind",
+    triggers: |all| &all.bind,
+    ask: |instance, call| instance.bind(call),
+};
+
+/// For questions that come before there is a response.
+const NO_RESPONSE: Option<&CapturedResponse> = None;
 
 impl Binding {
     /// Decision 3, request. `None`: no trigger, or it failed and the request passes unchanged.
@@ -20,11 +69,7 @@ impl Binding {
         if !self.exports().rewriter || !self.triggers.on_request.hit(request, None) {
             return Ok(None);
         }
-        let moment = Moment::now(self);
-        self.decide(worker, "on-request", |instance| {
-            instance.on_request(&moment.call(request, None, &self.triggers.on_request))
-        })
-        .await
+        self.decide(worker, ON_REQUEST, request, NO_RESPONSE).await
     }
 
     /// Decision 3, response. `None`: no trigger, or it failed and the answer passes unchanged.
@@ -37,11 +82,8 @@ impl Binding {
         if !self.exports().rewriter || !hit(&self.triggers.on_response, request, response) {
             return Ok(None);
         }
-        let moment = Moment::now(self);
-        self.decide(worker, "on-response", |instance| {
-            instance.on_response(&moment.call(request, Some(response), &self.triggers.on_response))
-        })
-        .await
+        self.decide(worker, ON_RESPONSE, request, Some(response))
+            .await
     }
 
     /// Decision 2, response to cookies. `None`: no trigger, or it failed and no cookie is set.
@@ -54,11 +96,7 @@ impl Binding {
         if !self.exports().affinity || !hit(&self.triggers.bind, request, response) {
             return Ok(None);
         }
-        let moment = Moment::now(self);
-        self.decide(worker, "bind", |instance| {
-            instance.bind(&moment.call(request, Some(response), &self.triggers.bind))
-        })
-        .await
+        self.decide(worker, BIND, request, Some(response)).await
     }
 
     /// Decision 2, request to route. `None` within: no session, no trigger, or it failed.
@@ -70,87 +108,74 @@ impl Binding {
         if !self.exports().affinity || !self.triggers.locate.hit(request, None) {
             return Ok(None);
         }
-        let moment = Moment::now(self);
-        let located = self.decide(worker, "locate", |instance| {
-            instance.locate(&moment.call(request, None, &self.triggers.locate))
-        });
+        let located = self.decide(worker, LOCATE, request, NO_RESPONSE);
         Ok(located.await?.flatten())
     }
 
-    /// An instance of its own with a body stream open. It instantiates, so call it only for an
-    /// answer whose body plan asks for it.
-    pub fn open_body(&self, seed: &[u8]) -> Result<Box<dyn Instance>, Refusal> {
-        let mut instance = self.extra_instance()?;
-        let opened = instance.open_body(seed);
-        opened.map_err(|fault| Refusal::Faulted {
-            during: "body",
-            fault,
-        })?;
-        Ok(instance)
-    }
-
     /// Asks, and where that fails does what the operator wants done then.
-    async fn decide<T>(
+    async fn decide<R: RequestView, S: ResponseView, T: Send + 'static>(
         &self,
         worker: usize,
-        during: &'static str,
-        ask: impl Fn(&mut dyn Instance) -> Result<T, Fault>,
+        question: Question<T>,
+        request: &R,
+        response: Option<&S>,
     ) -> Result<Option<T>, Refused> {
-        if let Ok(value) = self.ask(worker, during, &ask).await {
+        if let Ok(value) = self.put(worker, question, request, response).await {
             return Ok(Some(value));
         }
         match self.on_error() {
             OnError::BuiltIn => Ok(None),
             OnError::Refuse => Err(Refused::PolicyRefused),
             OnError::Previous => match self.previous() {
-                Some(previous) => Ok(previous.ask(worker, during, &ask).await.ok()),
+                Some(previous) => {
+                    let answered = previous.put(worker, question, request, response);
+                    Ok(answered.await.ok())
+                }
                 None => Ok(None),
             },
         }
     }
 
-    async fn ask<T>(
+    async fn put<R: RequestView, S: ResponseView, T: Send + 'static>(
         &self,
         worker: usize,
-        during: &'static str,
-        ask: &impl Fn(&mut dyn Instance) -> Result<T, Fault>,
+        question: Question<T>,
+        request: &R,
+        response: Option<&S>,
     ) -> Result<T, Unanswered> {
-        self.call(worker, during, |turn| {
-            self.inform(turn)?;
-            ask(turn.instance)
-        })
-        .await
-    }
-}
-
-/// The time of one call, frozen.
-struct Moment {
-    now_us: u64,
-    wall_ms: u64,
-}
-
-impl Moment {
-    fn now(binding: &Binding) -> Self {
-        Self {
-            now_us: binding.clock().now(),
-            wall_ms: Clock::wall_ms(),
+        if self.is_slow(worker) {
+            let request = CapturedRequest::of(request);
+            let response = response.map(|response| CapturedResponse::of(response));
+            let apart = self.call_apart(worker, question.during, move |binding, turn| {
+                let response = response.as_ref().map(|response| response as _);
+                binding.answer_to(question, turn, &request, response)
+            });
+            return apart.await;
         }
+        let here = self.call(worker, question.during, |turn| {
+            let response = response.map(|response| response as _);
+            self.answer_to(question, turn, request, response)
+        });
+        here.await
     }
 
-    fn call<'a>(
+    fn answer_to<T>(
         &self,
-        request: &'a dyn RequestView,
-        response: Option<&'a dyn ResponseView>,
-        triggers: &'a [Trigger],
-    ) -> Call<'a> {
-        Call {
+        question: Question<T>,
+        turn: &mut Turn<'_>,
+        request: &dyn RequestView,
+        response: Option<&dyn ResponseView>,
+    ) -> Result<T, Fault> {
+        self.inform(turn)?;
+        let call = Call {
             request: Some(request),
             response,
             pool: None,
-            triggers,
-            now_us: self.now_us,
-            wall_ms: self.wall_ms,
-        }
+            triggers: (question.triggers)(&self.triggers),
+            now_us: self.clock().now(),
+            wall_ms: Clock::wall_ms(),
+        };
+        (question.ask)(turn.instance, &call)
     }
 }
 

@@ -10,16 +10,17 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Attempt, Binding, Chosen, Decider, Refused, Session,
-    binding::Unanswered,
+    Attempt, Binding, Chosen, Decider, Fault, Refused, Session,
+    asking::Unanswered,
     columns::Columns,
     pin::{self, Pinned},
+    slot::Turn,
     tried::TriedView,
 };
 use crate::{
-    decision::{Call, Hold, Outcome, RequestView, Verdict},
+    decision::{Call, CapturedRequest, Hold, Outcome, RequestView, Verdict},
     members::{Clock, Facts, InFlight, Micros, Pool},
-    snapshot::OnError,
+    snapshot::{MemberId, OnError},
 };
 
 /// Chooses members of one pool.
@@ -139,13 +140,13 @@ impl Selector {
 
     fn follow<R>(&self, attempt: Attempt<'_, R>, hold: &Hold) -> Pinned {
         let now = self.pool.clock().now();
-        let facts = self.facts(attempt, now);
+        let facts = facts(&self.pool, attempt.tried, now);
         pin::follow(facts.get(), &hold.pin, attempt.tried, now)
     }
 
     /// A blocked member's trial, where one is due and this request is fit for it or has no choice.
     fn trial<R>(&self, attempt: Attempt<'_, R>) -> Option<InFlight> {
-        let facts = self.facts(attempt, self.pool.clock().now());
+        let facts = facts(&self.pool, attempt.tried, self.pool.clock().now());
         let facts = facts.get();
         if facts.trials.is_empty() || !(attempt.trial_ok || facts.usable_count == 0) {
             return None;
@@ -180,59 +181,29 @@ impl Selector {
         binding: &Binding,
         attempt: Attempt<'_, R>,
     ) -> Result<Answer, Unanswered> {
-        let pick = binding.call(attempt.worker, "pick", |turn| {
-            // Read within the turn: nobody else's choice comes between this and our own,
-            // and the policy's clock never runs backwards.
-            let now_us = self.pool.clock().now();
-            let facts = self.facts(attempt, now_us);
-            let facts = facts.get();
-            if facts.usable_count == 0 {
-                return Ok(Answer::Abstained);
-            }
-            turn.know(&facts.members)?;
-            let request = TriedView::new(attempt.request, attempt.tried, &facts.members);
-            let columns = Columns::new(&self.pool, facts, now_us);
-            let call = Call {
-                request: Some(&request),
-                response: None,
-                pool: Some(&columns),
-                triggers: &[],
-                now_us,
-                wall_ms: Clock::wall_ms(),
-            };
-            Ok(
-                match turn.instance.pick(&call, attempt.number, facts.state)? {
-                    Verdict::Member(index) if facts.is_usable(index) => {
-                        Answer::Member(facts.begin(index))
-                    }
-                    Verdict::Member(_) => {
-                        binding.overrule();
-                        Answer::Abstained
-                    }
-                    Verdict::Abstain => Answer::Abstained,
-                    Verdict::Shed => Answer::Shed,
-                },
-            )
+        if binding.is_slow(attempt.worker) {
+            let pool = Arc::clone(&self.pool);
+            let (number, tried) = (attempt.number, attempt.tried.to_vec());
+            let request = CapturedRequest::of(attempt.request);
+            let apart = binding.call_apart(attempt.worker, "pick", move |binding, turn| {
+                pick(&pool, binding, turn, (&request, number, &tried))
+            });
+            return apart.await;
+        }
+        let here = binding.call(attempt.worker, "pick", |turn| {
+            let asked = (attempt.request, attempt.number, attempt.tried);
+            pick(&self.pool, binding, turn, asked)
         });
-        pick.await
+        here.await
     }
 
     fn rotate<R>(&self, attempt: Attempt<'_, R>) -> Option<InFlight> {
-        let facts = self.facts(attempt, self.pool.clock().now());
+        let facts = facts(&self.pool, attempt.tried, self.pool.clock().now());
         let facts = facts.get();
         let count = u64::from(facts.usable_count);
         let turn = self.pool.rotate().checked_rem(count)? as usize;
         let mut usable = (0..facts.usable.len() as u32).filter(|index| facts.is_usable(*index));
         usable.nth(turn).map(|index| facts.begin(index))
-    }
-
-    /// Those of all requests, or for a retry those without the members it has tried.
-    fn facts<R>(&self, attempt: Attempt<'_, R>, now: Micros) -> Seen {
-        if attempt.tried.is_empty() {
-            Seen::Shared(self.pool.facts(now))
-        } else {
-            Seen::Own(Box::new(self.pool.facts_without(attempt.tried, now)))
-        }
     }
 
     /// Tells every policy that wants to know of a finished exchange, in a batch and later.
@@ -247,6 +218,51 @@ impl Selector {
 enum Fallback {
     BuiltIn,
     Refuse,
+}
+
+/// Asks an instance whose turn it is. The request: how often it was tried before, and where.
+fn pick<R: RequestView>(
+    pool: &Pool,
+    binding: &Binding,
+    turn: &mut Turn<'_>,
+    (request, number, tried): (&R, u32, &[MemberId]),
+) -> Result<Answer, Fault> {
+    // Read within the turn: nobody else's choice comes between this and our own,
+    // and the policy's clock never runs backwards.
+    let now_us = pool.clock().now();
+    let facts = facts(pool, tried, now_us);
+    let facts = facts.get();
+    if facts.usable_count == 0 {
+        return Ok(Answer::Abstained);
+    }
+    turn.know(&facts.members)?;
+    let request = TriedView::new(request, tried, &facts.members);
+    let columns = Columns::new(pool, facts, now_us);
+    let call = Call {
+        request: Some(&request),
+        response: None,
+        pool: Some(&columns),
+        triggers: &[],
+        now_us,
+        wall_ms: Clock::wall_ms(),
+    };
+    Ok(match turn.instance.pick(&call, number, facts.state)? {
+        Verdict::Member(index) if facts.is_usable(index) => Answer::Member(facts.begin(index)),
+        Verdict::Member(_) => {
+            binding.overrule();
+            Answer::Abstained
+        }
+        Verdict::Abstain => Answer::Abstained,
+        Verdict::Shed => Answer::Shed,
+    })
+}
+
+/// Those of all requests, or for a retry those without the members it has tried.
+fn facts(pool: &Pool, tried: &[MemberId], now: Micros) -> Seen {
+    match tried.is_empty() {
+        true => Seen::Shared(pool.facts(now)),
+        false => Seen::Own(Box::new(pool.facts_without(tried, now))),
+    }
 }
 
 /// Facts, shared with all requests or made for one.

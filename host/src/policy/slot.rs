@@ -1,39 +1,75 @@
 //! Where one instance of a policy sits, and how a caller gets its turn.
+//!
+//! Nobody sits there before the first call and after a long time without one: a policy that
+//! nobody asks costs no memory.
 
 use std::{
     future::Future,
     hint,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc, Mutex as StdMutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::{
-    Fault, Instance,
+    Digest, Fault, Instance,
     timing::{Sampler, Timing},
 };
-use crate::members::PoolMembers;
+use crate::members::{PoolMembers, locked};
 
 /// A call takes 150 ns to some microseconds, so its end is near; after this long the caller's
 /// task waits instead, and its thread serves others.
 const SPIN: Duration = Duration::from_micros(20);
 
-/// The place of one instance. Empty from a fault until the rebuild.
+/// The place of one instance.
+#[derive(Default)]
 pub(super) struct Slot {
     seat: Mutex<Seat>,
     pub timing: Timing,
+    /// Somebody is seeing to it that an instance is made.
+    waking: AtomicBool,
+    /// Told when that came to an end, whichever.
+    pub woken: Notify,
+    /// What the next instance goes on from.
+    saved: StdMutex<Option<Saved>>,
+}
+
+/// What instances knew: one state for each that could tell.
+#[derive(Debug, Clone)]
+pub(super) struct Saved {
+    /// Of the version they were of.
+    pub digest: Digest,
+    pub states: Arc<[Vec<u8>]>,
+}
+
+/// Who sits in a slot.
+#[derive(Default)]
+pub(super) enum Occupant {
+    /// Nobody, because nobody asked yet or lately; the next call has an instance made.
+    #[default]
+    Asleep,
+    /// An instance.
+    Present(Box<dyn Instance>),
+    /// Nobody from a fault until the rebuild; meanwhile the fallback answers.
+    Lost,
 }
 
 /// What is guarded by a slot.
+#[derive(Default)]
 pub(super) struct Seat {
-    pub instance: Option<Box<dyn Instance>>,
+    pub occupant: Occupant,
     /// Of the members it was told last; 0 = none yet.
     pub revision: u64,
     pub sampler: Sampler,
+    /// Counts the occupants.
+    pub tenure: u64,
 }
 
 /// One caller's turn at an instance.
@@ -55,17 +91,6 @@ impl Turn<'_> {
 }
 
 impl Slot {
-    pub fn new(instance: Box<dyn Instance>) -> Self {
-        Self {
-            seat: Mutex::new(Seat {
-                instance: Some(instance),
-                revision: 0,
-                sampler: Sampler::default(),
-            }),
-            timing: Timing::default(),
-        }
-    }
-
     /// The caller's turn, on a worker.
     pub async fn enter(&self) -> MutexGuard<'_, Seat> {
         if let Ok(seat) = self.seat.try_lock() {
@@ -91,6 +116,26 @@ impl Slot {
     pub fn enter_blocking(&self) -> MutexGuard<'_, Seat> {
         wait_for(self.seat.lock())
     }
+
+    /// Whether the caller is to have an instance made: nobody else is at it.
+    pub fn begin_waking(&self) -> bool {
+        !self.waking.swap(true, Ordering::AcqRel)
+    }
+
+    /// An instance was made, or could not be.
+    pub fn end_waking(&self) {
+        self.waking.store(false, Ordering::Release);
+        self.woken.notify_waiters();
+    }
+
+    /// What the next instance goes on from.
+    pub fn saved(&self) -> Option<Saved> {
+        locked(&self.saved).clone()
+    }
+
+    pub fn save(&self, saved: Option<Saved>) {
+        *locked(&self.saved) = saved;
+    }
 }
 
 impl Seat {
@@ -101,11 +146,31 @@ impl Seat {
 
     /// Likewise, with what decides whether the call is timed.
     pub fn turn_timed(&mut self) -> Option<(Turn<'_>, &mut Sampler)> {
+        let Occupant::Present(instance) = &mut self.occupant else {
+            return None;
+        };
         let turn = Turn {
-            instance: self.instance.as_deref_mut()?,
+            instance: instance.as_mut(),
             revision: &mut self.revision,
         };
         Some((turn, &mut self.sampler))
+    }
+
+    pub fn is_asleep(&self) -> bool {
+        matches!(self.occupant, Occupant::Asleep)
+    }
+
+    /// It failed. Dropped by the caller, which may take a while.
+    pub fn lose(&mut self) -> Occupant {
+        std::mem::replace(&mut self.occupant, Occupant::Lost)
+    }
+
+    /// Another instance sits down; returns the number of its tenure.
+    pub fn seat(&mut self, instance: Box<dyn Instance>, revision: u64) -> u64 {
+        self.occupant = Occupant::Present(instance);
+        self.revision = revision;
+        self.tenure += 1;
+        self.tenure
     }
 }
 

@@ -143,10 +143,10 @@ fn nothing_of_a_trial_stays_and_what_was_handed_over_is_tried_too() {
     assert_eq!(
         new.logged(),
         [
-            "init 0/1",
             "apart: members 1",
             "apart: restore 1",
             "apart: members 1",
+            "init 0/1",
             "restore 1",
             "members 1",
         ]

@@ -11,7 +11,7 @@ use std::{
 
 use super::{Digest, Environment, Exports, Fault, Instance, Module, Refusal};
 pub(super) use super::{
-    testing_service::{Later, bound, in_service, limits, parts},
+    testing_service::{Later, asleep, bound, in_service, limits, parts},
     testing_views::{Request, Response},
 };
 use crate::{
@@ -48,6 +48,8 @@ pub(super) struct Native {
     pub frank: bool,
     /// Traps when it is told of what was finished.
     pub deaf: bool,
+    /// Traps when it is to save its state.
+    pub mute: bool,
 }
 
 impl Native {
@@ -71,6 +73,7 @@ impl Native {
             instances: Arc::new(AtomicU32::new(u32::MAX)),
             frank: false,
             deaf: false,
+            mute: false,
         }
     }
 
@@ -283,7 +286,10 @@ impl Instance for Running {
     }
     fn save(&mut self) -> Result<Vec<u8>, Fault> {
         self.note("save");
-        Ok(b"state".to_vec())
+        match self.native.mute {
+            true => Err(trap()),
+            false => Ok(b"state".to_vec()),
+        }
     }
     fn restore(&mut self, _: &Digest, states: &[Vec<u8>]) -> Result<Result<(), String>, Fault> {
         self.note(format!("restore {}", states.len()));

@@ -11,7 +11,7 @@ use crate::{
     snapshot::{OnError, PolicyLimits},
 };
 
-/// Keeps jobs until a test runs them.
+/// Runs what is due at once, and keeps other jobs until a test runs them.
 #[derive(Default)]
 pub(super) struct Later {
     jobs: Mutex<Vec<(Duration, Job)>>,
@@ -19,21 +19,38 @@ pub(super) struct Later {
 
 impl Background for Later {
     fn after(&self, delay: Duration, job: Job) {
-        locked(&self.jobs).push((delay, job));
+        match delay.is_zero() {
+            true => job(),
+            false => locked(&self.jobs).push((delay, job)),
+        }
     }
 }
 
 impl Later {
-    /// Runs what is waiting now; returns the delays it was given.
+    /// Runs what is waiting now, but for looks after instances; returns the delays it was given.
     pub fn run(&self) -> Vec<Duration> {
+        self.run_those(|delay| !LOOKS.contains(delay))
+    }
+
+    /// Looks after instances; returns the delays.
+    pub fn look(&self) -> Vec<Duration> {
+        self.run_those(|delay| LOOKS.contains(delay))
+    }
+
+    fn run_those(&self, which: impl Fn(&Duration) -> bool) -> Vec<Duration> {
         let jobs = std::mem::take(&mut *locked(&self.jobs));
-        let run = |(delay, job): (Duration, Job)| {
+        let (run, keep): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(delay, _)| which(delay));
+        locked(&self.jobs).extend(keep);
+        let run = run.into_iter().map(|(delay, job)| {
             job();
             delay
-        };
-        jobs.into_iter().map(run).collect()
+        });
+        run.collect()
     }
 }
+
+/// For instances without and with a state to save.
+const LOOKS: [Duration; 2] = [Duration::from_secs(600), Duration::from_secs(10)];
 
 pub(super) fn limits() -> PolicyLimits {
     PolicyLimits {
@@ -44,6 +61,7 @@ pub(super) fn limits() -> PolicyLimits {
         compile_time: Duration::from_secs(5),
         compile_memory: 512 << 20,
         log_bytes: 16 << 10,
+        idle: Duration::from_secs(600),
         failures: 3,
         failure_window: Duration::from_secs(60),
         quarantine: Duration::from_secs(30),
@@ -77,7 +95,15 @@ pub(super) fn bound(native: &Native, pool: &Arc<Pool>) -> Arc<Binding> {
     in_service(parts(native, Some(pool), &Arc::default()), None)
 }
 
+/// In service with all instances made, as after some calls.
 pub(super) fn in_service(parts: BindingParts, predecessor: Option<&Arc<Binding>>) -> Arc<Binding> {
+    let binding = asleep(parts, predecessor);
+    (0..binding.slots.len()).for_each(|slot| binding.make(slot));
+    binding
+}
+
+/// In service as it is before the first call.
+pub(super) fn asleep(parts: BindingParts, predecessor: Option<&Arc<Binding>>) -> Arc<Binding> {
     let binding = Binding::prepare(parts).unwrap();
     binding.enter_service(predecessor).unwrap();
     binding

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::{
     http1::{CHUNK_END, Decoder, Framing, Inlet, ReadError, chunk_head, end_chunks, within},
-    policy::{Fault, Instance},
+    policy::{BodyStream, Fault},
     response::body::{BodyError, BodyRewriter},
 };
 
@@ -18,7 +18,7 @@ pub enum Filter {
     /// Rewritten by the host.
     Native(Box<BodyRewriter>),
     /// Streamed through a guest of its own.
-    Guest(Box<dyn Instance>),
+    Guest(Box<BodyStream>),
 }
 
 /// Carries an answer's body. Steps may be cancelled.
@@ -118,7 +118,7 @@ impl Download {
                 .ready(&mut self.decoder)
                 .map_err(DownloadError::Member)?
             {
-                self.take(member, piece)?;
+                self.take(member, piece).await?;
             }
         }
         if self.pending() > 0 {
@@ -160,26 +160,26 @@ impl Download {
         patience: Duration,
     ) -> Result<(), DownloadError> {
         if self.draining {
-            return self.drain();
+            return self.drain().await;
         }
         if self.unfiltered > 0 {
-            return self.filter(member);
+            return self.filter(member).await;
         }
         let piece = member
             .piece(&mut self.decoder, patience)
             .await
             .map_err(DownloadError::Member)?;
-        self.take(member, piece)
+        self.take(member, piece).await
     }
 
-    fn take<R>(
+    async fn take<R>(
         &mut self,
         member: &mut Inlet<'_, R>,
         piece: Option<usize>,
     ) -> Result<(), DownloadError> {
         let Some(length) = piece else {
             self.draining = true;
-            return self.drain();
+            return self.drain().await;
         };
         self.received += length as u64;
         if matches!(self.filter, Filter::None) {
@@ -194,10 +194,10 @@ impl Download {
             return Ok(());
         }
         self.unfiltered = length;
-        self.filter(member)
+        self.filter(member).await
     }
 
-    fn filter<R>(&mut self, member: &mut Inlet<'_, R>) -> Result<(), DownloadError> {
+    async fn filter<R>(&mut self, member: &mut Inlet<'_, R>) -> Result<(), DownloadError> {
         let mut made = Vec::new();
         let input = &member.buffer[..self.unfiltered];
         let used = match &mut self.filter {
@@ -206,7 +206,7 @@ impl Download {
                 .feed(input, &mut made)
                 .map_err(DownloadError::Body)?,
             Filter::Guest(guest) => {
-                made = guest.write_body(input).map_err(DownloadError::Guest)?;
+                made = guest.write(input).await.map_err(DownloadError::Guest)?;
                 input.len()
             }
         };
@@ -217,13 +217,13 @@ impl Download {
     }
 
     /// The member has ended: what the filter still holds, then the end.
-    fn drain(&mut self) -> Result<(), DownloadError> {
+    async fn drain(&mut self) -> Result<(), DownloadError> {
         let mut made = Vec::new();
         self.ended = match &mut self.filter {
             Filter::None => true,
             Filter::Native(rewriter) => rewriter.finish(&mut made).map_err(DownloadError::Body)?,
             Filter::Guest(guest) => {
-                made = guest.finish_body().map_err(DownloadError::Guest)?;
+                made = guest.finish().await.map_err(DownloadError::Guest)?;
                 true
             }
         };

@@ -9,7 +9,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    decision::{FieldsView, RequestView, ResponseView},
+    decision::{FieldsView, RequestView, ResponseView, cookies, query_parameter},
     http1::{Fields, Framing, Version},
     routing::{Authority, CanonicalPath},
     snapshot::{Member, Proxy},
@@ -129,22 +129,19 @@ impl RequestView for Exchange<'_> {
     }
 
     fn cookie(&self, name: &str) -> Option<&[u8]> {
-        cookies(&self.fields)
+        all_cookies(&self.fields)
             .find(|(found, _)| *found == name.as_bytes())
             .map(|(_, value)| value)
     }
 
     fn cookies(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        cookies(&self.fields)
+        all_cookies(&self.fields)
             .filter(|(found, _)| *found == name.as_bytes())
             .for_each(|(_, value)| each(value));
     }
 
     fn query(&self, name: &str) -> Option<Cow<'_, str>> {
-        let query = Exchange::path(self).query()?;
-        url::form_urlencoded::parse(query.as_bytes())
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value)
+        query_parameter(Exchange::path(self).query()?, name)
     }
 
     fn path_parameter(&self, name: &str) -> Option<&str> {
@@ -168,15 +165,9 @@ impl RequestView for Exchange<'_> {
     }
 }
 
-/// Name and value of every cookie, as RFC 6265 5.4 has clients send them.
-fn cookies(fields: &Fields) -> impl Iterator<Item = (&[u8], &[u8])> {
-    fields
-        .all("cookie")
-        .flat_map(|line| line.split(|&byte| byte == b';'))
-        .filter_map(|pair| {
-            let equals = memchr::memchr(b'=', pair)?;
-            Some((pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii()))
-        })
+/// Name and value of every cookie.
+fn all_cookies(fields: &Fields) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fields.all("cookie").flat_map(cookies)
 }
 
 /// Every distinct name, lower case, in order of first appearance.

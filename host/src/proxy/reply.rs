@@ -90,7 +90,7 @@ pub async fn deliver(
         return Ok(Next::of(sent, delivery.manner));
     }
 
-    let filter = filter(delivery, &planned, &mut fields)?;
+    let filter = filter(delivery, &planned, &mut fields).await?;
     let mut manner = delivery.manner;
     let bodiless = manner.head_only || status == 204 || status == 304;
     let framing = match (bodiless, reply.head.framing) {

@@ -112,7 +112,7 @@ fn checked_status(was: u16, wanted: u16) -> Result<u16, String> {
 }
 
 /// What rewrites the body, the head changed to suit.
-pub fn filter(
+pub async fn filter(
     delivery: Delivery<'_>,
     planned: &Planned,
     fields: &mut Fields,
@@ -133,8 +133,9 @@ pub fn filter(
     let bodiless = facts.head_request || matches!(facts.status, 204 | 206 | 304);
     let filter = match (&planned.body, planned.by) {
         (BodyPlan::Transform(seed), Some(by)) if !bodiless && !facts.no_transform => {
-            let guest = delivery.forward.rewriters[by].open_body(seed);
-            Filter::Guest(guest.map_err(|refusal| ProxyError::Plan(refusal.to_string()))?)
+            let guest = delivery.forward.rewriters[by].open_body(seed).await;
+            let guest = guest.map_err(|refusal| ProxyError::Plan(refusal.to_string()))?;
+            Filter::Guest(Box::new(guest))
         }
         (plan, _) => {
             match body::plan(plan, &facts).map_err(|error| ProxyError::Plan(error.to_string()))? {

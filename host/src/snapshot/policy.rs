@@ -61,6 +61,8 @@ pub struct PolicyLimits {
     pub compile_memory: usize,
     /// Log bytes a second and instance; more are dropped and counted.
     pub log_bytes: u32,
+    /// An instance that is not asked for so long is let go.
+    pub idle: Duration,
     /// Failures within `failure_window` that quarantine it.
     pub failures: u32,
     /// See `failures`.

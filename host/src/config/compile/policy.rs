@@ -78,6 +78,7 @@ pub fn defaults(
         compile_time: Duration::from_secs(5),
         compile_memory: 512 << 20,
         log_bytes: 64 << 10,
+        idle: Duration::from_secs(600),
         failures: 5,
         failure_window: Duration::from_secs(60),
         quarantine: Duration::from_secs(30),
@@ -101,6 +102,7 @@ fn limits(
     let deadline = time(&table.deadline, fallback.deadline);
     let init_deadline = time(&table.init_deadline, fallback.init_deadline);
     let compile_time = time(&table.compile_time, fallback.compile_time);
+    let idle = time(&table.idle, fallback.idle);
     let failure_window = time(&table.failure_window, fallback.failure_window);
     let quarantine = time(&table.quarantine, fallback.quarantine);
     let failures = bounds::positive(table.failures.as_ref(), fallback.failures, out);
@@ -129,6 +131,7 @@ fn limits(
         compile_time,
         compile_memory: compile_memory as usize,
         log_bytes: log_bytes as u32,
+        idle,
         failures,
         failure_window,
         quarantine,

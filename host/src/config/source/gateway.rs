@@ -188,6 +188,9 @@ table! {
         /// Log bytes a second and instance; more are dropped and counted.
         #[schemars(extend("default" = "64KiB"))]
         log_bytes: Size,
+        /// An instance that is not asked for so long is let go; the next call makes another.
+        #[schemars(extend("default" = "10m"))]
+        idle: Time,
         /// Failures within failure_window that take the policy out of service.
         #[schemars(extend("default" = 5))]
         failures: u32,

@@ -72,6 +72,7 @@ pub const TWINS: &[(&str, &str, &str)] = &[
     ("PolicyLimitsTable", "compile_time = \"0s\"", "above zero"),
     ("PolicyLimitsTable", "compile_memory = \"1MiB\"", "64MiB"),
     ("PolicyLimitsTable", "log_bytes = \"2GiB\"", "1GiB"),
+    ("PolicyLimitsTable", "idle = \"0s\"", "above zero"),
     ("PolicyLimitsTable", "failures = 0", "above zero"),
     ("PolicyLimitsTable", "failure_window = \"0s\"", "above zero"),
     ("PolicyLimitsTable", "quarantine = \"0s\"", "above zero"),

@@ -21,7 +21,7 @@ use crate::{
     },
     generation::{AccessLogs, Generation, Linker},
     members::{Clock, Live},
-    policy::BackgroundThread,
+    policy::TenantThreads,
     snapshot::Snapshot,
 };
 
@@ -120,7 +120,7 @@ impl Scene {
             linker: Linker {
                 live: Arc::clone(&self.live),
                 workers: 1,
-                background: BackgroundThread::start("test").unwrap(),
+                lanes: Arc::new(TenantThreads::default()),
                 seed: std::hash::RandomState::new(),
             },
             stock: Stock::new(Arc::new(Native), |name| match name {

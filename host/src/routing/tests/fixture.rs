@@ -58,6 +58,7 @@ pub(super) fn snapshot(vhosts: Vec<Vhost>) -> Snapshot {
             compile_time: second,
             compile_memory: 1,
             log_bytes: 1,
+            idle: Duration::from_secs(600),
             failures: 1,
             failure_window: second,
             quarantine: second,

@@ -1,0 +1,123 @@
+//! A body on its way through a policy.
+//!
+//! It runs on the tenant's thread, in an instance of its own: chunks are large, so a worker
+//! would be held up by each, and a fault ends this one stream.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::{sync::oneshot, time::sleep};
+
+use super::{Allowance, Binding, Fault, Instance, Refusal, cpu};
+
+/// A body on its way through a policy.
+pub struct BodyStream {
+    binding: Arc<Binding>,
+    /// Gone while a call is under way, and after a fault.
+    instance: Option<Box<dyn Instance>>,
+    /// The call under way.
+    pending: Option<oneshot::Receiver<Answer>>,
+}
+
+/// What came of a call, and the instance back.
+type Answer = Result<(Vec<u8>, Box<dyn Instance>), Fault>;
+
+impl Binding {
+    /// A stream opened with `seed`. It makes an instance, so call it only for an answer whose
+    /// body plan asks for it.
+    pub async fn open_body(self: &Arc<Self>, seed: &[u8]) -> Result<BodyStream, Refusal> {
+        let (reply, opened) = oneshot::channel();
+        let seed = seed.to_vec();
+        self.later(Duration::ZERO, move |binding| {
+            let _ = reply.send(binding.opened(&seed));
+        });
+        let gone = Refusal::Faulted {
+            during: "body",
+            fault: Fault::Ended,
+        };
+        Ok(BodyStream {
+            binding: Arc::clone(self),
+            instance: Some(opened.await.unwrap_or(Err(gone))?),
+            pending: None,
+        })
+    }
+
+    fn opened(&self, seed: &[u8]) -> Result<Box<dyn Instance>, Refusal> {
+        let before = cpu::thread_time();
+        let mut instance = self.extra_instance()?;
+        let opened = instance.open_body(seed);
+        self.charge(cpu::thread_time().saturating_sub(before));
+        opened.map_err(|fault| {
+            self.body_failed(&fault);
+            Refusal::Faulted {
+                during: "body",
+                fault,
+            }
+        })?;
+        Ok(instance)
+    }
+}
+
+impl BodyStream {
+    /// One chunk; returns what comes out so far. Where this is cancelled, call it again with the
+    /// same chunk, which will not be asked twice.
+    pub async fn write(&mut self, chunk: &[u8]) -> Result<Vec<u8>, Fault> {
+        let chunk = chunk.to_vec();
+        self.call(move |instance| instance.write_body(&chunk)).await
+    }
+
+    /// What is left at the end.
+    pub async fn finish(&mut self) -> Result<Vec<u8>, Fault> {
+        self.call(|instance| instance.finish_body()).await
+    }
+
+    async fn call(
+        &mut self,
+        ask: impl FnOnce(&mut dyn Instance) -> Result<Vec<u8>, Fault> + Send + 'static,
+    ) -> Result<Vec<u8>, Fault> {
+        // There is no going on without it: a tenant that has used up its time waits.
+        if let Some(allowance) = self.binding.allowance() {
+            while let Some(wait) = Allowance::wait(allowance) {
+                sleep(wait).await;
+            }
+        }
+        let pending = match self.pending.take() {
+            Some(pending) => pending,
+            None => self.ask(ask)?,
+        };
+        let (made, instance) = self
+            .pending
+            .insert(pending)
+            .await
+            .unwrap_or(Err(Fault::Ended))
+            .inspect_err(|_| self.pending = None)?;
+        self.pending = None;
+        self.instance = Some(instance);
+        Ok(made)
+    }
+
+    fn ask(
+        &mut self,
+        ask: impl FnOnce(&mut dyn Instance) -> Result<Vec<u8>, Fault> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Answer>, Fault> {
+        let mut instance = self.instance.take().ok_or(Fault::Ended)?;
+        let (reply, answer) = oneshot::channel();
+        self.binding.later(Duration::ZERO, move |binding| {
+            let before = cpu::thread_time();
+            let made = ask(instance.as_mut());
+            binding.charge(cpu::thread_time().saturating_sub(before));
+            if let Err(fault) = &made {
+                binding.body_failed(fault);
+            }
+            let _ = reply.send(made.map(|made| (made, instance)));
+        });
+        Ok(answer)
+    }
+}
+
+impl fmt::Debug for BodyStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyStream")
+            .field("binding", &self.binding)
+            .finish_non_exhaustive()
+    }
+}
