@@ -6,7 +6,6 @@
 use super::{Binding, Fault, Instance, Refusal, Refused, binding::Unanswered, trigger::Triggers};
 use crate::{
     decision::{Call, Edit, Hold, RequestPlan, RequestView, ResponsePlan, ResponseView, Trigger},
-    members::Clock,
     snapshot::OnError,
 };
 
@@ -133,7 +132,7 @@ impl Moment {
     fn now(binding: &Binding) -> Self {
         Self {
             now_us: binding.clock().now(),
-            wall_ms: Clock::wall_ms(),
+            wall_ms: binding.clock().calendar_ms(),
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     decision::{Call, Hold, Outcome, RequestView, Verdict},
-    members::{Clock, Facts, InFlight, Micros, Pool},
+    members::{Facts, InFlight, Micros, Pool},
     snapshot::OnError,
 };
 
@@ -198,7 +198,7 @@ impl Selector {
                 pool: Some(&columns),
                 triggers: &[],
                 now_us,
-                wall_ms: Clock::wall_ms(),
+                wall_ms: self.pool.clock().calendar_ms(),
             };
             Ok(
                 match turn.instance.pick(&call, attempt.number, facts.state)? {

@@ -117,6 +117,7 @@ pub fn environment() -> Environment {
         policy: "test".into(),
         limits: limits(),
         seed: 7,
+        clock: Default::default(),
     }
 }
 
@@ -131,7 +132,7 @@ pub fn context() -> Context {
 pub fn loader() -> WasmLoader {
     WasmLoader::new(WasmOptions {
         compiler: Compiler::InProcess,
-        cache_dir: None,
+        ..WasmOptions::default()
     })
     .unwrap()
 }
