@@ -36,7 +36,7 @@ fn limits() -> PolicyLimits {
 fn start(name: &str, config: &str, members: usize) -> Box<dyn Instance> {
     let loader = WasmLoader::new(WasmOptions {
         compiler: Compiler::InProcess,
-        cache_dir: None,
+        ..WasmOptions::default()
     })
     .expect("an engine");
     let wasm = builtin::find(name).expect("a built-in policy").wasm;
@@ -51,6 +51,7 @@ fn start(name: &str, config: &str, members: usize) -> Box<dyn Instance> {
         policy: name.into(),
         limits: limits(),
         seed: 1,
+        clock: Default::default(),
     };
     let mut instance = module
         .instantiate(config, &context, &environment)

@@ -15,6 +15,7 @@ mod worker;
 
 use std::{
     fmt,
+    hash::{BuildHasher, RandomState},
     io::{self, Write as _},
     path::PathBuf,
     sync::{
@@ -132,7 +133,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
         live: Arc::clone(&live),
         workers,
         lanes: Arc::new(TenantThreads::default()),
-        seed: std::hash::RandomState::new(),
+        seed: RandomState::new().hash_one(0),
     };
     let setup = Setup {
         path: options.config.clone(),

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    hash::RandomState,
+    hash::{BuildHasher, RandomState},
     io::{self, Write},
     net::IpAddr,
     path::{Path, PathBuf},
@@ -131,7 +131,7 @@ fn linked(
         live: Arc::new(Live::new(Clock::start(), 1)),
         workers: 1,
         lanes: Arc::new(TenantThreads::default()),
-        seed: RandomState::new(),
+        seed: RandomState::new().hash_one(0),
     };
     let modules = Modules { named, built_in };
     let origin = Origin {
@@ -151,6 +151,7 @@ fn loader(cache: Option<&Path>, compiler: Compiler) -> Result<WasmLoader, Troubl
     let options = |cache_dir| WasmOptions {
         compiler: compiler.clone(),
         cache_dir,
+        ..WasmOptions::default()
     };
     let loader = match WasmLoader::new(options(cache_dir)) {
         Err(SetupError::Cache(_)) => WasmLoader::new(options(None)),

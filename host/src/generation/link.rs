@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    hash::{BuildHasher, RandomState},
+    hash::{DefaultHasher, Hash, Hasher},
     iter,
     sync::Arc,
 };
@@ -31,8 +31,8 @@ pub struct Linker {
     pub workers: usize,
     /// Where each tenant's slow work is done.
     pub lanes: Arc<dyn Lanes>,
-    /// Makes every binding's random choices its own.
-    pub seed: RandomState,
+    /// Makes every binding's random choices its own; the same seed gives the same choices.
+    pub seed: u64,
 }
 
 /// What a generation comes after, and what it is called.
@@ -264,12 +264,8 @@ impl Link<'_> {
             tenant: TENANT.into(),
             policy: Arc::clone(&key.lineage.policy),
             limits: key.limits.clone(),
-            seed: self.linker.seed.hash_one((
-                &key.lineage.policy,
-                &binding,
-                key.digest,
-                &key.config,
-            )),
+            seed: self.seed(key, &binding),
+            clock: self.linker.live.clock(),
         };
         let parts = BindingParts {
             policy: Arc::clone(&key.lineage.policy),
@@ -296,6 +292,14 @@ impl Link<'_> {
             predecessor: predecessor.cloned(),
         });
         Ok(binding)
+    }
+
+    /// Differs between bindings, and is the same whenever the linker's is.
+    fn seed(&self, key: &Key, binding: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let parts = (&key.lineage.policy, binding, key.digest, &key.config);
+        (self.linker.seed, parts).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The last step, after everything else has held.

@@ -48,7 +48,7 @@ mod traffic;
 
 pub use breaker::{Admission, Transition};
 pub(crate) use clock::micros;
-pub use clock::{Clock, Micros};
+pub use clock::{Clock, HeldClock, Micros};
 pub use connections::{Connections, Full, IdleConnection, Kept, Lease, Permit};
 pub use facts::Facts;
 pub use idle::IdleSlots;

@@ -9,6 +9,7 @@ use crate::{
         Call, Context, Descriptor, Edit, Hold, Member, Outcome, Problem, RequestPlan, ResponsePlan,
         Verdict,
     },
+    members::Clock,
     snapshot::PolicyLimits,
 };
 
@@ -178,6 +179,8 @@ pub struct Environment {
     pub limits: PolicyLimits,
     /// Seeds `entropy`.
     pub seed: u64,
+    /// The time of calls that are no decision, the same as that of decisions.
+    pub clock: Clock,
 }
 
 /// Turns bytes into a module. Slow; never called on a worker thread.

@@ -12,7 +12,6 @@ use crate::{
         Call, CapturedRequest, CapturedResponse, Edit, Hold, RequestPlan, RequestView,
         ResponsePlan, ResponseView,
     },
-    members::Clock,
     snapshot::OnError,
 };
 
@@ -173,7 +172,7 @@ impl Binding {
             pool: None,
             triggers: (question.triggers)(&self.triggers),
             now_us: self.clock().now(),
-            wall_ms: Clock::wall_ms(),
+            wall_ms: self.clock().calendar_ms(),
         };
         (question.ask)(turn.instance, &call)
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     decision::{Call, CapturedRequest, Hold, Outcome, RequestView, Verdict},
-    members::{Clock, Facts, InFlight, Micros, Pool},
+    members::{Facts, InFlight, Micros, Pool},
     snapshot::{MemberId, OnError},
 };
 
@@ -244,7 +244,7 @@ fn pick<R: RequestView>(
         pool: Some(&columns),
         triggers: &[],
         now_us,
-        wall_ms: Clock::wall_ms(),
+        wall_ms: pool.clock().calendar_ms(),
     };
     Ok(match turn.instance.pick(&call, number, facts.state)? {
         Verdict::Member(index) if facts.is_usable(index) => Answer::Member(facts.begin(index)),

@@ -12,9 +12,8 @@ use super::{
     columns::Columns,
     slot::Turn,
 };
-use crate::{
-    decision::{BodyPlan, Call, Context, Failure, Hook, Outcome, PoolView, Trigger, Verdict},
-    members::Clock,
+use crate::decision::{
+    BodyPlan, Call, Context, Failure, Hook, Outcome, PoolView, Trigger, Verdict,
 };
 
 /// Triggers of one hook that are tried; a list without end shall not hold up a reload.
@@ -195,7 +194,7 @@ impl Binding {
             pool: None,
             triggers: &[],
             now_us: self.clock().now(),
-            wall_ms: Clock::wall_ms(),
+            wall_ms: self.clock().calendar_ms(),
         }
     }
 

@@ -80,6 +80,7 @@ pub(super) fn parts(native: &Native, pool: Option<&Arc<Pool>>, later: &Arc<Later
             policy: native.name.into(),
             limits: limits(),
             seed: 1,
+            clock: pool.map_or_else(Clock::start, |pool| pool.clock()),
         },
         allowance: None,
         on_error: OnError::BuiltIn,

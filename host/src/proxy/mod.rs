@@ -29,10 +29,12 @@ mod upload;
 #[cfg(test)]
 mod upload_tests;
 
+pub use download::Filter;
 pub use downstream::{Downstream, Drain};
 pub use errand::{Addressed, Ends, expects_continue, plan};
 pub use error::ProxyError;
 pub use exchange::Exchange;
-pub use forwarded::client_of;
+pub use forwarded::{client_of, to_client};
 pub use handle::{Gateway, Next, handle, refuse};
 pub use presence::Presence;
+pub use rewrite::{Given, Planned, filter, plan_response};

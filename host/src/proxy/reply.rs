@@ -16,7 +16,7 @@ use super::{
     handle::{Gateway, Next},
     record::Trace,
     relay::{self, Pauses},
-    rewrite::{filter, plan_response},
+    rewrite::{Given, filter, plan_response},
     tunnel,
     upload::Upload,
 };
@@ -44,6 +44,17 @@ pub struct Delivery<'a> {
     pub manner: Manner,
 }
 
+fn given<'a>(delivery: Delivery<'a>, reply: &'a Reply) -> Given<'a> {
+    Given {
+        worker: delivery.gateway.worker,
+        forward: delivery.forward,
+        exchange: delivery.exchange,
+        member: reply.in_flight.settings(),
+        status: reply.head.status,
+        moved: reply.moved,
+    }
+}
+
 /// Delivers an answer to its end.
 pub async fn deliver(
     delivery: Delivery<'_>,
@@ -66,7 +77,7 @@ pub async fn deliver(
         member_version,
     );
     let asked = Instant::now();
-    let planned = plan_response(delivery, &reply, &mut fields).await?;
+    let planned = plan_response(given(delivery, &reply), &mut fields).await?;
     trace.decided(asked);
     let status = planned.status;
 
@@ -90,7 +101,13 @@ pub async fn deliver(
         return Ok(Next::of(sent, delivery.manner));
     }
 
-    let filter = filter(delivery, &planned, &mut fields).await?;
+    let filter = filter(
+        delivery.forward,
+        delivery.manner.head_only,
+        &planned,
+        &mut fields,
+    )
+    .await?;
     let mut manner = delivery.manner;
     let bodiless = manner.head_only || status == 204 || status == 304;
     let framing = match (bodiless, reply.head.framing) {

@@ -3,49 +3,68 @@
 use tracing::warn;
 
 use super::{
-    attempt::Reply, download::Filter, edits, error::ProxyError, exchange::Answered, reply::Delivery,
+    download::Filter,
+    edits,
+    error::ProxyError,
+    exchange::{Answered, Exchange},
 };
 use crate::{
     decision::BodyPlan,
+    generation::Forward,
     http1::Fields,
     policy::Binding,
     response::body::{self, BodyFacts},
+    snapshot::Member,
 };
+
+/// An answer that policies are to see, but for its fields.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// Index of this worker.
+    pub worker: usize,
+    /// The request's route.
+    pub forward: &'a Forward,
+    /// The request.
+    pub exchange: &'a Exchange<'a>,
+    /// Who answered.
+    pub member: &'a Member,
+    /// With what.
+    pub status: u16,
+    /// The session could not stay where it was.
+    pub moved: bool,
+}
 
 /// What rewriters made of an answer's head.
 pub struct Planned {
     /// Of the answer to the client.
     pub status: u16,
-    body: BodyPlan,
+    /// What is to happen to the body.
+    pub body: BodyPlan,
     /// Which rewriter planned the body.
     by: Option<usize>,
 }
 
 /// Asks the rewriters, each seeing its predecessor's result, then affinity for its cookies.
-pub async fn plan_response(
-    delivery: Delivery<'_>,
-    reply: &Reply,
-    fields: &mut Fields,
-) -> Result<Planned, ProxyError> {
-    let worker = delivery.gateway.worker;
-    let settings = reply.in_flight.settings();
+pub async fn plan_response(given: Given<'_>, fields: &mut Fields) -> Result<Planned, ProxyError> {
+    let Given {
+        worker,
+        forward,
+        exchange,
+        member,
+        moved,
+        ..
+    } = given;
     let mut planned = Planned {
-        status: reply.head.status,
+        status: given.status,
         body: BodyPlan::Pass,
         by: None,
     };
     let refuse =
         |binding: &Binding, what: String| ProxyError::Plan(format!("{}: {what}", binding.policy()));
-    for (at, rewriter) in delivery.forward.rewriters.iter().enumerate() {
-        let view = answered(
-            planned.status,
-            fields,
-            &settings.id.0,
-            &settings.route,
-            reply.moved,
-        );
+    for (at, rewriter) in forward.rewriters.iter().enumerate() {
+        let view = answered(planned.status, fields, member, moved);
         let Some(plan) = rewriter
-            .on_response(worker, delivery.exchange, &view)
+            .on_response(worker, exchange, &view)
             .await
             .map_err(|refused| refuse(rewriter, refused.to_string()))?
         else {
@@ -53,27 +72,21 @@ pub async fn plan_response(
         };
         if let Some(status) = plan.status {
             planned.status =
-                checked_status(reply.head.status, status).map_err(|what| refuse(rewriter, what))?;
+                checked_status(given.status, status).map_err(|what| refuse(rewriter, what))?;
         }
         edits::apply(fields, &plan.headers)
             .map_err(|illegal| refuse(rewriter, illegal.to_string()))?;
         if plan.body != BodyPlan::Pass {
             if planned.by.is_some() {
-                warn!(policy = %rewriter.policy(), route = %delivery.exchange.route, "A second policy planned the body; the first one's plan holds");
+                warn!(policy = %rewriter.policy(), route = %exchange.route, "A second policy planned the body; the first one's plan holds");
             } else {
                 (planned.body, planned.by) = (plan.body, Some(at));
             }
         }
     }
-    if let Some(affinity) = &delivery.forward.selector.affinity {
-        let view = answered(
-            planned.status,
-            fields,
-            &settings.id.0,
-            &settings.route,
-            reply.moved,
-        );
-        if let Some(cookies) = affinity.bind(worker, delivery.exchange, &view).await? {
+    if let Some(affinity) = &forward.selector.affinity {
+        let view = answered(planned.status, fields, member, moved);
+        if let Some(cookies) = affinity.bind(worker, exchange, &view).await? {
             edits::apply(fields, &cookies)
                 .map_err(|illegal| refuse(affinity, illegal.to_string()))?;
         }
@@ -81,18 +94,12 @@ pub async fn plan_response(
     Ok(planned)
 }
 
-fn answered<'a>(
-    status: u16,
-    fields: &'a Fields,
-    id: &'a str,
-    route: &'a str,
-    moved: bool,
-) -> Answered<'a> {
+fn answered<'a>(status: u16, fields: &'a Fields, member: &'a Member, moved: bool) -> Answered<'a> {
     Answered {
         status,
         fields,
-        member_id: id,
-        member_route: route,
+        member_id: &member.id.0,
+        member_route: &member.route,
         moved,
     }
 }
@@ -111,9 +118,10 @@ fn checked_status(was: u16, wanted: u16) -> Result<u16, String> {
     Ok(wanted)
 }
 
-/// What rewrites the body, the head changed to suit.
+/// What rewrites the body, the head changed to suit. `head_only` = none follows.
 pub async fn filter(
-    delivery: Delivery<'_>,
+    forward: &Forward,
+    head_only: bool,
     planned: &Planned,
     fields: &mut Fields,
 ) -> Result<Filter, ProxyError> {
@@ -123,7 +131,7 @@ pub async fn filter(
     let codings = fields.joined("content-encoding").unwrap_or_default();
     let codings = String::from_utf8_lossy(&codings);
     let facts = BodyFacts {
-        head_request: delivery.manner.head_only,
+        head_request: head_only,
         status: planned.status,
         content_type: fields.text("content-type"),
         content_encoding: (!codings.is_empty()).then_some(codings.as_ref()),
@@ -133,7 +141,7 @@ pub async fn filter(
     let bodiless = facts.head_request || matches!(facts.status, 204 | 206 | 304);
     let filter = match (&planned.body, planned.by) {
         (BodyPlan::Transform(seed), Some(by)) if !bodiless && !facts.no_transform => {
-            let guest = delivery.forward.rewriters[by].open_body(seed).await;
+            let guest = forward.rewriters[by].open_body(seed).await;
             let guest = guest.map_err(|refusal| ProxyError::Plan(refusal.to_string()))?;
             Filter::Guest(Box::new(guest))
         }

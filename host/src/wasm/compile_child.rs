@@ -59,13 +59,11 @@ fn leave(code: u8, why: &str) -> u8 {
 
 fn run(compatibility: u64, cpu: u64, memory: u64) -> Result<(), CompileError> {
     confine(cpu, memory).map_err(failed("cannot limit itself"))?;
-    let engine = engine::compiler()
+    let engine = engine::compiler_for(compatibility)
         .map_err(|error| CompileError::Failed(format!("cannot set up: {error:#}")))?;
-    if engine::compatibility(&engine) != compatibility {
-        return Err(CompileError::Failed(
-            "is another version than the gateway; restart the gateway".into(),
-        ));
-    }
+    let engine = engine.ok_or_else(|| {
+        CompileError::Failed("is another version than the gateway; restart the gateway".into())
+    })?;
     let wasm = memfd::read(&duplicate(io::stdin().as_fd())?, LARGEST)
         .map_err(failed("cannot read the module"))?;
     let code = compile(&engine, &wasm)?;

@@ -66,6 +66,7 @@ impl WasmModule {
             policy: "".into(),
             limits: limits.clone(),
             seed: 0,
+            clock: Default::default(),
         };
         // A binding of its own: what a start function counts or stores is nobody's.
         let binding = Services::default().bind(&environment, digest, None);

@@ -12,7 +12,7 @@ use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
-use super::ticker::Ticker;
+use super::{fuel::Fuel, ticker::Ticker};
 
 /// Policies that may be alive at once. Five to a hundred are usual: balancers
 /// times versions, rewriters times workers, and one for each body being
@@ -47,9 +47,33 @@ pub(super) struct PolicyEngine {
     pub(super) ticker: Arc<Ticker>,
     /// Names the code this engine can run; part of a cache file's name.
     pub(super) compatibility: u64,
+    /// Where calls are counted in instructions instead of time.
+    pub(super) fuel: Option<Arc<Fuel>>,
+}
+
+/// What ends a call that goes on for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Metering {
+    /// Epochs, and the thread's processor time.
+    Time,
+    /// A number of instructions.
+    Fuel,
 }
 
 impl PolicyEngine {
+    /// A simulation's engine: calls cost what they cost at every run.
+    pub(super) fn counting(fuel: Arc<Fuel>) -> wasmtime::Result<Self> {
+        let engine = Engine::new(&config(Metering::Fuel))?;
+        let ticker = Ticker::start(&engine)?;
+        let compatibility = compatibility(&engine);
+        Ok(Self {
+            engine,
+            ticker,
+            compatibility,
+            fuel: Some(fuel),
+        })
+    }
+
     /// The gateway's engine.
     pub(super) fn new() -> wasmtime::Result<Self> {
         let mut pool = PoolingAllocationConfig::new();
@@ -65,7 +89,7 @@ impl PolicyEngine {
             .linear_memory_keep_resident(KEEP_RESIDENT)
             .table_keep_resident(4 << 10)
             .max_unused_warm_slots(WARM_SLOTS);
-        let mut config = config();
+        let mut config = config(Metering::Time);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         let engine = Engine::new(&config)?;
         let ticker = Ticker::start(&engine)?;
@@ -74,14 +98,21 @@ impl PolicyEngine {
             engine,
             ticker,
             compatibility,
+            fuel: None,
         })
     }
 }
 
-/// An engine that can only compile: without the pool's address space, which the
-/// child's memory limit would not allow.
-pub(super) fn compiler() -> wasmtime::Result<Engine> {
-    Engine::new(&config())
+/// An engine that can only compile: without the pool's address space, which the child's memory limit would not
+/// allow. For whoever names its own engine so; `None` where no engine of this program is named so.
+pub(super) fn compiler_for(compatible: u64) -> wasmtime::Result<Option<Engine>> {
+    for metering in [Metering::Time, Metering::Fuel] {
+        let engine = Engine::new(&config(metering))?;
+        if compatibility(&engine) == compatible {
+            return Ok(Some(engine));
+        }
+    }
+    Ok(None)
 }
 
 /// Equal for two engines that can run each other's code.
@@ -91,13 +122,14 @@ pub(super) fn compatibility(engine: &Engine) -> u64 {
     hasher.finish()
 }
 
-fn config() -> Config {
+fn config(metering: Metering) -> Config {
     let mut config = Config::new();
     config
         // A third of the cost a call (131 against 433 ns). Also rules out async
         // components, which no policy may be: nothing blocks.
         .concurrency_support(false)
-        .epoch_interruption(true)
+        .epoch_interruption(metering == Metering::Time)
+        .consume_fuel(metering == Metering::Fuel)
         // Four gibibytes and a guard spare every bounds check.
         .memory_reservation(4 << 30)
         .memory_guard_size(32 << 20)
@@ -113,14 +145,26 @@ fn config() -> Config {
     config
 }
 
+/// The gateway's, without the pool.
+#[cfg(test)]
+pub(super) fn compiler() -> wasmtime::Result<Engine> {
+    Engine::new(&config(Metering::Time))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn compiler_and_gateway_agree_on_code() {
+    fn compilers_and_engines_agree_on_code() {
         let gateway = PolicyEngine::new().unwrap();
-        assert_eq!(compatibility(&compiler().unwrap()), gateway.compatibility);
+        let counting = PolicyEngine::counting(Arc::default()).unwrap();
+        assert_ne!(gateway.compatibility, counting.compatibility);
+        for engine in [gateway, counting] {
+            let own = compiler_for(engine.compatibility).unwrap().unwrap();
+            assert_eq!(compatibility(&own), engine.compatibility);
+        }
+        assert!(compiler_for(0).unwrap().is_none());
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use wasmtime::{Store, component::ResourceAny};
 
 use super::{
-    clock, convert,
+    convert,
     fault::{Stop, classify},
+    fuel::{self, Fuel},
     guests::Guests,
     services::Binding,
     state::State,
@@ -18,6 +19,7 @@ use crate::{
         Call, Context, Descriptor, Edit, Hold, Member, Outcome, Problem, RequestPlan, ResponsePlan,
         Verdict,
     },
+    members::Clock,
     policy::{Digest, Environment, Fault, Instance},
 };
 
@@ -31,6 +33,8 @@ pub(super) struct WasmInstance {
     body: Option<ResourceAny>,
     ticker: Arc<Ticker>,
     running: Arc<Running>,
+    clock: Clock,
+    fuel: Option<Arc<Fuel>>,
     deadline: Duration,
     init_deadline: Duration,
     /// Cleared before each call and set again after it went well, so that a
@@ -52,6 +56,8 @@ impl WasmInstance {
             body: None,
             ticker: engine.ticker.clone(),
             running: engine.ticker.register(),
+            clock: environment.clock,
+            fuel: engine.fuel.clone(),
             deadline: environment.limits.deadline,
             init_deadline: environment.limits.init_deadline,
             sound: true,
@@ -106,6 +112,9 @@ impl WasmInstance {
             return Err(Stop::Ended.into());
         }
         self.store.set_epoch_deadline(1);
+        if self.fuel.is_some() {
+            self.store.set_fuel(fuel::of(allowed))?;
+        }
         let state = self.store.data_mut();
         state.meter.reset();
         state.budget.start(allowed);
@@ -131,13 +140,13 @@ impl WasmInstance {
         self.timed(self.init_deadline, ask)
     }
 
-    /// A call without views, whose clock is the process's.
+    /// A call without views, whose clock is the decisions'.
     fn timed<R>(
         &mut self,
         allowed: Duration,
         ask: impl FnOnce(&Guests, &mut Store<State>) -> wasmtime::Result<R>,
     ) -> Result<R, Fault> {
-        self.store.data_mut().lifecycle_clock = (clock::monotonic_us(), clock::wall_ms());
+        self.store.data_mut().lifecycle_clock = (self.clock.now(), self.clock.calendar_ms());
         self.run(allowed, ask)
     }
 
@@ -153,11 +162,15 @@ impl WasmInstance {
         };
         let answer = ask(guests, &mut self.store);
         drop(inside);
+        if let Some(fuel) = &self.fuel {
+            fuel.spent(fuel::of(allowed).saturating_sub(self.store.get_fuel().unwrap_or(0)));
+        }
         match answer {
             Ok(answer) => {
                 self.sound = true;
                 Ok(answer)
             }
+            Err(error) if fuel::is_out(&error) => Err(Fault::Deadline(allowed)),
             Err(error) => Err(classify(&error)),
         }
     }

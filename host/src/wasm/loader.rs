@@ -11,6 +11,7 @@ use super::{
     compiler::{Compiler, Queue},
     component::WasmModule,
     engine::PolicyEngine,
+    fuel::Fuel,
     host,
     services::{Sample, Services},
     state::State,
@@ -40,6 +41,8 @@ pub struct WasmOptions {
     pub compiler: Compiler,
     /// Keeps compiled code; must be the host's own directory.
     pub cache_dir: Option<PathBuf>,
+    /// Count calls in instructions instead of time, and tell it here.
+    pub fuel: Option<Arc<Fuel>>,
 }
 
 /// Loads policies, and owns what they share.
@@ -56,18 +59,21 @@ impl WasmLoader {
     /// The engine, its ticker thread and the host functions.
     pub fn new(options: WasmOptions) -> Result<Self, SetupError> {
         let setup = |error: wasmtime::Error| SetupError::Engine(format!("{error:#}"));
-        let engine = PolicyEngine::new().map_err(setup)?;
+        let engine = match options.fuel {
+            Some(fuel) => PolicyEngine::counting(fuel),
+            None => PolicyEngine::new(),
+        };
+        let engine = engine.map_err(setup)?;
         let linker = host::linker(&engine.engine).map_err(setup)?;
         let cache = options
             .cache_dir
             .map(|dir| Cache::open(&dir, engine.compatibility))
             .transpose()?;
-        let WasmOptions { compiler, .. } = options;
         Ok(Self {
             engine,
             linker,
             services: Arc::default(),
-            compiler,
+            compiler: options.compiler,
             queue: Queue::default(),
             cache,
         })

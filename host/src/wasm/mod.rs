@@ -9,7 +9,6 @@
 mod bindings;
 mod cache;
 mod check;
-mod clock;
 mod compile;
 pub mod compile_child;
 mod compiler;
@@ -17,6 +16,7 @@ mod component;
 mod convert;
 mod engine;
 mod fault;
+mod fuel;
 mod guests;
 mod host;
 mod instance;
@@ -30,7 +30,7 @@ mod ticker;
 mod views;
 
 pub use cache::CacheError;
-pub use clock::{monotonic_us, wall_ms};
 pub use compiler::Compiler;
+pub use fuel::{Fuel, of as fuel_of};
 pub use loader::{SetupError, WasmLoader, WasmOptions};
 pub use services::{Histogram, Sample, SampleValue};

@@ -121,7 +121,7 @@ impl Scene {
                 live: Arc::clone(&self.live),
                 workers: 1,
                 lanes: Arc::new(TenantThreads::default()),
-                seed: std::hash::RandomState::new(),
+                seed: 0,
             },
             stock: Stock::new(Arc::new(Native), |name| match name {
                 "byrequests" => Some(b"balancer byrequests"),

@@ -55,7 +55,7 @@ fn shell(script: &str) -> Compiler {
 fn load(compiler: Compiler, wasm: &[u8], limits: &PolicyLimits) -> Result<(), Refusal> {
     let loader = WasmLoader::new(WasmOptions {
         compiler,
-        cache_dir: None,
+        ..WasmOptions::default()
     })
     .unwrap();
     loader.load("test", wasm, limits).map(drop)
@@ -202,6 +202,7 @@ fn the_cache_spares_the_compiler() {
         let options = WasmOptions {
             compiler,
             cache_dir: Some(dir.join("cache")),
+            ..WasmOptions::default()
         };
         WasmLoader::new(options)
             .unwrap()

@@ -118,6 +118,7 @@ pub fn environment() -> Environment {
         policy: "test".into(),
         limits: limits(),
         seed: 7,
+        clock: Default::default(),
     }
 }
 
@@ -132,7 +133,7 @@ pub fn context() -> Context {
 pub fn loader() -> WasmLoader {
     WasmLoader::new(WasmOptions {
         compiler: Compiler::InProcess,
-        cache_dir: None,
+        ..WasmOptions::default()
     })
     .unwrap()
 }

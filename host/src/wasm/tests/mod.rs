@@ -2,6 +2,7 @@
 //! the real engine.
 
 mod compiling;
+mod counting;
 mod faults;
 mod guests;
 mod hosting;
