@@ -15,7 +15,7 @@ use crate::{
     generation::Current,
     members::{Admission, Clock, Endpoint, Live, Pool},
     policy::{BindingStatus, StandingWord},
-    snapshot::{self, PolicyRef},
+    snapshot::{self, PolicyRef, TenantName},
     telemetry::timestamp,
 };
 
@@ -69,23 +69,31 @@ impl Sources {
     }
 
     fn policies(&self, facts: &ControlFacts) -> Vec<PolicyStatus> {
-        let mut bound: BTreeMap<Arc<str>, Vec<BindingStatus>> = BTreeMap::new();
+        let mut bound: BTreeMap<(Arc<str>, Arc<str>), Vec<BindingStatus>> = BTreeMap::new();
         for binding in self.current.load().bindings() {
             let status = binding.status();
             bound
-                .entry(Arc::clone(&status.policy))
+                .entry((Arc::clone(&status.tenant), Arc::clone(&status.policy)))
                 .or_default()
                 .push(status);
         }
         let own = facts.policies.iter();
         let mut policies: Vec<_> = own
             .map(|own| {
-                let bindings = bound.remove(own.name.as_str()).unwrap_or_default();
-                policy(&own.name, Some(own), &bindings)
+                let key = (own.tenant.shared(), own.name.as_str().into());
+                let bindings = bound.remove(&key).unwrap_or_default();
+                policy((own.tenant.as_str(), &own.name), Some(own), &bindings)
             })
             .collect();
         let built_in = bound.iter();
-        policies.extend(built_in.map(|(name, bindings)| policy(name, None, bindings)));
+        policies.extend(
+            built_in.map(|((tenant, name), bindings)| policy((tenant, name), None, bindings)),
+        );
+        // The operator's first, then one tenant's after the other's.
+        policies.sort_by_key(|policy| {
+            let tenant = TenantName::new(&policy.tenant);
+            (!tenant.is_operator(), tenant)
+        });
         policies
     }
 }
@@ -94,9 +102,10 @@ fn balancer(pool: &Pool) -> BalancerStatus {
     let members = pool.current();
     let name = |policy: &PolicyRef| match policy {
         PolicyRef::BuiltIn { name, .. } => (*name).to_owned(),
-        PolicyRef::Named(name) => format!("policy:{name}"),
+        PolicyRef::Named(name) => format!("policy:{}", pool.tenant().local(name)),
     };
     BalancerStatus {
+        tenant: pool.tenant().to_string(),
         lbmethod: members.balancer.lbmethod.iter().map(name).collect(),
         affinity: members.balancer.affinity.as_ref().map(name),
         revision: members.revision,
@@ -155,7 +164,11 @@ fn state(status: snapshot::Status, admission: Admission) -> &'static str {
     }
 }
 
-fn policy(name: &str, facts: Option<&PolicyFacts>, bindings: &[BindingStatus]) -> PolicyStatus {
+fn policy(
+    (tenant, name): (&str, &str),
+    facts: Option<&PolicyFacts>,
+    bindings: &[BindingStatus],
+) -> PolicyStatus {
     let rank = |binding: &BindingStatus| match binding.standing {
         StandingWord::Serving => 0,
         StandingWord::Probation => 1,
@@ -170,6 +183,7 @@ fn policy(name: &str, facts: Option<&PolicyFacts>, bindings: &[BindingStatus]) -
     let digest = bindings.first().map(|b| b.digest.to_string());
     let places: BTreeSet<_> = bindings.iter().map(|b| b.binding.clone()).collect();
     PolicyStatus {
+        tenant: tenant.to_owned(),
         name: name.to_owned(),
         digest: digest
             .or_else(|| facts.map(|facts| facts.digest.clone()))

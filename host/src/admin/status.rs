@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::TenantName;
+
 /// What is in service. Times are RFC 3339, in UTC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -21,7 +23,7 @@ pub struct Status {
     pub config: ConfigStatus,
     /// Where clients are accepted.
     pub listeners: Vec<ListenerStatus>,
-    /// By name.
+    /// By name; a tenant's own have its name in front: `acme:shop`.
     pub balancers: BTreeMap<String, BalancerStatus>,
     /// The operator's own ones and the built-in ones in use, by name.
     pub policies: Vec<PolicyStatus>,
@@ -60,6 +62,9 @@ pub struct ListenerStatus {
 /// A balancer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BalancerStatus {
+    /// Whose it is: `default` for the operator.
+    #[serde(default = "operator")]
+    pub tenant: String,
     /// The chain that picks, as configured.
     pub lbmethod: Vec<String>,
     /// The policy that holds sessions; absent without stickiness.
@@ -123,6 +128,9 @@ pub struct ConnectionsStatus {
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyStatus {
+    /// Whose it is: `default` for the operator.
+    #[serde(default = "operator")]
+    pub tenant: String,
     /// Its name.
     pub name: String,
     /// SHA-256 of the version in service.
@@ -144,6 +152,10 @@ pub struct PolicyStatus {
     pub bindings: Vec<String>,
     /// Versions lately, the newest first; built-in ones have none.
     pub history: Vec<HistoryStatus>,
+}
+
+fn operator() -> String {
+    TenantName::operator().to_string()
 }
 
 /// Something that happened to a policy.

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::{BalancerStatus, MemberStatus, PolicyStatus, Status, TroubleStatus};
+use crate::{
+    admin::{BalancerStatus, MemberStatus, PolicyStatus, Status, TroubleStatus},
+    snapshot::TenantName,
+};
 
 /// Versions of a policy that are shown; `--json` has them all.
 const VERSIONS: usize = 5;
@@ -30,20 +33,20 @@ pub(super) fn render(status: &Status) -> String {
         out.push('\n');
         balancer_table(&mut out, name, balancer);
     }
-    if !status.policies.is_empty() {
+    let same = |one: &PolicyStatus, other: &PolicyStatus| one.tenant == other.tenant;
+    for policies in status.policies.chunk_by(same) {
         out.push('\n');
-        policy_table(&mut out, &status.policies);
+        policy_table(&mut out, policies);
     }
     // Names and messages come from files, guests and members.
     out.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
 fn balancer_table(out: &mut String, name: &str, balancer: &BalancerStatus) {
-    let _ = write!(
-        out,
-        "balancer {name}: {}",
-        balancer.lbmethod.join(", then ")
-    );
+    let tenant = TenantName::new(&balancer.tenant);
+    let (name, owner) = (tenant.local(name), owner(&tenant));
+    let methods = balancer.lbmethod.join(", then ");
+    let _ = write!(out, "balancer {name}{owner}: {methods}");
     if let Some(affinity) = &balancer.affinity {
         let _ = write!(out, "; sessions by {affinity}");
     }
@@ -85,7 +88,23 @@ fn balancer_table(out: &mut String, name: &str, balancer: &BalancerStatus) {
     table.print(out);
 }
 
+/// Names are told within their tenant, so that has to be told too.
+fn owner(tenant: &TenantName) -> String {
+    match tenant.is_operator() {
+        true => String::new(),
+        false => format!(" of tenant {tenant}"),
+    }
+}
+
+/// Of one tenant.
 fn policy_table(out: &mut String, policies: &[PolicyStatus]) {
+    let tenant = policies
+        .first()
+        .map(|policy| TenantName::new(&policy.tenant));
+    let owner = tenant.as_ref().map(owner).unwrap_or_default();
+    if !owner.is_empty() {
+        let _ = writeln!(out, "policies{owner}");
+    }
     let mut table = Table::new(&[
         "POLICY",
         "DIGEST",
@@ -114,7 +133,7 @@ fn policy_table(out: &mut String, policies: &[PolicyStatus]) {
         if policy.last_error.is_none() && policy.history.is_empty() {
             continue;
         }
-        let _ = writeln!(out, "\npolicy {}", policy.name);
+        let _ = writeln!(out, "\npolicy {}{owner}", policy.name);
         if let Some(trouble) = &policy.last_error {
             trouble_line(out, "  last error: ", trouble);
         }

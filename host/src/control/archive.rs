@@ -30,7 +30,7 @@ pub(super) struct Archive {
 /// What the file says.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Histories {
-    /// By policy, the newest first.
+    /// By policy (its qualified name), the newest first.
     policies: BTreeMap<String, Vec<VersionFacts>>,
 }
 
@@ -60,7 +60,10 @@ impl Archive {
         let histories = Histories {
             policies: policies
                 .iter()
-                .map(|policy| (policy.name.clone(), policy.history.clone()))
+                .map(|policy| {
+                    let name = policy.tenant.qualify(&policy.name);
+                    (name, policy.history.clone())
+                })
                 .collect(),
         };
         let written = serde_json::to_vec_pretty(&histories)
@@ -134,9 +137,11 @@ fn digest(hex: &str) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::TenantName;
 
     fn policy(digest: &str) -> PolicyFacts {
         PolicyFacts {
+            tenant: TenantName::operator(),
             name: "own".into(),
             source: PathBuf::new(),
             digest: digest.into(),

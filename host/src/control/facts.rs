@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::TenantName;
+
 /// What the writer knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ControlFacts {
@@ -31,6 +33,8 @@ pub struct Trouble {
 /// One of the operator's own policies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PolicyFacts {
+    /// Whose it is.
+    pub tenant: TenantName,
     /// Without `policy:`.
     pub name: String,
     /// Its file.

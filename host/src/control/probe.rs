@@ -74,7 +74,6 @@ pub(super) struct Checks {
 /// Whom to check, and how.
 #[derive(Debug)]
 pub(super) struct Target {
-    pub(super) balancer: Arc<str>,
     pub(super) member: Arc<MemberLive>,
     /// `Host`.
     pub(super) authority: String,
@@ -115,7 +114,6 @@ impl Checks {
                 let settings = &endpoint.settings;
                 if settings.status != Status::Stopped {
                     let target = Target {
-                        balancer: Arc::clone(pool.name()),
                         member: Arc::clone(&endpoint.live),
                         authority: authority(settings),
                         check: check.clone(),
@@ -176,13 +174,14 @@ pub(super) fn jittered(interval: Duration, round: u64) -> Duration {
 
 fn tell(target: &Target, result: Result<u16, CheckError>) {
     let transition = target.member.checked(result.is_ok(), &target.check);
-    let (balancer, member) = (&target.balancer, target.member.id());
+    let (tenant, balancer) = target.member.balancer();
+    let member = target.member.id();
     match (transition, result) {
-        (Some(Transition::Up), _) => info!(%balancer, %member, "Member passes its checks"),
+        (Some(Transition::Up), _) => info!(%tenant, %balancer, %member, "Member passes its checks"),
         (Some(Transition::Down), Err(cause)) => {
-            warn!(%balancer, %member, %cause, "Member fails its checks");
+            warn!(%tenant, %balancer, %member, %cause, "Member fails its checks");
         }
-        (_, Err(cause)) => debug!(%balancer, %member, %cause, "Check failed"),
+        (_, Err(cause)) => debug!(%tenant, %balancer, %member, %cause, "Check failed"),
         (_, Ok(_)) => {}
     }
 }

@@ -103,7 +103,6 @@ async fn verdict(answer: Option<&str>, check_with: HealthCheck) -> Result<u16, C
     let (listener, address) = listener().await;
     let (_live, pool) = live(checked(at(address)));
     let target = Target {
-        balancer: Arc::clone(pool.name()),
         member: member(&pool),
         authority: "member.example:8080".into(),
         check: check_with,

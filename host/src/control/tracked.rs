@@ -13,12 +13,13 @@ use super::{Cause, PolicyFacts, Stock, Trouble, VersionFacts, VersionOutcome, se
 use crate::{
     members::Clock,
     policy::{Digest, Entry, Event, Module, Versions},
-    snapshot::PolicySource,
+    snapshot::{PolicySource, TenantName},
 };
 
 /// One policy of the operator's own.
 #[derive(Debug)]
 pub(super) struct Tracked {
+    tenant: TenantName,
     versions: Versions,
     /// Of the version in service.
     source: PathBuf,
@@ -45,6 +46,7 @@ pub(super) enum Look {
 impl Tracked {
     pub fn new(policy: &PolicySource) -> Self {
         Self {
+            tenant: policy.tenant.clone(),
             versions: Versions::new(policy.name.as_str().into()),
             source: policy.source.clone(),
             seen: None,
@@ -107,7 +109,7 @@ impl Tracked {
     pub fn unchanged(&mut self) {
         if self.trouble.take().is_some() {
             let policy = self.versions.name();
-            info!(%policy, "Policy file holds the version in service again");
+            info!(tenant = %self.tenant, %policy, "Policy file holds the version in service again");
         }
         self.refused = None;
     }
@@ -121,7 +123,7 @@ impl Tracked {
     pub fn refuse(&mut self, digest: Option<Digest>, why: &str) {
         let policy = self.versions.name();
         let stays = self.in_service().map(|m| m.digest());
-        error!(%policy, ?digest, ?stays, why, "Policy is refused; the version in service stays");
+        error!(tenant = %self.tenant, %policy, ?digest, ?stays, why, "Policy is refused; the version in service stays");
         let now = Clock::wall_ms();
         self.versions.refused(digest, why, now);
         self.refused = digest;
@@ -139,7 +141,7 @@ impl Tracked {
             return;
         }
         let policy = self.versions.name();
-        info!(%policy, digest = ?new, before = ?old, %cause, "Policy is in service");
+        info!(tenant = %self.tenant, %policy, digest = ?new, before = ?old, %cause, "Policy is in service");
         let cause = cause.to_string();
         self.versions
             .entered(Arc::clone(module), &cause, Clock::wall_ms());
@@ -160,6 +162,7 @@ impl Tracked {
             },
         };
         PolicyFacts {
+            tenant: self.tenant.clone(),
             name: self.versions.name().to_string(),
             source: self.source.clone(),
             digest: in_service

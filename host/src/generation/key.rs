@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     members::Pool,
     policy::{Binding, Digest},
-    snapshot::{OnError, PolicyLimits},
+    snapshot::{OnError, PolicyLimits, TenantName},
 };
 
 /// What makes two bindings the same: with all of it unchanged, a reload keeps the instances.
@@ -22,6 +22,9 @@ pub(super) struct Key {
 /// Whose state a new binding takes over: that of the same policy in the same place.
 #[derive(Debug, Clone)]
 pub(super) struct Lineage {
+    /// Nothing is ever shared between tenants.
+    pub tenant: TenantName,
+    /// Its name within the tenant.
     pub policy: Arc<str>,
     /// One of the operator's own may have a built-in one's name.
     pub built_in: bool,
@@ -47,7 +50,10 @@ impl PartialEq for Lineage {
             (None, None) => true,
             _ => false,
         };
-        same_pool && self.policy == other.policy && self.built_in == other.built_in
+        same_pool
+            && self.tenant == other.tenant
+            && self.policy == other.policy
+            && self.built_in == other.built_in
     }
 }
 

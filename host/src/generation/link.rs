@@ -17,11 +17,8 @@ use crate::{
     members::{Clock, Live, Pool},
     policy::{Binding, BindingParts, Environment, Lanes, Module, Selector},
     routing,
-    snapshot::{self, Action, OnError, PolicyRef, Snapshot},
+    snapshot::{self, Action, OnError, PolicyRef, Snapshot, TenantName},
 };
-
-/// Until there are tenants, everything belongs to this one.
-const TENANT: &str = "default";
 
 /// Makes generations. Slow, for it instantiates policies: off the workers.
 pub struct Linker {
@@ -111,22 +108,29 @@ struct Fresh {
 impl Link<'_> {
     fn selector(&mut self, balancer: &Arc<snapshot::Balancer>) -> Result<Arc<Selector>, LinkError> {
         let pool = self.linker.live.prepare(balancer);
-        let place = Place::Method(&balancer.name);
+        let place = Place::Method(balancer.local_name());
         let chain = balancer
             .lbmethod
             .iter()
-            .map(|method| self.bind(method, place, &pool))
+            .map(|method| self.bind(method, &balancer.tenant, place, &pool))
             .collect::<Result<_, _>>()?;
         let affinity = balancer
             .affinity
             .as_ref()
-            .map(|policy| self.bind(policy, Place::Affinity(&balancer.name), &pool))
+            .map(|policy| {
+                self.bind(
+                    policy,
+                    &balancer.tenant,
+                    Place::Affinity(balancer.local_name()),
+                    &pool,
+                )
+            })
             .transpose()?;
         let last_resort = PolicyRef::BuiltIn {
             name: "byrequests",
             config: serde_json::json!({}),
         };
-        let last_resort = Some(self.bind(&last_resort, place, &pool)?);
+        let last_resort = Some(self.bind(&last_resort, &balancer.tenant, place, &pool)?);
         Ok(Arc::new(Selector {
             pool,
             chain,
@@ -159,7 +163,7 @@ impl Link<'_> {
             let rewriters = proxy
                 .rewrite
                 .iter()
-                .map(|rewriter| self.bind(rewriter, place, &selector.pool))
+                .map(|rewriter| self.bind(rewriter, &vhost.tenant, place, &selector.pool))
                 .collect::<Result<Vec<_>, _>>()?;
             routes.push(Some(Arc::new(Forward {
                 proxy: Arc::clone(proxy),
@@ -175,10 +179,11 @@ impl Link<'_> {
     fn bind(
         &mut self,
         policy: &PolicyRef,
+        tenant: &TenantName,
         place: Place<'_>,
         pool: &Arc<Pool>,
     ) -> Result<Arc<Binding>, LinkError> {
-        let (module, mut key) = self.resolve(policy, place)?;
+        let (module, mut key) = self.resolve(policy, tenant, place)?;
         let exports = module.exports();
         if !place.fits(exports) {
             return Err(LinkError::WrongKind {
@@ -206,11 +211,12 @@ impl Link<'_> {
     fn resolve(
         &self,
         policy: &PolicyRef,
+        tenant: &TenantName,
         place: Place<'_>,
     ) -> Result<(Arc<dyn Module>, Key), LinkError> {
         let missing = |name: &str| LinkError::NoPolicy {
             place: place.to_string(),
-            policy: name.to_owned(),
+            policy: tenant.local(name).to_owned(),
         };
         let (name, module, config, limits, on_error) = match policy {
             PolicyRef::BuiltIn { name, config } => {
@@ -229,7 +235,7 @@ impl Link<'_> {
                 let module = self.modules.named.get(name).ok_or_else(|| missing(name))?;
                 let (limits, on_error) = (&source.limits, source.on_error);
                 (
-                    name.as_str(),
+                    source.name.as_str(),
                     Arc::clone(module),
                     &source.config,
                     limits,
@@ -238,6 +244,7 @@ impl Link<'_> {
             }
         };
         let lineage = Lineage {
+            tenant: tenant.clone(),
             policy: name.into(),
             built_in: matches!(policy, PolicyRef::BuiltIn { .. }),
             pool: None,
@@ -258,10 +265,12 @@ impl Link<'_> {
         key: &Key,
         place: Place<'_>,
     ) -> Result<Arc<Binding>, LinkError> {
-        let scope = key.lineage.pool.as_ref().map_or("*", |pool| pool.name());
-        let binding = format!("{TENANT}/{scope}");
+        let tenant = &key.lineage.tenant;
+        let pool = key.lineage.pool.as_ref();
+        let scope = pool.map_or("*", |pool| pool.local_name());
+        let binding = format!("{tenant}/{scope}");
         let environment = Environment {
-            tenant: TENANT.into(),
+            tenant: tenant.shared(),
             policy: Arc::clone(&key.lineage.policy),
             limits: key.limits.clone(),
             seed: self.seed(key, &binding),

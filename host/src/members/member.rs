@@ -22,12 +22,14 @@ use super::{
     signal::{Signal, locked},
     traffic::Traffic,
 };
-use crate::snapshot::{self, HealthCheck, MemberId};
+use crate::snapshot::{self, HealthCheck, MemberId, TenantName};
 
 /// Live state of one member of one balancer.
 #[derive(Debug)]
 pub struct MemberLive {
     id: MemberId,
+    tenant: TenantName,
+    /// Its name within the tenant.
     balancer: Arc<str>,
     /// Of the id; places the member in consistent hashing.
     hash: u64,
@@ -81,6 +83,7 @@ pub struct MemberStatus {
 
 /// Of whom a member is to be part.
 pub(super) struct Joining<'a> {
+    pub tenant: &'a TenantName,
     pub balancer: &'a Arc<str>,
     pub settings: &'a snapshot::Member,
     pub workers: usize,
@@ -97,6 +100,7 @@ impl MemberLive {
         let addresses = joining.names.find(&settings.host, settings.port);
         Self {
             id: settings.id.clone(),
+            tenant: joining.tenant.clone(),
             balancer: Arc::clone(joining.balancer),
             hash: fnv1a(settings.id.0.as_bytes()),
             clock: joining.clock,
@@ -118,6 +122,11 @@ impl MemberLive {
             ),
             addresses: ArcSwap::from_pointee(addresses),
         }
+    }
+
+    /// Whose balancer it is in, and what that is called there.
+    pub fn balancer(&self) -> (&TenantName, &Arc<str>) {
+        (&self.tenant, &self.balancer)
     }
 
     /// Its identity within the balancer.
@@ -259,7 +268,7 @@ impl MemberLive {
             .tell(|breaker| breaker.succeeded(ticket, now))
             .is_some()
         {
-            info!(balancer = %self.balancer, member = %self.id, "Member serves again");
+            info!(tenant = %self.tenant, balancer = %self.balancer, member = %self.id, "Member serves again");
         }
     }
 
@@ -271,7 +280,7 @@ impl MemberLive {
             .tell(|breaker| breaker.failed(ticket, harm, now, micros(retry)))
             .is_some()
         {
-            warn!(balancer = %self.balancer, member = %self.id, ?cause, ?retry, "Member is blocked");
+            warn!(tenant = %self.tenant, balancer = %self.balancer, member = %self.id, ?cause, ?retry, "Member is blocked");
         }
     }
 

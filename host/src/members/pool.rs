@@ -20,12 +20,16 @@ use super::{
 };
 use crate::{
     decision,
-    snapshot::{self, MemberId},
+    snapshot::{self, MemberId, TenantName},
 };
 
 /// A balancer's live members at their newest revision.
 pub struct Pool {
+    tenant: TenantName,
+    /// Qualified.
     name: Arc<str>,
+    /// Its name within the tenant.
+    local: Arc<str>,
     clock: Clock,
     workers: usize,
     names: Arc<KnownNames>,
@@ -94,6 +98,8 @@ impl Pool {
             records: Vec::new(),
         });
         let pool = Self {
+            tenant: balancer.tenant.clone(),
+            local: balancer.local_name().into(),
             name,
             clock,
             workers,
@@ -111,7 +117,17 @@ impl Pool {
         pool
     }
 
-    /// The balancer's name.
+    /// Whose balancer it is.
+    pub fn tenant(&self) -> &TenantName {
+        &self.tenant
+    }
+
+    /// The balancer's name within its tenant.
+    pub fn local_name(&self) -> &Arc<str> {
+        &self.local
+    }
+
+    /// The balancer's qualified name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -165,7 +181,7 @@ impl Pool {
         self.signal.raise();
         let left = |e: &&Endpoint| members.index_of(&e.settings.id).is_none();
         for leaver in old.endpoints.iter().filter(left) {
-            info!(balancer = %self.name, member = %leaver.settings.id, "Member leaves");
+            info!(tenant = %self.tenant, balancer = %self.local, member = %leaver.settings.id, "Member leaves");
             leaver.live.connections().close_idle();
         }
         drop(known);
@@ -189,10 +205,11 @@ impl Pool {
             return Endpoint { settings, live };
         }
         if late {
-            info!(balancer = %self.name, member = %settings.id, "Member joins");
+            info!(tenant = %self.tenant, balancer = %self.local, member = %settings.id, "Member joins");
         }
         let joining = Joining {
-            balancer: &self.name,
+            tenant: &self.tenant,
+            balancer: &self.local,
             settings: &settings,
             workers: self.workers,
             names: &self.names,

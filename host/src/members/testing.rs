@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{Clock, Live, Pool};
-use crate::snapshot::{Balancer, Member, MemberId, Scheme, Status};
+use crate::snapshot::{Balancer, Member, MemberId, Scheme, Status, TenantName};
 
 /// `http://10.0.0.1:8080` for `a`, and so on; the route is the name.
 pub(crate) fn member(name: &str) -> Member {
@@ -37,6 +37,7 @@ pub(crate) fn id(name: &str) -> MemberId {
 pub(crate) fn balancer(members: impl IntoIterator<Item = Member>) -> Balancer {
     let members: Vec<_> = members.into_iter().map(Arc::new).collect();
     Balancer {
+        tenant: TenantName::operator(),
         name: "cluster".into(),
         lbmethod: Vec::new(),
         affinity: None,

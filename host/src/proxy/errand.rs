@@ -149,6 +149,7 @@ impl Addressed {
             planned_authority: None,
             client: self.client,
             peer: self.ends.peer,
+            tenant: vhost.tenant.as_str(),
             vhost: &vhost.name,
             route,
         }

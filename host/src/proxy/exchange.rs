@@ -41,6 +41,8 @@ pub struct Exchange<'l> {
     /// Whoever connected.
     pub peer: SocketAddr,
     /// For attributes.
+    pub tenant: &'l str,
+    /// For attributes.
     pub vhost: &'l str,
     /// For attributes.
     pub route: &'l str,
@@ -154,7 +156,7 @@ impl RequestView for Exchange<'_> {
             "peer.address" => Cow::Owned(self.peer.ip().to_string()),
             "route.name" => Cow::Borrowed(self.route),
             "vhost.name" => Cow::Borrowed(self.vhost),
-            "tenant" => Cow::Borrowed("default"),
+            "tenant" => Cow::Borrowed(self.tenant),
             "path.decoded" => percent_decode_str(Exchange::path(self).as_str()).decode_utf8_lossy(),
             _ => return None,
         })

@@ -145,7 +145,7 @@ async fn fail(
     trace.error = error.word();
     match error {
         ProxyError::Internal(what) => {
-            tracing::error!(vhost = %trace.vhost, %what, "A request failed for want of resources")
+            tracing::error!(tenant = %trace.tenant, vhost = %trace.vhost, %what, "A request failed for want of resources")
         }
         ProxyError::Member { what, .. } => {
             let member = trace
@@ -153,15 +153,17 @@ async fn fail(
                 .as_ref()
                 .map(|member| member.id.to_string())
                 .unwrap_or_default();
-            warn!(vhost = %trace.vhost, balancer = %trace.balancer, %member, attempts = trace.attempts, %what, "No member answered");
+            warn!(tenant = %trace.tenant, vhost = %trace.vhost, balancer = %trace.balancer, %member, attempts = trace.attempts, %what, "No member answered");
         }
         ProxyError::Refused(Refused::NobodyUsable) | ProxyError::Full(_) => {
-            warn!(vhost = %trace.vhost, balancer = %trace.balancer, cause = %error, "Nobody could serve a request");
+            warn!(tenant = %trace.tenant, vhost = %trace.vhost, balancer = %trace.balancer, cause = %error, "Nobody could serve a request");
         }
         ProxyError::Plan(what) => {
-            warn!(vhost = %trace.vhost, route = %trace.route, %what, "A policy's plan cannot be carried out")
+            warn!(tenant = %trace.tenant, vhost = %trace.vhost, route = %trace.route, %what, "A policy's plan cannot be carried out")
         }
-        _ => debug!(vhost = %trace.vhost, cause = %error, "A request was refused"),
+        _ => {
+            debug!(tenant = %trace.tenant, vhost = %trace.vhost, cause = %error, "A request was refused")
+        }
     }
     if trace.answering {
         return Next::Abort;

@@ -53,6 +53,7 @@ pub async fn run<'l>(
         ));
     };
     let found = addressed.find(live, path)?;
+    trace.tenant = found.vhost.tenant.as_str();
     trace.vhost = &found.vhost.name;
     trace.vhost_index = Some(found.vhost_index);
     // A body that waits for a 100 is not read for an answer of our own.
@@ -91,7 +92,7 @@ pub async fn run<'l>(
             let forward = live.forward(found.vhost_index, index);
             let forward =
                 forward.ok_or_else(|| ProxyError::Internal("the route has no balancer".into()))?;
-            trace.balancer = &forward.proxy.balancer;
+            trace.balancer = found.vhost.tenant.local(&forward.proxy.balancer);
             let mut exchange = addressed.exchange(snapshot, head, path, found.vhost, &route.name);
             if exchange.method == Method::OPTIONS
                 && let Some(hops) = exchange.fields.text("max-forwards")
@@ -195,7 +196,7 @@ async fn serve_file(
         .await
         .map_err(|error| ProxyError::Internal(error.to_string()))?;
     if let Some(cause) = &answer.cause {
-        tracing::warn!(vhost = %trace.vhost, route = %trace.route, status = answer.status, %cause, "A file could not be served");
+        tracing::warn!(tenant = %trace.tenant, vhost = %trace.vhost, route = %trace.route, status = answer.status, %cause, "A file could not be served");
     }
     match (answer.status, answer.content_length) {
         (403, None) => Err(ProxyError::Denied),

@@ -37,13 +37,15 @@ pub struct Trace<'l> {
     pub received_bytes: u64,
     /// Who is meant, once the head's fields were looked at.
     pub client: Option<IpAddr>,
+    /// Whose the vhost is.
+    pub tenant: &'l str,
     /// Of the route's vhost.
     pub vhost: &'l str,
     /// Its place among the vhosts.
     pub vhost_index: Option<usize>,
     /// As configured.
     pub route: &'l str,
-    /// Empty where none was asked.
+    /// Its name within the tenant; empty where none was asked.
     pub balancer: &'l str,
     /// The last member asked.
     pub member: Option<Arc<Member>>,
@@ -77,6 +79,7 @@ impl Trace<'_> {
             head_bytes: 0,
             received_bytes: 0,
             client: None,
+            tenant: "",
             vhost: "",
             vhost_index: None,
             route: "",
@@ -149,6 +152,7 @@ pub fn write(
         body_bytes: trace.body_bytes,
         head_bytes: trace.head_bytes,
         received_bytes: down.head_bytes + trace.received_bytes,
+        tenant: trace.tenant,
         vhost: trace.vhost,
         route: trace.route,
         balancer: trace.balancer,

@@ -227,7 +227,7 @@ fn broken(
     };
     trace.error = word;
     let member = reply.in_flight.settings();
-    warn!(vhost = %exchange.vhost, member = %member.id, %cause, "An answer was broken off in its body");
+    warn!(tenant = %exchange.tenant, vhost = %exchange.vhost, member = %member.id, %cause, "An answer was broken off in its body");
     if failure != Failure::None {
         reply.in_flight.failed(failure, false);
     }

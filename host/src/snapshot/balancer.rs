@@ -2,12 +2,14 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::PolicyRef;
+use super::{PolicyRef, TenantName};
 
 /// A named group of members and how one of them is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Balancer {
-    /// Lower case; `vhost/path` for a route with `proxy = "http://…"`.
+    /// Whose it is.
+    pub tenant: TenantName,
+    /// Qualified, lower case; `vhost/path` for a route with `proxy = "http://…"`.
     pub name: String,
     /// The chain that picks: each may abstain, the host's rotation is the last resort.
     pub lbmethod: Vec<PolicyRef>,
@@ -31,6 +33,13 @@ pub struct Balancer {
     pub health: Option<HealthCheck>,
     /// Half-life of the byte counters that `bytraffic` compares; zero = never, as httpd.
     pub traffic_half_life: Duration,
+}
+
+impl Balancer {
+    /// Its name within its tenant.
+    pub fn local_name(&self) -> &str {
+        self.tenant.local(&self.name)
+    }
 }
 
 /// One upstream server.

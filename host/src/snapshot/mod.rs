@@ -8,6 +8,7 @@
 mod balancer;
 mod http;
 mod policy;
+mod tenant;
 mod vhost;
 
 pub use balancer::{Balancer, HealthCheck, Member, MemberId, Scheme, Status, StatusRange};
@@ -15,6 +16,7 @@ pub use http::{
     AccessFormat, AccessLog, Admin, AdminBind, ErrorLog, HttpLimits, Level, Listener, Log,
 };
 pub use policy::{OnError, PolicyLimits, PolicyRef, PolicySource};
+pub use tenant::TenantName;
 pub use vhost::{
     Access, Action, ErrorPage, HostPattern, PathPattern, Proxy, Redirect, Route, RouteOrder,
     StaticFiles, Vhost,
@@ -57,9 +59,11 @@ pub struct Snapshot {
     pub forwarded: bool,
     /// In file order; the first is the default where none says `default = true`.
     pub vhosts: Vec<Arc<Vhost>>,
-    /// Named balancers, and one for each route with `proxy = "http://…"`, named `vhost/path`.
+    /// Named balancers, and one for each route with `proxy = "http://…"`, named `vhost/path`; by
+    /// qualified name, see [`TenantName`].
     pub balancers: BTreeMap<String, Arc<Balancer>>,
-    /// Policies of the operator's own, by name. Built-in ones are not listed.
+    /// Policies of the operator's and the tenants' own, by qualified name. Built-in ones are not
+    /// listed.
     pub policies: BTreeMap<String, PolicySource>,
     /// What every policy call may use.
     pub policy_limits: PolicyLimits,

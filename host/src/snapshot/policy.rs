@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
+use super::TenantName;
+
 /// One use of a policy: which, and configured how.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PolicyRef {
@@ -14,14 +16,17 @@ pub enum PolicyRef {
         /// Its configuration, see the policy's README.
         config: Value,
     },
-    /// `policy:<name>`: a key into `Snapshot::policies`, which holds the configuration.
+    /// `policy:<name>`: a key into `Snapshot::policies` (a qualified name), which holds the
+    /// configuration.
     Named(String),
 }
 
-/// A policy of the operator's own.
+/// A policy of the operator's or a tenant's own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicySource {
-    /// Its name, without `policy:`.
+    /// Whose it is.
+    pub tenant: TenantName,
+    /// Its name within the tenant, without `policy:`.
     pub name: String,
     /// Absolute path of the `.wasm` file; watched.
     pub source: PathBuf,

@@ -4,11 +4,13 @@ use std::{path::PathBuf, sync::Arc};
 
 use ipnet::IpNet;
 
-use super::{Log, PolicyRef};
+use super::{Log, PolicyRef, TenantName};
 
 /// A virtual host: names, and where its paths lead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vhost {
+    /// Whose it is.
+    pub tenant: TenantName,
     /// Lower case, without port. Also the server's name in `X-Forwarded-Server`.
     pub name: String,
     /// `name` first, then the aliases.

@@ -25,6 +25,7 @@ pub(super) fn render(record: &Record<'_>, out: &mut Vec<u8>) {
     );
     object.number("received_bytes", record.received_bytes);
     object.number("duration_us", record.duration.as_micros());
+    object.text("tenant", record.tenant);
     object.text("vhost", record.vhost);
     object.text("route", record.route);
     object.text("balancer", record.balancer);

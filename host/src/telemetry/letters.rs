@@ -93,6 +93,7 @@ pub(super) enum Balancing {
     Attempts,
     Policy,
     PolicyMicros,
+    Tenant,
     Route,
     Error,
 }
@@ -100,7 +101,7 @@ pub(super) enum Balancing {
 const ENVIRONMENT: &str = "BALANCER_NAME, BALANCER_WORKER_NAME, BALANCER_WORKER_ROUTE, \
                            BALANCER_SESSION_ROUTE and BALANCER_ROUTE_CHANGED";
 const OWN: &str = "balancer, member, member_route, session_route, moved, attempts, policy, \
-                   policy_us, route and error";
+                   policy_us, tenant, route and error";
 
 impl Letter {
     /// The fact that a letter with this name in braces stands for.
@@ -185,6 +186,7 @@ fn own(name: &str) -> Option<Balancing> {
         "attempts" => Balancing::Attempts,
         "policy" => Balancing::Policy,
         "policy_us" => Balancing::PolicyMicros,
+        "tenant" => Balancing::Tenant,
         "route" => Balancing::Route,
         "error" => Balancing::Error,
         _ => return None,
@@ -265,6 +267,7 @@ fn balancing(fact: Balancing, record: &Record<'_>, out: &mut Vec<u8>) {
         Balancing::Attempts => show(out, record.attempts),
         Balancing::Policy => text(out, record.policy.as_bytes()),
         Balancing::PolicyMicros => show(out, record.policy_time.as_micros()),
+        Balancing::Tenant => text(out, record.tenant.as_bytes()),
         Balancing::Route => text(out, record.route.as_bytes()),
         Balancing::Error => text(out, record.error.as_bytes()),
     }

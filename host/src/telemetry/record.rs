@@ -37,6 +37,8 @@ pub struct Record<'a> {
     pub head_bytes: u64,
     /// Bytes from the client, head and body.
     pub received_bytes: u64,
+    /// Whose virtual host that is.
+    pub tenant: &'a str,
     /// Name of the virtual host that served.
     pub vhost: &'a str,
     /// Name of the route.

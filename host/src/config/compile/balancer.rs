@@ -13,7 +13,9 @@ use super::{
     context::{Context, each, or, time},
     member, policy,
 };
-use crate::snapshot::{Balancer, HealthCheck, Member, MemberId, PolicyRef, StatusRange};
+use crate::snapshot::{
+    Balancer, HealthCheck, Member, MemberId, PolicyRef, StatusRange, TenantName,
+};
 
 /// One `[balancer.NAME]`.
 pub fn balancer(
@@ -35,7 +37,8 @@ pub fn balancer(
     }
     let members = members(table, place, context);
     Balancer {
-        name: name.to_ascii_lowercase(),
+        tenant: context.tenant.clone(),
+        name: context.tenant.qualify(&name.to_ascii_lowercase()),
         lbmethod: lbmethod(table.lbmethod.as_ref(), context),
         affinity: affinity::affinity(table, context),
         max_attempts: or(&table.maxattempts, others(members.len())),
@@ -51,8 +54,9 @@ pub fn balancer(
 }
 
 /// A balancer of one member, for a route with `proxy = "http://…"`.
-pub fn anonymous(name: String, member: Member) -> Balancer {
+pub fn anonymous(tenant: TenantName, name: String, member: Member) -> Balancer {
     Balancer {
+        tenant,
         name,
         lbmethod: vec![policy::method("byrequests")],
         affinity: None,

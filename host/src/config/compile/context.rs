@@ -13,10 +13,12 @@ use super::super::{
     source::OneOrMany,
     units::Time,
 };
-use crate::snapshot::{Balancer, Log, OnError, PolicyLimits};
+use crate::snapshot::{Balancer, Log, OnError, PolicyLimits, TenantName};
 
 /// What all compile steps share: where relative paths start, which names exist, what was used.
 pub struct Context<'o> {
+    /// To whom all that is compiled belongs.
+    pub tenant: TenantName,
     /// Every finding.
     pub out: &'o mut Problems,
     /// Folder of the main file; relative paths start here.

@@ -42,7 +42,7 @@ pub fn named(node: &Node<String>, context: &mut Context<'_>) -> Option<PolicyRef
         );
     }
     context.used_policies.insert(name.to_owned());
-    Some(PolicyRef::Named(name.to_owned()))
+    Some(PolicyRef::Named(context.tenant.qualify(name)))
 }
 
 /// Notes a text that is neither one of `built_in` nor `policy:NAME`.
@@ -187,6 +187,7 @@ pub fn sources(
             );
         }
         let policy = PolicySource {
+            tenant: context.tenant.clone(),
             name: name.clone(),
             source: path,
             config: table
@@ -215,7 +216,7 @@ pub fn sources(
                 remedy,
             );
         }
-        sources.insert(name.clone(), policy);
+        sources.insert(context.tenant.qualify(name), policy);
     }
     sources
 }

@@ -37,7 +37,7 @@ pub fn proxy(
                 );
             }
             context.used_balancers.insert(lower.clone());
-            lower
+            context.tenant.qualify(&lower)
         }
         (None, Some(url)) => {
             let member = member::alone(url, context);
@@ -74,6 +74,7 @@ pub fn proxy(
 /// A balancer of one member, under a name no `[balancer.NAME]` can have.
 fn anonymous(vhost: &str, path: &str, member: Member, context: &mut Context<'_>) -> String {
     let plain = format!("{vhost}/{}", path.trim_start_matches('/'));
+    let plain = context.tenant.qualify(&plain);
     let numbered = (2..).map(|n| format!("{plain}#{n}"));
     let name = std::iter::once(plain.clone())
         .chain(numbered)
@@ -81,7 +82,11 @@ fn anonymous(vhost: &str, path: &str, member: Member, context: &mut Context<'_>)
     let name = name.expect("the numbers do not end before the routes do");
     context.anonymous.insert(
         name.clone(),
-        Arc::new(balancer::anonymous(name.clone(), member)),
+        Arc::new(balancer::anonymous(
+            context.tenant.clone(),
+            name.clone(),
+            member,
+        )),
     );
     name
 }

@@ -18,7 +18,7 @@ use super::{
     context::{Context, folder_of, or, time},
     http, policy, semantic, vhost,
 };
-use crate::snapshot::{Balancer, Snapshot};
+use crate::snapshot::{Balancer, Snapshot, TenantName};
 
 /// Checks everything and fills in defaults. The addresses come back with their places, for those who try to bind them.
 pub fn compile(
@@ -38,6 +38,7 @@ pub fn compile(
         .unwrap_or_default();
     let (policy_limits, on_error) = policy::defaults(limits.policy.as_ref(), out);
     let mut context = Context {
+        tenant: TenantName::operator(),
         base: folder_of(path),
         files: vec![],
         balancer_names: balancers

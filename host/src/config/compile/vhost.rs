@@ -98,6 +98,7 @@ fn vhost(
         );
     }
     Some(Vhost {
+        tenant: context.tenant.clone(),
         hosts,
         default: or(&table.default, false),
         order,

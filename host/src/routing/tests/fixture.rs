@@ -72,6 +72,7 @@ pub(super) fn snapshot(vhosts: Vec<Vhost>) -> Snapshot {
 /// A vhost with files; without wildcards in `name` it is an exact one.
 pub(super) fn vhost(name: &str, order: RouteOrder, routes: Vec<Route>) -> Vhost {
     Vhost {
+        tenant: Default::default(),
         name: name.to_owned(),
         hosts: vec![HostPattern::Exact(name.to_owned())],
         default: false,

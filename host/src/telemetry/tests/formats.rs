@@ -133,7 +133,7 @@ fn json_line_holds_all_facts() {
             "client": "203.0.113.7", "peer": "10.0.0.9:51000", "local": "10.0.0.1:8080",
             "method": "GET", "target": "/Test/a%20b?x=1&y=%22", "protocol": "HTTP/1.1",
             "host": "www.example.com", "status": 200, "body_bytes": 1000, "sent_bytes": 1200,
-            "received_bytes": 345, "duration_us": 1_234_567, "vhost": "example", "route": "/Test",
+            "received_bytes": 345, "duration_us": 1_234_567, "tenant": "acme", "vhost": "example", "route": "/Test",
             "balancer": "mycluster", "member": "http://10.0.0.11:8080/Test",
             "member_route": "worker2", "session_route": "worker1", "moved": true, "attempts": 2,
             "policy": "byrequests", "policy_us": 7, "referer": "http://www.example.com/start",

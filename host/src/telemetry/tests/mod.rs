@@ -38,6 +38,7 @@ fn with_record<'a, T>(use_it: impl FnOnce(Record<'a>) -> T) -> T {
         body_bytes: 1_000,
         head_bytes: 200,
         received_bytes: 345,
+        tenant: "acme",
         vhost: "example",
         route: "/Test",
         balancer: "mycluster",
