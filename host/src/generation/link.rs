@@ -287,7 +287,7 @@ impl Link<'_> {
             pool: key.lineage.pool.clone(),
             workers: self.linker.workers,
             clock: self.linker.live.clock(),
-            background: self.linker.lanes.lane(TENANT),
+            background: self.linker.lanes.lane(tenant.as_str()),
         };
         let binding = Binding::prepare(parts).map_err(|refusal| LinkError::Refused {
             place: place.to_string(),
