@@ -107,7 +107,15 @@ fn balancer(pool: &Pool) -> BalancerStatus {
     BalancerStatus {
         tenant: pool.tenant().to_string(),
         lbmethod: members.balancer.lbmethod.iter().map(name).collect(),
-        affinity: members.balancer.affinity.as_ref().map(name),
+        affinity: (!members.balancer.affinity.is_empty()).then(|| {
+            members
+                .balancer
+                .affinity
+                .iter()
+                .map(name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        }),
         revision: members.revision,
         members: members.endpoints.iter().map(member).collect(),
     }

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
 use super::{
-    explain_phrases::{access, binding_name, bindings, chosen_by, named, pin, status, vhost, why},
+    explain_phrases::{access, bindings, chosen_by, named, pin, status, vhost, why},
     explain_request::Asked,
 };
 use crate::{
@@ -206,7 +206,10 @@ impl Told {
             format!("forwards to balancer {balancer} ({count} {members})"),
         );
         if !forward.rewriters.is_empty() {
-            self.line("rewriters", bindings(&forward.rewriters));
+            self.line(
+                "rewriters",
+                bindings(forward.rewriters.iter().map(|post| &post.binding)),
+            );
         }
         proxy::plan(0, forward, &mut exchange).await?;
         if let Some(planned) = &exchange.planned {
@@ -216,12 +219,21 @@ impl Told {
             self.line("planned", format!("host {}", planned.as_str()));
         }
         let last = selector.last_resort.iter();
-        let last = last.filter(|last| !selector.chain.iter().any(|b| Arc::ptr_eq(b, last)));
-        self.line("policies", bindings(selector.chain.iter().chain(last)));
+        let last = last.filter(|last| {
+            !selector
+                .chain
+                .iter()
+                .any(|post| Arc::ptr_eq(&post.binding, last))
+        });
+        let chain = selector.chain.iter().map(|post| &post.binding);
+        self.line("policies", bindings(chain.chain(last)));
         let session = selector.locate(0, &exchange).await;
-        let affinity = match &selector.affinity {
-            None => "none: every request is placed afresh".to_owned(),
-            Some(binding) => format!("{}: {}", binding_name(binding), pin(session.hold())),
+        let affinity = match selector.affinity.is_empty() {
+            true => "none: every request is placed afresh".to_owned(),
+            false => {
+                let held = selector.affinity.iter().map(|post| &post.binding);
+                format!("{}: {}", bindings(held), pin(session.hold()))
+            }
         };
         self.line("affinity", affinity);
         let attempt = Attempt {

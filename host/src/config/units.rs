@@ -24,6 +24,10 @@ pub struct Time(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoadFactor(pub u32);
 
+/// A share in hundredths of a percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percent(pub u32);
+
 /// One status, or a range as `502-504`, or a class as `5xx`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Statuses(pub StatusRange);
@@ -206,6 +210,32 @@ impl Read for LoadFactor {
     }
 }
 
+impl Read for Percent {
+    const WHAT: &'static str = "a number from 0 to 100";
+
+    fn fits(value: &DeValue<'_>) -> bool {
+        value.is_integer() || value.is_float()
+    }
+
+    fn read(value: &Value<'_>, at: &Place, out: &mut Problems) -> Option<Self> {
+        let number = match value.get_ref() {
+            DeValue::Integer(integer) => integer_of(integer).map(|n| n as f64),
+            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
+            other => {
+                out.mismatch(at, Self::WHAT, other);
+                return None;
+            }
+        };
+        // Written so that NaN fails too.
+        let share = number.filter(|n| (0.0..=100.0).contains(n));
+        if share.is_none() {
+            let remedy = "use 0 to 100, two decimals allowed";
+            out.error(at, "a share lies between 0 and 100 percent", remedy);
+        }
+        share.map(|percent| Self((percent * 100.0).round() as u32))
+    }
+}
+
 impl Read for Statuses {
     const WHAT: &'static str = "a status such as 503 or \"502-504\"";
 
@@ -296,6 +326,7 @@ schema! {
     ] },
     Time => { "type": "string", "pattern": "^ *([0-9]+(us|ms|s|m|min|h|d) *)+$" },
     LoadFactor => { "type": "number", "minimum": 1, "maximum": 100 },
+    Percent => { "type": "number", "minimum": 0, "maximum": 100 },
     Statuses => { "anyOf": [
         { "type": "integer", "minimum": 100, "maximum": 599 },
         { "type": "string", "pattern": "^ *([1-5][xX]{2}|[1-5][0-9]{2}( *- *[1-5][0-9]{2})?) *$" },

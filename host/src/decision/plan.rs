@@ -1,5 +1,7 @@
 //! Decisions and the records that carry them; each mirrors one of `wit/policy.wit`.
 
+use std::time::Duration;
+
 use super::{RequestView, ResponseView};
 
 /// What the operator configured about a member.
@@ -136,6 +138,13 @@ pub enum Failure {
     Cancelled,
 }
 
+impl Failure {
+    /// Whether the member is to blame.
+    pub fn is_the_members(self) -> bool {
+        !matches!(self, Self::None | Self::Cancelled)
+    }
+}
+
 /// One finished exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
@@ -157,6 +166,23 @@ pub struct Outcome {
     pub bytes_in: u64,
     /// To the member.
     pub bytes_out: u64,
+}
+
+impl Outcome {
+    /// Of an exchange without an answer: the revision and index of its member, and how long it took.
+    pub fn unanswered((revision, member): (u64, u32), failure: Failure, took: Duration) -> Self {
+        Self {
+            revision,
+            member,
+            status: 0,
+            failure,
+            connect_us: 0,
+            first_byte_us: 0,
+            total_us: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
 }
 
 /// How many instances a policy wants.

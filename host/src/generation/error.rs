@@ -45,6 +45,16 @@ pub enum LinkError {
         /// What it has instead.
         exports: Exports,
     },
+    /// A candidate without anybody to be compared with.
+    #[error("{place} has nothing to compare `{policy}` with, which exports {}; name a policy of that kind there first", listed(.exports))]
+    NothingBeside {
+        /// Where.
+        place: String,
+        /// Its name.
+        policy: Arc<str>,
+        /// What it can do.
+        exports: Exports,
+    },
     /// It failed while being tried, or refuses its configuration.
     #[error("policy `{policy}` for {place}: {refusal}")]
     Refused {
@@ -62,7 +72,9 @@ impl LinkError {
     /// The policy to blame, if one is.
     pub fn policy(&self) -> Option<&str> {
         match self {
-            Self::WrongKind { policy, .. } | Self::Refused { policy, .. } => Some(policy),
+            Self::WrongKind { policy, .. }
+            | Self::NothingBeside { policy, .. }
+            | Self::Refused { policy, .. } => Some(policy),
             Self::Table(_) | Self::NoBalancer { .. } | Self::NoPolicy { .. } => None,
         }
     }

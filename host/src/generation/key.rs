@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     members::Pool,
-    policy::{Binding, Digest},
+    policy::{Binding, Digest, Role},
     snapshot::{OnError, PolicyLimits, TenantName},
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Lineage {
     pub policy: Arc<str>,
     /// One of the operator's own may have a built-in one's name.
     pub built_in: bool,
+    /// A candidate's state is its own.
+    pub role: Role,
     /// `None`: shared by all places that agree in everything else.
     pub pool: Option<Arc<Pool>>,
 }
@@ -54,6 +56,7 @@ impl PartialEq for Lineage {
             && self.tenant == other.tenant
             && self.policy == other.policy
             && self.built_in == other.built_in
+            && self.role == other.role
     }
 }
 

@@ -9,13 +9,14 @@ use std::{
 
 use super::{
     LinkError, Modules,
+    candidates::{Trial, sessions},
     key::{Bindings, Key, Lineage},
     live::{AccessLogs, Forward, Generation, LiveVhost, plans_bodies},
     place::Place,
 };
 use crate::{
     members::{Clock, Live, Pool},
-    policy::{Binding, BindingParts, Environment, Lanes, Module, Selector},
+    policy::{Binding, BindingParts, Environment, Lanes, Module, Post, Role, Selector},
     routing,
     snapshot::{self, Action, OnError, PolicyRef, Snapshot, TenantName},
 };
@@ -89,7 +90,7 @@ impl Linker {
 }
 
 /// One linking under way.
-struct Link<'a> {
+pub(super) struct Link<'a> {
     linker: &'a Linker,
     snapshot: &'a Snapshot,
     modules: &'a Modules<'a>,
@@ -108,34 +109,38 @@ struct Fresh {
 impl Link<'_> {
     fn selector(&mut self, balancer: &Arc<snapshot::Balancer>) -> Result<Arc<Selector>, LinkError> {
         let pool = self.linker.live.prepare(balancer);
-        let place = Place::Method(balancer.local_name());
-        let chain = balancer
-            .lbmethod
-            .iter()
-            .map(|method| self.bind(method, &balancer.tenant, place, &pool))
-            .collect::<Result<_, _>>()?;
-        let affinity = balancer
-            .affinity
-            .as_ref()
-            .map(|policy| {
-                self.bind(
-                    policy,
-                    &balancer.tenant,
-                    Place::Affinity(balancer.local_name()),
-                    &pool,
-                )
-            })
-            .transpose()?;
+        let (name, tenant) = (balancer.local_name(), &balancer.tenant);
+        let place = Place::Method(name);
+        let mut chain = self.posts(&balancer.lbmethod, tenant, place, &pool)?;
+        let held = Place::Affinity(name);
+        let mut affinity = self.posts(&balancer.affinity, tenant, held, &pool)?;
         let last_resort = PolicyRef::BuiltIn {
             name: "byrequests",
             config: serde_json::json!({}),
         };
-        let last_resort = Some(self.bind(&last_resort, &balancer.tenant, place, &pool)?);
+        let last_resort = self.bind(&last_resort, tenant, place, (&pool, Role::Serving))?;
+        let beside = |key| Place::Beside {
+            key,
+            balancer: name,
+        };
+        let mut trial = Trial {
+            tenant,
+            pool: &pool,
+            shadow: beside("shadow"),
+            canary: beside("canary"),
+            sessions: sessions(affinity.first()),
+            posts: chain
+                .first_mut()
+                .into_iter()
+                .chain(affinity.first_mut())
+                .collect(),
+        };
+        self.try_beside(&balancer.candidates, &mut trial)?;
         Ok(Arc::new(Selector {
             pool,
             chain,
             affinity,
-            last_resort,
+            last_resort: Some(last_resort),
         }))
     }
 
@@ -160,11 +165,23 @@ impl Link<'_> {
                     place: format!("route `{}` of vhost `{}`", route.name, vhost.name),
                     balancer: proxy.balancer.clone(),
                 })?;
-            let rewriters = proxy
-                .rewrite
-                .iter()
-                .map(|rewriter| self.bind(rewriter, &vhost.tenant, place, &selector.pool))
-                .collect::<Result<Vec<_>, _>>()?;
+            let pool = &selector.pool;
+            let mut rewriters = self.posts(&proxy.rewrite, &vhost.tenant, place, pool)?;
+            let beside = |key| Place::BesideRoute {
+                key,
+                vhost: &vhost.name,
+                route: &route.name,
+            };
+            let mut trial = Trial {
+                tenant: &vhost.tenant,
+                pool,
+                shadow: beside("shadow"),
+                canary: beside("canary"),
+                sessions: sessions(selector.affinity.first()),
+                // The last one: `reverse` comes first where it is asked for.
+                posts: rewriters.last_mut().into_iter().collect(),
+            };
+            self.try_beside(&proxy.candidates, &mut trial)?;
             routes.push(Some(Arc::new(Forward {
                 proxy: Arc::clone(proxy),
                 selector: Arc::clone(selector),
@@ -175,13 +192,26 @@ impl Link<'_> {
         Ok(routes)
     }
 
+    fn posts(
+        &mut self,
+        policies: &[PolicyRef],
+        tenant: &TenantName,
+        place: Place<'_>,
+        pool: &Arc<Pool>,
+    ) -> Result<Vec<Post>, LinkError> {
+        let serving = (pool, Role::Serving);
+        let bind = |policy| self.bind(policy, tenant, place, serving);
+        let bindings = policies.iter().map(bind);
+        bindings.map(|binding| Ok(binding?.into())).collect()
+    }
+
     /// The binding for a place: this generation's, else that of the one before, else a new one.
-    fn bind(
+    pub(super) fn bind(
         &mut self,
         policy: &PolicyRef,
         tenant: &TenantName,
         place: Place<'_>,
-        pool: &Arc<Pool>,
+        (pool, role): (&Arc<Pool>, Role),
     ) -> Result<Arc<Binding>, LinkError> {
         let (module, mut key) = self.resolve(policy, tenant, place)?;
         let exports = module.exports();
@@ -196,6 +226,7 @@ impl Link<'_> {
         // Who knows members knows those of one pool; everybody else can be shared.
         let own = exports.balancer || exports.membership;
         key.lineage.pool = own.then(|| Arc::clone(pool));
+        key.lineage.role = role;
         if let Some(binding) = self.bindings.find(&key) {
             return Ok(Arc::clone(binding));
         }
@@ -247,6 +278,7 @@ impl Link<'_> {
             tenant: tenant.clone(),
             policy: name.into(),
             built_in: matches!(policy, PolicyRef::BuiltIn { .. }),
+            role: Role::Serving,
             pool: None,
         };
         let key = Key {
@@ -278,11 +310,16 @@ impl Link<'_> {
         };
         let parts = BindingParts {
             policy: Arc::clone(&key.lineage.policy),
-            module,
+            // What a shadow does must be seen by nobody.
+            module: match key.lineage.role {
+                Role::Shadow => module.apart(),
+                Role::Serving | Role::Canary => module,
+            },
             config: Arc::clone(&key.config),
             binding,
             environment,
             allowance: None,
+            role: key.lineage.role,
             on_error: key.on_error,
             pool: key.lineage.pool.clone(),
             workers: self.linker.workers,

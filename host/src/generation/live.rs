@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::key::Bindings;
 use crate::{
-    decision::{Hook, Trigger},
-    policy::{Binding, Selector},
+    decision::{Hook, Outcome, RequestView, Trigger},
+    policy::{Binding, Post, Selector},
     routing,
     snapshot::{self, Snapshot},
     telemetry::AccessLog,
@@ -54,7 +54,7 @@ pub struct Forward {
     /// Chooses the member.
     pub selector: Arc<Selector>,
     /// In their order.
-    pub rewriters: Vec<Arc<Binding>>,
+    pub rewriters: Vec<Post>,
     /// Some rewriter may plan a body, so that it must come whole and in a coding that can be undone.
     pub plans_bodies: bool,
 }
@@ -65,6 +65,16 @@ pub(super) fn plans_bodies(rewriter: &Binding) -> bool {
         *hook == Hook::OnResponse && matches!(trigger, Trigger::ContentType(_))
     };
     rewriter.exports().transformer || rewriter.descriptor().triggers.iter().any(by_type)
+}
+
+impl Forward {
+    /// Tells every policy that wants to know of a finished exchange, and how candidates did.
+    pub fn completed<R: RequestView>(&self, request: &R, outcome: Outcome) {
+        let failed = self.selector.completed(request, outcome);
+        self.rewriters
+            .iter()
+            .for_each(|post| post.note(request, failed));
+    }
 }
 
 impl Generation {

@@ -6,6 +6,7 @@
 //! that does not concern them. [`Current`] holds the one in service. Nothing here
 //! reads files or listens; when to link and publish is `control`'s business.
 
+mod candidates;
 mod current;
 mod error;
 mod key;

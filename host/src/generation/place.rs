@@ -13,6 +13,17 @@ pub(super) enum Place<'a> {
     Affinity(&'a str),
     /// `rewrite` or `reverse` of a route.
     Rewriter { vhost: &'a str, route: &'a str },
+    /// `shadow` or `canary` of a balancer.
+    Beside {
+        key: &'static str,
+        balancer: &'a str,
+    },
+    /// `shadow` or `canary` of a route.
+    BesideRoute {
+        key: &'static str,
+        vhost: &'a str,
+        route: &'a str,
+    },
 }
 
 impl Place<'_> {
@@ -21,7 +32,8 @@ impl Place<'_> {
         match self {
             Self::Method(_) => "balancer",
             Self::Affinity(_) => "affinity",
-            Self::Rewriter { .. } => "rewriter",
+            Self::Beside { .. } => "balancer` or `affinity",
+            Self::Rewriter { .. } | Self::BesideRoute { .. } => "rewriter",
         }
     }
 
@@ -30,7 +42,8 @@ impl Place<'_> {
         match self {
             Self::Method(_) => exports.balancer,
             Self::Affinity(_) => exports.affinity,
-            Self::Rewriter { .. } => exports.rewriter,
+            Self::Beside { .. } => exports.balancer || exports.affinity,
+            Self::Rewriter { .. } | Self::BesideRoute { .. } => exports.rewriter,
         }
     }
 }
@@ -40,6 +53,10 @@ impl fmt::Display for Place<'_> {
         match self {
             Self::Method(balancer) => write!(f, "lbmethod of balancer `{balancer}`"),
             Self::Affinity(balancer) => write!(f, "affinity of balancer `{balancer}`"),
+            Self::Beside { key, balancer } => write!(f, "{key} of balancer `{balancer}`"),
+            Self::BesideRoute { key, vhost, route } => {
+                write!(f, "{key} of route `{route}` of vhost `{vhost}`")
+            }
             Self::Rewriter { vhost, route } => {
                 write!(f, "rewrite of route `{route}` of vhost `{vhost}`")
             }

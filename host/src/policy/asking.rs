@@ -65,11 +65,26 @@ impl Binding {
         self.later(Duration::ZERO, move |binding| {
             // The client may have left while this waited.
             if !reply.is_closed() {
-                let index = worker % binding.slots.len();
-                let _ = reply.send(binding.answer_blocking(index, during, ask));
+                let _ =
+                    reply.send(binding.call_blocking(worker, during, |turn| ask(binding, turn)));
             }
         });
-        let answered = answer.await.unwrap_or(Err(Unanswered::OutOfService));
+        // Whoever could not even be asked was not counted there.
+        match answer.await {
+            Ok(answered) => answered,
+            Err(_) => self.note_unanswered(Err(Unanswered::OutOfService)),
+        }
+    }
+
+    /// Likewise, on the tenant's thread.
+    pub(super) fn call_blocking<T>(
+        &self,
+        worker: usize,
+        during: &'static str,
+        ask: impl FnOnce(&mut Turn<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Unanswered> {
+        let index = worker % self.slots.len();
+        let answered = self.answer_blocking(index, during, ask);
         self.note_unanswered(answered)
     }
 
@@ -77,7 +92,7 @@ impl Binding {
         &self,
         index: usize,
         during: &'static str,
-        ask: impl FnOnce(&Self, &mut Turn<'_>) -> Result<T, Fault>,
+        ask: impl FnOnce(&mut Turn<'_>) -> Result<T, Fault>,
     ) -> Result<T, Unanswered> {
         self.may_be_asked()?;
         let slot = &self.slots[index];
@@ -85,7 +100,7 @@ impl Binding {
             self.make(index);
         }
         let seat = slot.enter_blocking();
-        self.ask(index, seat, during, |turn| ask(self, turn))
+        self.ask(index, seat, during, ask)
     }
 
     fn may_be_asked(&self) -> Result<(), Unanswered> {

@@ -16,14 +16,16 @@ use arc_swap::ArcSwapOption;
 
 use super::{
     Allowance, Background, Digest, Environment, Exports, Fault, Instance, Module, Refusal,
+    canary::{CanaryRecord, CanaryState},
     recovery::Record,
+    shadow::Comparison,
     slot::{Slot, Turn},
     trigger::Triggers,
 };
 use crate::{
     decision::{Concurrency, Context, Descriptor, Hook},
     members::{Clock, Follower, Pool, PoolMembers},
-    snapshot::OnError,
+    snapshot::{MemberId, OnError},
 };
 
 /// What a binding is made of.
@@ -41,6 +43,8 @@ pub struct BindingParts {
     pub environment: Environment,
     /// The CPU time its tenant's policies may use together.
     pub allowance: Option<Arc<Allowance>>,
+    /// What it is there for.
+    pub role: Role,
     /// What a failing call becomes.
     pub on_error: OnError,
     /// Whose members it is told of; balancers need one.
@@ -51,6 +55,28 @@ pub struct BindingParts {
     pub clock: Clock,
     /// Rebuilds instances.
     pub background: Arc<dyn Background>,
+}
+
+/// What a binding is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// It is obeyed.
+    Serving,
+    /// It is asked and never obeyed.
+    Shadow,
+    /// It is obeyed for a share.
+    Canary,
+}
+
+impl Role {
+    /// One word, for logs and labels.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Shadow => "shadow",
+            Self::Canary => "canary",
+        }
+    }
 }
 
 /// A policy, a configuration and (for balancers) a pool, in service.
@@ -66,6 +92,8 @@ pub struct Binding {
     pub(super) overruled: AtomicU64,
     pub(super) fallbacks: AtomicU64,
     pub(super) throttled: AtomicU64,
+    comparison: Comparison,
+    canary: CanaryRecord,
     previous: ArcSwapOption<Self>,
     pub(super) outcomes: super::observer::Outcomes,
 }
@@ -106,6 +134,8 @@ impl Binding {
             overruled: AtomicU64::new(0),
             fallbacks: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
+            comparison: Comparison::default(),
+            canary: CanaryRecord::default(),
             previous: ArcSwapOption::empty(),
             outcomes: super::observer::Outcomes::default(),
             parts,
@@ -157,6 +187,29 @@ impl Binding {
     /// Of its file.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// What it is there for.
+    pub fn role(&self) -> Role {
+        self.parts.role
+    }
+
+    /// How far it has come as a canary.
+    pub fn canary_state(&self) -> CanaryState {
+        self.canary.state()
+    }
+
+    /// It decides for all, for nobody, or for its share, from now on.
+    pub fn set_canary_state(&self, state: CanaryState) {
+        self.canary.set(state);
+    }
+
+    pub(super) fn canary_record(&self) -> &CanaryRecord {
+        &self.canary
+    }
+
+    pub(super) fn comparison(&self) -> &Comparison {
+        &self.comparison
     }
 
     /// What it asked for.
@@ -211,6 +264,8 @@ impl Binding {
 
 impl Follower for Binding {
     fn members_changed(&self, members: &Arc<PoolMembers>) {
+        let is_member = |id: &MemberId| members.index_of(id).is_some();
+        self.comparison.retain(is_member);
         for (index, slot) in self.slots.iter().enumerate() {
             // Whoever is in there, or comes next, is told before its own call.
             let Some(mut seat) = slot.try_enter() else {

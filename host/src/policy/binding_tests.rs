@@ -11,11 +11,11 @@ use std::{
 use tokio::time::advance;
 
 use super::{
-    Binding, Refused, StandingWord,
-    testing::{Later, Native, Request, Response, bound, in_service, limits, parts, trap},
+    Binding, Post, Refused, StandingWord,
+    testing::{Later, Native, Request, Response, bound, in_service, limits, parts, post, trap},
 };
 use crate::{
-    decision::{Concurrency, Failure, Hook, Outcome, Trigger},
+    decision::{Concurrency, Failure, Hook, Outcome, ResponsePlan, Trigger},
     members::{
         Pool,
         testing::{balancer, member, pool},
@@ -39,8 +39,13 @@ fn switched() -> (Native, Arc<AtomicBool>) {
     (native, switch)
 }
 
-async fn asked(binding: &Binding) -> bool {
-    binding
+async fn planned(post: &Post, response: &Response) -> Result<Option<ResponsePlan>, Refused> {
+    let planned = post.on_response(0, &Request::default(), response).await?;
+    Ok(planned.map(|(plan, _)| plan))
+}
+
+async fn asked(binding: &Arc<Binding>) -> bool {
+    post(binding)
         .on_request(0, &Request::default())
         .await
         .unwrap()
@@ -145,8 +150,8 @@ async fn rewriter_that_fails_passes_or_refuses() {
         let mut parts = parts(&native, None, &Arc::default());
         parts.on_error = on_error;
         let binding = in_service(parts, None);
-        let (request, response) = (Request::default(), Response::default());
-        assert_eq!(binding.on_response(0, &request, &response).await, expected);
+        let response = Response::default();
+        assert_eq!(planned(&post(&binding), &response).await, expected);
     }
 }
 
@@ -211,19 +216,23 @@ async fn hooks_that_are_not_exported_or_not_triggered_cost_no_call() {
     };
     let binding = in_service(parts(&native, None, &Arc::default()), None);
     let (request, mut response) = (Request::default(), Response::default());
-    assert_eq!(binding.on_response(0, &request, &response).await, Ok(None));
-    assert_eq!(binding.bind(0, &request, &response).await, Ok(None));
+    assert_eq!(planned(&post(&binding), &response).await, Ok(None));
+    assert_eq!(post(&binding).bind(0, &request, &response).await, Ok(None));
     assert_eq!(binding.status().calls, 0);
     response.headers.push(("location", "/"));
     assert!(
-        binding
+        post(&binding)
             .on_response(0, &request, &response)
             .await
             .unwrap()
             .is_some()
     );
     assert!(
-        binding.on_request(1, &request).await.unwrap().is_some(),
+        post(&binding)
+            .on_request(1, &request)
+            .await
+            .unwrap()
+            .is_some(),
         "no trigger: always"
     );
     assert_eq!(binding.status().calls, 2);

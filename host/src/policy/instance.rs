@@ -211,7 +211,10 @@ pub trait Module: Send + Sync + fmt::Debug {
         context: &Context,
         environment: &Environment,
     ) -> Result<Box<dyn Instance>, Refusal>;
-    /// Likewise, sharing nothing with those in service: what it counts or stores ends with it.
+    /// The same code with cells, store and metrics of its own, which begin as copies of those in
+    /// service where they are first used.
+    fn apart(&self) -> Arc<dyn Module>;
+    /// A fresh instance likewise: what it counts or stores ends with it.
     fn instantiate_apart(
         &self,
         config: &str,

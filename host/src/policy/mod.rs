@@ -12,15 +12,20 @@ mod binding;
 #[cfg(test)]
 mod binding_tests;
 mod body_stream;
+mod canary;
 mod canned;
 mod choice;
 mod columns;
 mod cpu;
 mod instance;
 mod observer;
+mod picking;
 mod pin;
 #[cfg(test)]
 mod pin_tests;
+mod post;
+#[cfg(test)]
+mod post_tests;
 mod recovery;
 mod report;
 mod rewriter;
@@ -31,6 +36,7 @@ mod selector;
 mod selector_properties;
 #[cfg(test)]
 mod selector_tests;
+mod shadow;
 mod slot;
 mod smoke;
 #[cfg(test)]
@@ -52,16 +58,19 @@ mod version;
 
 pub use allowance::Allowance;
 pub use background::{Background, BackgroundThread, Job, Lanes, TenantThreads};
-pub use binding::{Binding, BindingParts};
+pub use binding::{Binding, BindingParts, Role};
 pub use body_stream::BodyStream;
+pub use canary::{Canary, CanaryState, CanaryStatus, Fates};
 pub use choice::{Attempt, Chosen, Decider, Refused, Session};
 pub use cpu::thread_time;
 pub use instance::{
     Digest, Environment, Exports, Fault, FaultKind, Instance, Loader, Module, Refusal,
 };
+pub use post::Post;
 pub use recovery::LastError;
 pub use report::BindingStatus;
 pub use selector::Selector;
+pub use shadow::{Example, Shadow, ShadowStatus, Share};
 pub use standing::StandingWord;
 pub use timing::{CALL_TIME_BOUNDS, CallTimes};
 pub use version::{Entry, Event, Versions};

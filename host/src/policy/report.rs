@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Binding, CallTimes, Digest, FaultKind, LastError, StandingWord};
+use super::{
+    Binding, CallTimes, CanaryStatus, Digest, FaultKind, LastError, Role, ShadowStatus,
+    StandingWord,
+};
 use crate::decision::Concurrency;
 
 /// What `switchyard status` tells of a binding.
@@ -16,6 +19,12 @@ pub struct BindingStatus {
     pub digest: Digest,
     /// `tenant/route-or-pool`.
     pub binding: String,
+    /// What it is there for.
+    pub role: Role,
+    /// How it compares, where it is a shadow.
+    pub shadow: Option<ShadowStatus>,
+    /// How it does, where it is a canary.
+    pub canary: Option<CanaryStatus>,
     /// How its instances are placed.
     pub placement: Concurrency,
     /// Instances there are; made on first use, let go when idle.
@@ -57,6 +66,9 @@ impl Binding {
             policy: Arc::clone(&self.parts.policy),
             digest: self.digest(),
             binding: self.parts.binding.clone(),
+            role: self.role(),
+            shadow: (self.role() == Role::Shadow).then(|| self.comparison().status()),
+            canary: (self.role() == Role::Canary).then(|| self.canary_record().status()),
             placement: self.descriptor().concurrency,
             instances: self.present(),
             standing: self.record.word(self.parts.clock.now()),

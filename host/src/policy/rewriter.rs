@@ -4,8 +4,8 @@
 //! predecessor's result, is the caller's part: it alone can apply a plan.
 
 use super::{
-    Binding, Fault, Instance, Refused, asking::Unanswered, binding::HookTriggers, slot::Turn,
-    trigger::Triggers,
+    Binding, Exports, Fault, Instance, Refused, asking::Unanswered, binding::HookTriggers,
+    slot::Turn, trigger::Triggers,
 };
 use crate::{
     decision::{
@@ -16,9 +16,11 @@ use crate::{
 };
 
 /// What is asked of an instance.
-struct Question<T> {
+pub(super) struct Question<T> {
     /// The hook, for logs.
-    during: &'static str,
+    pub during: &'static str,
+    /// Whether a policy with these can be asked.
+    pub exported: fn(Exports) -> bool,
     triggers: fn(&HookTriggers) -> &Triggers,
     ask: fn(&mut dyn Instance, &Call<'_>) -> Result<T, Fault>,
 }
@@ -31,88 +33,41 @@ impl<T> Clone for Question<T> {
 
 impl<T> Copy for Question<T> {}
 
-const ON_REQUEST: Question<RequestPlan> = Question {
+pub(super) const ON_REQUEST: Question<RequestPlan> = Question {
     during: "on-request",
+    exported: |exports| exports.rewriter,
     triggers: |all| &all.on_request,
     ask: |instance, call| instance.on_request(call),
 };
 
-const ON_RESPONSE: Question<ResponsePlan> = Question {
+pub(super) const ON_RESPONSE: Question<ResponsePlan> = Question {
     during: "on-response",
+    exported: |exports| exports.rewriter,
     triggers: |all| &all.on_response,
     ask: |instance, call| instance.on_response(call),
 };
 
-const LOCATE: Question<Option<Hold>> = Question {
+pub(super) const LOCATE: Question<Option<Hold>> = Question {
     during: "locate",
+    exported: |exports| exports.affinity,
     triggers: |all| &all.locate,
     ask: |instance, call| instance.locate(call),
 };
 
-const BIND: Question<Vec<Edit>> = Question {
+pub(super) const BIND: Question<Vec<Edit>> = Question {
     during: "bind",
+    exported: |exports| exports.affinity,
     triggers: |all| &all.bind,
     ask: |instance, call| instance.bind(call),
 };
 
 /// For questions that come before there is a response.
-const NO_RESPONSE: Option<&CapturedResponse> = None;
+pub(super) const NO_RESPONSE: Option<&CapturedResponse> = None;
 
 impl Binding {
-    /// Decision 3, request. `None`: no trigger, or it failed and the request passes unchanged.
-    pub async fn on_request<R: RequestView>(
-        &self,
-        worker: usize,
-        request: &R,
-    ) -> Result<Option<RequestPlan>, Refused> {
-        if !self.exports().rewriter || !self.triggers.on_request.hit(request, None) {
-            return Ok(None);
-        }
-        self.decide(worker, ON_REQUEST, request, NO_RESPONSE).await
-    }
-
-    /// Decision 3, response. `None`: no trigger, or it failed and the answer passes unchanged.
-    pub async fn on_response<R: RequestView, S: ResponseView>(
-        &self,
-        worker: usize,
-        request: &R,
-        response: &S,
-    ) -> Result<Option<ResponsePlan>, Refused> {
-        if !self.exports().rewriter || !hit(&self.triggers.on_response, request, response) {
-            return Ok(None);
-        }
-        self.decide(worker, ON_RESPONSE, request, Some(response))
-            .await
-    }
-
-    /// Decision 2, response to cookies. `None`: no trigger, or it failed and no cookie is set.
-    pub async fn bind<R: RequestView, S: ResponseView>(
-        &self,
-        worker: usize,
-        request: &R,
-        response: &S,
-    ) -> Result<Option<Vec<Edit>>, Refused> {
-        if !self.exports().affinity || !hit(&self.triggers.bind, request, response) {
-            return Ok(None);
-        }
-        self.decide(worker, BIND, request, Some(response)).await
-    }
-
-    /// Decision 2, request to route. `None` within: no session, no trigger, or it failed.
-    pub(super) async fn locate<R: RequestView>(
-        &self,
-        worker: usize,
-        request: &R,
-    ) -> Result<Option<Hold>, Refused> {
-        if !self.exports().affinity || !self.triggers.locate.hit(request, None) {
-            return Ok(None);
-        }
-        let located = self.decide(worker, LOCATE, request, NO_RESPONSE);
-        Ok(located.await?.flatten())
-    }
-
-    /// Asks, and where that fails does what the operator wants done then.
-    async fn decide<R: RequestView, S: ResponseView, T: Send + 'static>(
+    /// Asks, and where that fails does what the operator wants done then. `None`: no trigger, or
+    /// it failed and nothing is done.
+    pub(super) async fn decide<R: RequestView, S: ResponseView, T: Send + 'static>(
         &self,
         worker: usize,
         question: Question<T>,
@@ -120,7 +75,7 @@ impl Binding {
         response: Option<&S>,
     ) -> Result<Option<T>, Refused> {
         if let Ok(value) = self.put(worker, question, request, response).await {
-            return Ok(Some(value));
+            return Ok(value);
         }
         match self.on_error() {
             OnError::BuiltIn => Ok(None),
@@ -128,20 +83,25 @@ impl Binding {
             OnError::Previous => match self.previous() {
                 Some(previous) => {
                     let answered = previous.put(worker, question, request, response);
-                    Ok(answered.await.ok())
+                    Ok(answered.await.ok().flatten())
                 }
                 None => Ok(None),
             },
         }
     }
 
-    async fn put<R: RequestView, S: ResponseView, T: Send + 'static>(
+    /// Asks. `None`: it has no such hook, or nothing that triggers it is there.
+    pub(super) async fn put<R: RequestView, S: ResponseView, T: Send + 'static>(
         &self,
         worker: usize,
         question: Question<T>,
         request: &R,
         response: Option<&S>,
-    ) -> Result<T, Unanswered> {
+    ) -> Result<Option<T>, Unanswered> {
+        let seen = response.map(|response| response as _);
+        if !self.is_concerned(question, request, seen) {
+            return Ok(None);
+        }
         if self.is_slow(worker) {
             let request = CapturedRequest::of(request);
             let response = response.map(|response| CapturedResponse::of(response));
@@ -149,13 +109,40 @@ impl Binding {
                 let response = response.as_ref().map(|response| response as _);
                 binding.answer_to(question, turn, &request, response)
             });
-            return apart.await;
+            return apart.await.map(Some);
         }
         let here = self.call(worker, question.during, |turn| {
             let response = response.map(|response| response as _);
             self.answer_to(question, turn, request, response)
         });
-        here.await
+        here.await.map(Some)
+    }
+
+    /// Likewise on the tenant's thread, where this is called.
+    pub(super) fn put_blocking<T>(
+        &self,
+        worker: usize,
+        question: Question<T>,
+        request: &dyn RequestView,
+        response: Option<&dyn ResponseView>,
+    ) -> Result<Option<T>, Unanswered> {
+        if !self.is_concerned(question, request, response) {
+            return Ok(None);
+        }
+        let answered = self.call_blocking(worker, question.during, |turn| {
+            self.answer_to(question, turn, request, response)
+        });
+        answered.map(Some)
+    }
+
+    fn is_concerned<T>(
+        &self,
+        question: Question<T>,
+        request: &dyn RequestView,
+        response: Option<&dyn ResponseView>,
+    ) -> bool {
+        (question.exported)(self.exports())
+            && (question.triggers)(&self.triggers).hit(request, response)
     }
 
     fn answer_to<T>(
@@ -176,8 +163,4 @@ impl Binding {
         };
         (question.ask)(turn.instance, &call)
     }
-}
-
-fn hit<R: RequestView, S: ResponseView>(triggers: &Triggers, request: &R, response: &S) -> bool {
-    triggers.hit(request, Some(response))
 }

@@ -22,8 +22,11 @@ pub(super) fn members(names: &str) -> Vec<Member> {
 pub(super) fn selector(pool: &Arc<Pool>, chain: &[&Native]) -> Selector {
     Selector {
         pool: Arc::clone(pool),
-        chain: chain.iter().map(|native| bound(native, pool)).collect(),
-        affinity: None,
+        chain: chain
+            .iter()
+            .map(|native| bound(native, pool).into())
+            .collect(),
+        affinity: Vec::new(),
         last_resort: Some(bound(&Native::byrequests(), pool)),
     }
 }

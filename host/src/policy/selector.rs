@@ -1,26 +1,21 @@
 //! Who serves a request.
 //!
 //! In order: the session's pin; the one trial that a blocked member is due; the
-//! chain of policies; the built-in policy; a plain rotation of the host's own. What
-//! a policy says is checked against the facts it was asked with, and the chosen
-//! member counts as busy before the next caller gets its turn.
+//! chain of policies; the built-in policy; a plain rotation of the host's own. How
+//! a policy is asked, `picking` knows.
 
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Attempt, Binding, Chosen, Decider, Fault, Refused, Session,
-    asking::Unanswered,
-    columns::Columns,
+    Attempt, Binding, Chosen, Decider, Post, Refused, Session,
+    picking::{Answer, Fallback, decider, facts},
     pin::{self, Pinned},
-    slot::Turn,
-    tried::TriedView,
 };
 use crate::{
-    decision::{Call, CapturedRequest, Hold, Outcome, RequestView, Verdict},
-    members::{Facts, InFlight, Micros, Pool},
-    snapshot::{MemberId, OnError},
+    decision::{Hold, Outcome, RequestView},
+    members::{InFlight, Pool},
 };
 
 /// Chooses members of one pool.
@@ -29,33 +24,29 @@ pub struct Selector {
     /// Whose members.
     pub pool: Arc<Pool>,
     /// Asked in order; each may abstain.
-    pub chain: Vec<Arc<Binding>>,
-    /// Finds and makes sessions.
-    pub affinity: Option<Arc<Binding>>,
+    pub chain: Vec<Post>,
+    /// Find and make sessions; the first that finds one is followed.
+    pub affinity: Vec<Post>,
     /// The built-in `byrequests`, asked where the chain has no answer.
     pub last_resort: Option<Arc<Binding>>,
-}
-
-/// What one policy said.
-enum Answer {
-    Member(InFlight),
-    Abstained,
-    Shed,
 }
 
 impl Selector {
     /// Asks affinity whose session this is.
     pub async fn locate<R: RequestView>(&self, worker: usize, request: &R) -> Session {
-        let Some(affinity) = &self.affinity else {
-            return Session::default();
-        };
-        match affinity.locate(worker, request).await {
-            Ok(hold) => Session::new(hold),
-            Err(_) => Session {
-                hold: None,
-                refused: true,
-            },
+        for affinity in &self.affinity {
+            match affinity.locate(worker, request).await {
+                Ok(None) => {}
+                Ok(hold) => return Session::new(hold),
+                Err(_) => {
+                    return Session {
+                        hold: None,
+                        refused: true,
+                    };
+                }
+            }
         }
+        Session::default()
     }
 
     /// Chooses a member and begins the request there. Where nobody is usable it waits for as long
@@ -116,8 +107,8 @@ impl Selector {
         if let Some(in_flight) = self.trial(attempt) {
             return Ok(chosen(in_flight, Decider::Trial, false, moved));
         }
-        for binding in &self.chain {
-            match self.ask(binding, attempt).await {
+        for post in &self.chain {
+            match self.ask(post, attempt).await {
                 Ok((Answer::Member(in_flight), by)) => {
                     return Ok(chosen(in_flight, by, false, moved));
                 }
@@ -129,7 +120,10 @@ impl Selector {
         }
         // Not a second time where it was the last of the chain already.
         if let Some(last) = &self.last_resort
-            && !self.chain.iter().any(|b| Arc::ptr_eq(b, last))
+            && !self
+                .chain
+                .iter()
+                .any(|post| Arc::ptr_eq(&post.binding, last))
             && let Ok(Answer::Member(in_flight)) = self.pick(last, attempt).await
         {
             return Ok(chosen(in_flight, decider(last), false, moved));
@@ -155,48 +149,6 @@ impl Selector {
         due.find_map(|index| InFlight::begin_trial(&facts.members, *index))
     }
 
-    /// Asks one policy, and where it fails the version before it, if the operator wants that.
-    async fn ask<R: RequestView>(
-        &self,
-        binding: &Arc<Binding>,
-        attempt: Attempt<'_, R>,
-    ) -> Result<(Answer, Decider), Fallback> {
-        if let Ok(answer) = self.pick(binding, attempt).await {
-            return Ok((answer, decider(binding)));
-        }
-        match binding.on_error() {
-            OnError::Refuse => Err(Fallback::Refuse),
-            OnError::BuiltIn => Err(Fallback::BuiltIn),
-            OnError::Previous => {
-                let previous = binding.previous().ok_or(Fallback::BuiltIn)?;
-                let answer = self.pick(&previous, attempt).await;
-                let answer = answer.map_err(|_| Fallback::BuiltIn)?;
-                Ok((answer, decider(&previous)))
-            }
-        }
-    }
-
-    async fn pick<R: RequestView>(
-        &self,
-        binding: &Binding,
-        attempt: Attempt<'_, R>,
-    ) -> Result<Answer, Unanswered> {
-        if binding.is_slow(attempt.worker) {
-            let pool = Arc::clone(&self.pool);
-            let (number, tried) = (attempt.number, attempt.tried.to_vec());
-            let request = CapturedRequest::of(attempt.request);
-            let apart = binding.call_apart(attempt.worker, "pick", move |binding, turn| {
-                pick(&pool, binding, turn, (&request, number, &tried))
-            });
-            return apart.await;
-        }
-        let here = binding.call(attempt.worker, "pick", |turn| {
-            let asked = (attempt.request, attempt.number, attempt.tried);
-            pick(&self.pool, binding, turn, asked)
-        });
-        here.await
-    }
-
     fn rotate<R>(&self, attempt: Attempt<'_, R>) -> Option<InFlight> {
         let facts = facts(&self.pool, attempt.tried, self.pool.clock().now());
         let facts = facts.get();
@@ -207,76 +159,20 @@ impl Selector {
     }
 
     /// Tells every policy that wants to know of a finished exchange, in a batch and later.
-    pub fn completed(&self, outcome: Outcome) {
-        for binding in self.chain.iter().chain(&self.affinity) {
-            binding.observe(outcome);
+    /// Whether it is held against them.
+    pub fn completed<R: RequestView>(&self, request: &R, outcome: Outcome) -> bool {
+        let failed = outcome.status >= 500 || outcome.failure.is_the_members();
+        for post in self.chain.iter().chain(&self.affinity) {
+            post.note(request, failed);
+            post.binding.observe(outcome);
+            if let Some(shadow) = &post.shadow {
+                shadow.binding.observe(outcome);
+            }
+            if let Some(canary) = &post.canary {
+                canary.binding.observe(outcome);
+            }
         }
-    }
-}
-
-/// Who answers where a policy of the chain failed.
-enum Fallback {
-    BuiltIn,
-    Refuse,
-}
-
-/// Asks an instance whose turn it is. The request: how often it was tried before, and where.
-fn pick<R: RequestView>(
-    pool: &Pool,
-    binding: &Binding,
-    turn: &mut Turn<'_>,
-    (request, number, tried): (&R, u32, &[MemberId]),
-) -> Result<Answer, Fault> {
-    // Read within the turn: nobody else's choice comes between this and our own,
-    // and the policy's clock never runs backwards.
-    let now_us = pool.clock().now();
-    let facts = facts(pool, tried, now_us);
-    let facts = facts.get();
-    if facts.usable_count == 0 {
-        return Ok(Answer::Abstained);
-    }
-    turn.know(&facts.members)?;
-    let request = TriedView::new(request, tried, &facts.members);
-    let columns = Columns::new(pool, facts, now_us);
-    let call = Call {
-        request: Some(&request),
-        response: None,
-        pool: Some(&columns),
-        triggers: &[],
-        now_us,
-        wall_ms: pool.clock().calendar_ms(),
-    };
-    Ok(match turn.instance.pick(&call, number, facts.state)? {
-        Verdict::Member(index) if facts.is_usable(index) => Answer::Member(facts.begin(index)),
-        Verdict::Member(_) => {
-            binding.overrule();
-            Answer::Abstained
-        }
-        Verdict::Abstain => Answer::Abstained,
-        Verdict::Shed => Answer::Shed,
-    })
-}
-
-/// Those of all requests, or for a retry those without the members it has tried.
-fn facts(pool: &Pool, tried: &[MemberId], now: Micros) -> Seen {
-    match tried.is_empty() {
-        true => Seen::Shared(pool.facts(now)),
-        false => Seen::Own(Box::new(pool.facts_without(tried, now))),
-    }
-}
-
-/// Facts, shared with all requests or made for one.
-enum Seen {
-    Shared(arc_swap::Guard<Arc<Facts>>),
-    Own(Box<Facts>),
-}
-
-impl Seen {
-    fn get(&self) -> &Facts {
-        match self {
-            Self::Shared(facts) => facts,
-            Self::Own(facts) => facts,
-        }
+        failed
     }
 }
 
@@ -286,12 +182,5 @@ fn chosen(in_flight: InFlight, decided_by: Decider, pinned: bool, moved: bool) -
         decided_by,
         pinned,
         moved,
-    }
-}
-
-fn decider(binding: &Binding) -> Decider {
-    Decider::Policy {
-        name: Arc::clone(binding.policy()),
-        digest: binding.digest(),
     }
 }

@@ -190,7 +190,7 @@ async fn failing_policy_becomes_what_the_operator_wants() {
         let before = with_previous.then(|| bound(&previous, &pool));
         let mut parts = parts(&failing, Some(&pool), &later);
         parts.on_error = on_error;
-        selector.chain = vec![in_service(parts, before.as_ref())];
+        selector.chain = vec![in_service(parts, before.as_ref()).into()];
         // The second request meets an empty slot instead of a failing instance.
         for _ in 0..2 {
             let chosen = fresh(&selector).await;
@@ -272,7 +272,7 @@ async fn hold_of_affinity_is_used_and_its_failure_refuses_where_configured() {
         Ok(Some(Hold { pin, strict: true }))
     };
     let mut selector = selector(&pool, &[]);
-    selector.affinity = Some(bound(&Native::locating(pin), &pool));
+    selector.affinity = vec![bound(&Native::locating(pin), &pool).into()];
     let session = selector.locate(0, &Request::default()).await;
     assert_eq!(name(&select(&selector, &session).await.unwrap()), "b");
 
@@ -283,7 +283,7 @@ async fn hold_of_affinity_is_used_and_its_failure_refuses_where_configured() {
         let failing = Native::locating(|_| Err(trap()));
         let mut parts = parts(&failing, Some(&pool), &Arc::default());
         parts.on_error = on_error;
-        selector.affinity = Some(in_service(parts, None));
+        selector.affinity = vec![in_service(parts, None).into()];
         let session = selector.locate(0, &Request::default()).await;
         let pinned = select(&selector, &session)
             .await

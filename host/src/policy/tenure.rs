@@ -31,22 +31,40 @@ impl Binding {
         let mut woken = pin!(slot.woken.notified());
         // From here on nothing is missed.
         woken.as_mut().enable();
-        if slot.begin_waking() {
-            let promise = Promise {
-                binding: Weak::clone(&self.me),
-                index,
-            };
-            self.later(Duration::ZERO, move |binding| {
-                binding.make(index);
-                drop(promise);
-            });
-        }
+        self.wake(index);
         woken.await;
         let seat = slot.enter().await;
         match seat.is_asleep() {
             true => Err(Unanswered::OutOfService),
             false => Ok(seat),
         }
+    }
+
+    fn wake(&self, index: usize) {
+        if !self.slots[index].begin_waking() {
+            return;
+        }
+        let promise = Promise {
+            binding: Weak::clone(&self.me),
+            index,
+        };
+        self.later(Duration::ZERO, move |binding| {
+            binding.make(index);
+            drop(promise);
+        });
+    }
+
+    /// Whether the worker's instance can be asked without waiting for it to be made; if not, it is
+    /// made for the next time.
+    pub(super) fn is_ready(&self, worker: usize) -> bool {
+        let index = worker % self.slots.len();
+        // Who has a turn has an instance.
+        let seat = self.slots[index].try_enter();
+        let asleep = seat.is_some_and(|seat| seat.is_asleep());
+        if asleep && self.is_open() {
+            self.wake(index);
+        }
+        !asleep
     }
 
     /// Has an instance sit in a slot where nobody does. On the tenant's thread.

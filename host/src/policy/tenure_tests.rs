@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Allowance, Background, Binding, FaultKind, Lanes, TenantThreads, cpu,
-    testing::{Later, Native, Request, asleep, limits, parts, trap},
+    testing::{Later, Native, Request, asleep, limits, parts, post, trap},
 };
 use crate::{
     decision::{Concurrency, Verdict},
@@ -45,8 +45,9 @@ fn stateful() -> (Native, Arc<AtomicBool>) {
     (native, switch)
 }
 
-async fn asked(binding: &Binding) -> bool {
-    let answered = binding.on_request(0, &Request::default()).await;
+async fn asked(binding: &Arc<Binding>) -> bool {
+    let answered = post(binding);
+    let answered = answered.on_request(0, &Request::default()).await;
     answered.unwrap().is_some()
 }
 
@@ -220,8 +221,8 @@ async fn slow_balancer_is_asked_with_the_request_and_the_members_tried() {
     parts.background = lane;
     let selector = super::Selector {
         pool: Arc::clone(&pool),
-        chain: vec![asleep(parts, None)],
-        affinity: None,
+        chain: vec![asleep(parts, None).into()],
+        affinity: Vec::new(),
         last_resort: None,
     };
     let request = Request {

@@ -11,7 +11,7 @@ use std::{
 
 use super::{Digest, Environment, Exports, Fault, Instance, Module, Refusal};
 pub(super) use super::{
-    testing_service::{Later, asleep, bound, in_service, limits, parts},
+    testing_service::{Later, asleep, bound, in_service, limits, parts, post},
     testing_views::{Request, Response},
 };
 use crate::{
@@ -141,6 +141,9 @@ impl Module for Native {
     }
     fn exports(&self) -> Exports {
         self.exports
+    }
+    fn apart(&self) -> Arc<dyn Module> {
+        Arc::new(self.clone())
     }
     fn describe(&self, _: &str, _: &Environment) -> Result<Descriptor, Refusal> {
         Ok(Descriptor {

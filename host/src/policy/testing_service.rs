@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Background, Binding, BindingParts, Environment, Job, testing::Native};
+use super::{Background, Binding, BindingParts, Environment, Job, Post, Role, testing::Native};
 use crate::{
     members::{Clock, Pool, locked},
     snapshot::{OnError, PolicyLimits},
@@ -83,6 +83,7 @@ pub(super) fn parts(native: &Native, pool: Option<&Arc<Pool>>, later: &Arc<Later
             clock: pool.map_or_else(Clock::start, |pool| pool.clock()),
         },
         allowance: None,
+        role: Role::Serving,
         on_error: OnError::BuiltIn,
         pool: pool.cloned(),
         workers: 2,
@@ -108,4 +109,9 @@ pub(super) fn asleep(parts: BindingParts, predecessor: Option<&Arc<Binding>>) ->
     let binding = Binding::prepare(parts).unwrap();
     binding.enter_service(predecessor).unwrap();
     binding
+}
+
+/// At work without candidates.
+pub(super) fn post(binding: &Arc<Binding>) -> Post {
+    Arc::clone(binding).into()
 }

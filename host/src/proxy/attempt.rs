@@ -141,7 +141,7 @@ impl Sender<'_> {
             let connection = match connected {
                 Ok(connection) => connection,
                 Err(broken) => {
-                    self.conclude(&in_flight, &broken, begun);
+                    self.conclude(exchange, &in_flight, &broken, begun);
                     return Err(broken);
                 }
             };
@@ -170,7 +170,7 @@ impl Sender<'_> {
                         must_be_fresh = true;
                         continue;
                     }
-                    self.conclude(&in_flight, &broken, begun);
+                    self.conclude(exchange, &in_flight, &broken, begun);
                     return Err(broken);
                 }
             }
@@ -192,24 +192,22 @@ impl Sender<'_> {
         upstream::connect(in_flight, permit).await
     }
 
-    fn conclude(&self, in_flight: &InFlight, broken: &Broken, begun: Instant) {
+    fn conclude(
+        &self,
+        exchange: &Exchange<'_>,
+        in_flight: &InFlight,
+        broken: &Broken,
+        begun: Instant,
+    ) {
         let failure = match broken.failure {
             Some(failure) => failure,
             None if broken.sent => Failure::Cancelled,
             None => return,
         };
         in_flight.failed(failure, broken.fresh);
-        self.forward.selector.completed(Outcome {
-            revision: in_flight.members().revision,
-            member: in_flight.index(),
-            status: 0,
-            failure,
-            connect_us: 0,
-            first_byte_us: 0,
-            total_us: begun.elapsed().as_micros().min(u32::MAX.into()) as u32,
-            bytes_in: 0,
-            bytes_out: 0,
-        });
+        let at = (in_flight.members().revision, in_flight.index());
+        let outcome = Outcome::unanswered(at, failure, begun.elapsed());
+        self.forward.completed(exchange, outcome);
     }
 
     /// Sends the request over one connection and reads the head of the final answer.

@@ -101,13 +101,7 @@ pub async fn deliver(
         return Ok(Next::of(sent, delivery.manner));
     }
 
-    let filter = filter(
-        delivery.forward,
-        delivery.manner.head_only,
-        &planned,
-        &mut fields,
-    )
-    .await?;
+    let filter = filter(delivery.manner.head_only, &planned, &mut fields).await?;
     let mut manner = delivery.manner;
     let bodiless = manner.head_only || status == 204 || status == 304;
     let framing = match (bodiless, reply.head.framing) {
@@ -242,7 +236,7 @@ fn client_left(error: &std::io::Error, trace: &mut Trace<'_>) -> Failure {
 
 fn conclude(delivery: Delivery<'_>, reply: &Reply, trace: &Trace<'_>, failure: Failure) {
     let micros = |duration: std::time::Duration| duration.as_micros().min(u32::MAX.into()) as u32;
-    delivery.forward.selector.completed(Outcome {
+    let outcome = Outcome {
         revision: reply.in_flight.members().revision,
         member: reply.in_flight.index(),
         status: reply.head.status,
@@ -252,7 +246,8 @@ fn conclude(delivery: Delivery<'_>, reply: &Reply, trace: &Trace<'_>, failure: F
         total_us: micros(Instant::now() - reply.sent_at),
         bytes_in: trace.body_bytes,
         bytes_out: 0,
-    });
+    };
+    delivery.forward.completed(delivery.exchange, outcome);
 }
 
 /// Passes a 101 on and carries the new protocol until it ends.

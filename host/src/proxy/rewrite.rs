@@ -1,5 +1,7 @@
 //! What policies make of an answer: its head changed, its body to be rewritten.
 
+use std::sync::Arc;
+
 use tracing::warn;
 
 use super::{
@@ -40,8 +42,8 @@ pub struct Planned {
     pub status: u16,
     /// What is to happen to the body.
     pub body: BodyPlan,
-    /// Which rewriter planned the body.
-    by: Option<usize>,
+    /// Who planned the body.
+    by: Option<Arc<Binding>>,
 }
 
 /// Asks the rewriters, each seeing its predecessor's result, then affinity for its cookies.
@@ -61,9 +63,9 @@ pub async fn plan_response(given: Given<'_>, fields: &mut Fields) -> Result<Plan
     };
     let refuse =
         |binding: &Binding, what: String| ProxyError::Plan(format!("{}: {what}", binding.policy()));
-    for (at, rewriter) in forward.rewriters.iter().enumerate() {
+    for rewriter in &forward.rewriters {
         let view = answered(planned.status, fields, member, moved);
-        let Some(plan) = rewriter
+        let Some((plan, by)) = rewriter
             .on_response(worker, exchange, &view)
             .await
             .map_err(|refused| refuse(rewriter, refused.to_string()))?
@@ -80,11 +82,11 @@ pub async fn plan_response(given: Given<'_>, fields: &mut Fields) -> Result<Plan
             if planned.by.is_some() {
                 warn!(policy = %rewriter.policy(), route = %exchange.route, "A second policy planned the body; the first one's plan holds");
             } else {
-                (planned.body, planned.by) = (plan.body, Some(at));
+                (planned.body, planned.by) = (plan.body, Some(Arc::clone(by)));
             }
         }
     }
-    if let Some(affinity) = &forward.selector.affinity {
+    for affinity in &forward.selector.affinity {
         let view = answered(planned.status, fields, member, moved);
         if let Some(cookies) = affinity.bind(worker, exchange, &view).await? {
             edits::apply(fields, &cookies)
@@ -120,7 +122,6 @@ fn checked_status(was: u16, wanted: u16) -> Result<u16, String> {
 
 /// What rewrites the body, the head changed to suit. `head_only` = none follows.
 pub async fn filter(
-    forward: &Forward,
     head_only: bool,
     planned: &Planned,
     fields: &mut Fields,
@@ -139,9 +140,9 @@ pub async fn filter(
         content_range: fields.contains("content-range"),
     };
     let bodiless = facts.head_request || matches!(facts.status, 204 | 206 | 304);
-    let filter = match (&planned.body, planned.by) {
+    let filter = match (&planned.body, &planned.by) {
         (BodyPlan::Transform(seed), Some(by)) if !bodiless && !facts.no_transform => {
-            let guest = forward.rewriters[by].open_body(seed).await;
+            let guest = by.open_body(seed).await;
             let guest = guest.map_err(|refusal| ProxyError::Plan(refusal.to_string()))?;
             Filter::Guest(Box::new(guest))
         }

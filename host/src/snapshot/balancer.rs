@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{PolicyRef, TenantName};
+use super::{Candidates, PolicyRef, TenantName};
 
 /// A named group of members and how one of them is chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +13,10 @@ pub struct Balancer {
     pub name: String,
     /// The chain that picks: each may abstain, the host's rotation is the last resort.
     pub lbmethod: Vec<PolicyRef>,
-    /// Stickiness; `None` = every request is picked afresh.
-    pub affinity: Option<PolicyRef>,
+    /// Stickiness: the first that finds a session is followed; empty = every request is picked afresh.
+    pub affinity: Vec<PolicyRef>,
+    /// Tried beside those.
+    pub candidates: Candidates,
     /// In file order.
     pub members: Vec<Arc<Member>>,
     /// Tries after the first one. Default: members - 1.

@@ -15,7 +15,9 @@ pub use balancer::{Balancer, HealthCheck, Member, MemberId, Scheme, Status, Stat
 pub use http::{
     AccessFormat, AccessLog, Admin, AdminBind, ErrorLog, HttpLimits, Level, Listener, Log,
 };
-pub use policy::{OnError, PolicyLimits, PolicyRef, PolicySource};
+pub use policy::{
+    CanaryBy, CanaryRef, Candidates, OnError, PolicyLimits, PolicyRef, PolicySource, ShadowRef,
+};
 pub use tenant::TenantName;
 pub use vhost::{
     Access, Action, ErrorPage, HostPattern, PathPattern, Proxy, Redirect, Route, RouteOrder,

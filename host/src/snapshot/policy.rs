@@ -21,6 +21,50 @@ pub enum PolicyRef {
     Named(String),
 }
 
+/// Policies that are tried beside those in service.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Candidates {
+    /// Sees the same and is never obeyed.
+    pub shadow: Option<ShadowRef>,
+    /// Decides for a share.
+    pub canary: Option<CanaryRef>,
+}
+
+/// A policy that sees what others see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShadowRef {
+    /// Which.
+    pub policy: PolicyRef,
+    /// Of 10,000 decisions. A balancer with a state sees all.
+    pub sample: u32,
+}
+
+/// A policy that decides for a share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CanaryRef {
+    /// Which.
+    pub policy: PolicyRef,
+    /// Of 10,000.
+    pub share: u32,
+    /// What tells one from the other.
+    pub by: CanaryBy,
+    /// It decides for all if it was no worse for so long; `None` = when somebody says so.
+    pub promote_after: Option<Duration>,
+}
+
+/// What tells those a canary decides for from the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CanaryBy {
+    /// The session, or the client where there is none.
+    Session,
+    /// The client's address.
+    Client,
+    /// The tenant.
+    Tenant,
+    /// The value of this header, lower case; those without it are not decided for.
+    Header(String),
+}
+
 /// A policy of the operator's or a tenant's own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicySource {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use ipnet::IpNet;
 
-use super::{Log, PolicyRef, TenantName};
+use super::{Candidates, Log, PolicyRef, TenantName};
 
 /// A virtual host: names, and where its paths lead.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,6 +112,8 @@ pub struct Proxy {
     pub upgrade: Vec<String>,
     /// Rewriters in their order; the built-in `reverse` first where `reverse = {…}` is given.
     pub rewrite: Vec<PolicyRef>,
+    /// Tried beside the last of them.
+    pub candidates: Candidates,
 }
 
 /// A folder of files.

@@ -20,6 +20,7 @@ use crate::{
 };
 
 /// Code of one policy, shared by all its instances.
+#[derive(Clone)]
 pub(super) struct WasmModule {
     engine: PolicyEngine,
     services: Arc<Services>,
@@ -132,6 +133,13 @@ impl Module for WasmModule {
         self.probed.exports()
     }
 
+    fn apart(&self) -> Arc<dyn Module> {
+        Arc::new(Self {
+            services: self.services.fork(),
+            ..self.clone()
+        })
+    }
+
     fn describe(&self, config: &str, environment: &Environment) -> Result<Descriptor, Refusal> {
         let binding = self.services.bind(environment, self.digest, None);
         let mut instance = self.start(environment, binding, 0)?;
@@ -159,6 +167,6 @@ impl Module for WasmModule {
         context: &Context,
         environment: &Environment,
     ) -> Result<Box<dyn Instance>, Refusal> {
-        self.instance(&Services::default(), config, context, environment)
+        self.instance(&self.services.fork(), config, context, environment)
     }
 }

@@ -30,6 +30,7 @@ macro_rules! interfaces {
 macro_rules! define {
     ($($field:ident $name:literal,)*) => {
         /// Where a component's interfaces are.
+        #[derive(Clone)]
         pub(super) struct Probed {
             lifecycle: guest::lifecycle::GuestIndices,
             $($field: Option<guest::$field::GuestIndices>,)*

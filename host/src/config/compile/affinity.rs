@@ -8,7 +8,7 @@ use super::{
         read::{Either, Node},
         source::{BalancerTable, RouteCookieTable},
     },
-    context::{Context, or},
+    context::{Context, each, or},
     policy,
 };
 use crate::snapshot::PolicyRef;
@@ -19,41 +19,47 @@ const COOKIE: &str = "JSESSIONID";
 /// containers write this one, so it is looked for as well.
 const PARAMETER: &str = "jsessionid";
 
-/// Which policy ties sessions to members; `None` where the file asks for none.
-pub fn affinity(table: &BalancerTable, context: &mut Context<'_>) -> Option<PolicyRef> {
-    match &table.affinity {
-        None if table.stickysession.is_none() && table.route_cookie.is_none() => {
-            for (key, place) in settings(table) {
-                let message = format!("{key} has no effect without stickysession");
-                context
-                    .out
-                    .warn(place, message, "add stickysession, or remove it");
-            }
-            // For what it checks.
-            jsessionid(table, context);
-            None
-        }
-        None => Some(jsessionid(table, context)),
-        Some(node) if node.value == "jsessionid" => Some(jsessionid(table, context)),
-        Some(node) => {
-            if let Some(named) = policy::named(node, context) {
-                for (key, place) in settings(table) {
-                    let message = format!(
-                        "{key} is a setting of jsessionid, but affinity = {:?}",
-                        node.value
-                    );
-                    context.out.error(
-                        place,
-                        message,
-                        "put it into the policy's config, or remove one of the two",
-                    );
-                }
-                return Some(named);
-            }
-            policy::not_a_policy(node, &["jsessionid"], context);
-            None
+/// Which policies tie sessions to members, in order; none where the file asks for none.
+pub fn affinity(table: &BalancerTable, context: &mut Context<'_>) -> Vec<PolicyRef> {
+    let Some(chain) = &table.affinity else {
+        return implied(table, context).into_iter().collect();
+    };
+    let chain = each(chain);
+    let built_in = |node: &Node<String>| node.value == "jsessionid";
+    if !chain.iter().any(built_in) {
+        for (key, place) in settings(table) {
+            let message = format!("{key} is a setting of jsessionid, which affinity does not name");
+            let remedy = "put it into the policy's config, or remove one of the two";
+            context.out.error(place, message, remedy);
         }
     }
+    let mut held = Vec::new();
+    for node in &chain {
+        if built_in(node) {
+            held.push(jsessionid(table, context));
+        } else if let Some(named) = policy::named(node, context) {
+            held.push(named);
+        } else {
+            policy::not_a_policy(node, &["jsessionid"], context);
+        }
+    }
+    held
+}
+
+/// What other keys ask for.
+fn implied(table: &BalancerTable, context: &mut Context<'_>) -> Option<PolicyRef> {
+    if table.stickysession.is_some() || table.route_cookie.is_some() {
+        return Some(jsessionid(table, context));
+    }
+    for (key, place) in settings(table) {
+        let message = format!("{key} has no effect without stickysession");
+        context
+            .out
+            .warn(place, message, "add stickysession, or remove it");
+    }
+    // For what it checks.
+    jsessionid(table, context);
+    None
 }
 
 /// The keys that only `jsessionid` understands, as far as they were written.

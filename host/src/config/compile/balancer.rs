@@ -10,11 +10,12 @@ use super::{
         units::Statuses,
     },
     affinity, bounds,
+    candidates::candidates,
     context::{Context, each, or, time},
     member, policy,
 };
 use crate::snapshot::{
-    Balancer, HealthCheck, Member, MemberId, PolicyRef, StatusRange, TenantName,
+    Balancer, Candidates, HealthCheck, Member, MemberId, PolicyRef, StatusRange, TenantName,
 };
 
 /// One `[balancer.NAME]`.
@@ -41,6 +42,7 @@ pub fn balancer(
         name: context.tenant.qualify(&name.to_ascii_lowercase()),
         lbmethod: lbmethod(table.lbmethod.as_ref(), context),
         affinity: affinity::affinity(table, context),
+        candidates: candidates(table.shadow.as_ref(), table.canary.as_ref(), context),
         max_attempts: or(&table.maxattempts, others(members.len())),
         fail_on_status: table.failonstatus.as_ref().map_or(vec![], ranges),
         fail_on_timeout: or(&table.failontimeout, false),
@@ -59,7 +61,8 @@ pub fn anonymous(tenant: TenantName, name: String, member: Member) -> Balancer {
         tenant,
         name,
         lbmethod: vec![policy::method("byrequests")],
-        affinity: None,
+        affinity: Vec::new(),
+        candidates: Candidates::default(),
         members: vec![Arc::new(member)],
         max_attempts: 0,
         fail_on_status: vec![],

@@ -6,6 +6,7 @@
 mod affinity;
 mod balancer;
 mod bounds;
+mod candidates;
 mod context;
 mod hosts;
 mod http;

@@ -8,6 +8,7 @@ use super::{
         source::RouteTable,
     },
     balancer,
+    candidates::candidates,
     context::{Context, each, or, unknown_name},
     member,
     pattern::Pattern,
@@ -62,7 +63,9 @@ pub fn proxy(
             None => policy::not_a_policy(&node, &[], context),
         }
     }
+    let candidates = candidates(table.shadow.as_ref(), table.canary.as_ref(), context);
     Some(Proxy {
+        candidates,
         balancer,
         prefix: pattern.map_or_else(String::new, |p| p.prefix.clone()),
         preserve_host: or(&table.preserve_host, false),

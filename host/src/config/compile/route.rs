@@ -150,6 +150,8 @@ fn check_strays(table: &RouteTable, context: &mut Context<'_>) {
         ("upgrade", table.upgrade.as_ref().map(|n| &n.place)),
         ("reverse", table.reverse.as_ref().map(|n| &n.place)),
         ("rewrite", table.rewrite.as_ref().map(|n| &n.place)),
+        ("shadow", table.shadow.as_ref().map(|n| &n.place)),
+        ("canary", table.canary.as_ref().map(|n| &n.place)),
     ];
     let index = [("index", table.index.as_ref().map(|n| &n.place))];
     let strays = strays

@@ -7,6 +7,7 @@ use super::{
         units::{LoadFactor, Statuses, Time},
     },
     OneOrMany,
+    candidates::{CanaryTable, ShadowTable},
     gateway::{OnErrorWord, PolicyLimitsTable},
 };
 
@@ -16,8 +17,12 @@ table! {
         /// How a member is chosen: byrequests, bytraffic, bybusyness, "policy:NAME", or a chain of them.
         #[schemars(extend("default" = "byrequests"))]
         lbmethod: OneOrMany<String>,
-        /// What ties a session to a member: jsessionid (implied by stickysession) or "policy:NAME".
-        affinity: String,
+        /// What ties a session to a member: jsessionid (implied by stickysession), "policy:NAME", or a chain of them.
+        affinity: OneOrMany<String>,
+        /// A policy that sees what lbmethod's first (or affinity's) sees, and is never obeyed.
+        shadow: Either<String, ShadowTable>,
+        /// A policy that decides for a share in its place.
+        canary: CanaryTable,
         /// Cookie and path parameter that carry a session's route: NAME, or COOKIE|parameter.
         stickysession: String,
         /// The character before the route in a session's value, or off where the whole value is the route.

@@ -5,12 +5,14 @@
 //! a key that is left out, is decided in `compile`.
 
 mod balancer;
+mod candidates;
 mod gateway;
 mod vhost;
 
 pub use balancer::{
     BalancerTable, HealthTable, MemberTable, PolicyTable, RouteCookieTable, StatusWord,
 };
+pub use candidates::{CanaryTable, ShadowTable};
 pub use gateway::{
     AccessTable, AdminTable, Config, ErrorLogTable, LevelWord, LimitsTable, LogTable, OnErrorWord,
     PolicyLimitsTable,

@@ -7,6 +7,7 @@ use super::{
         units::Network,
     },
     OneOrMany,
+    candidates::{CanaryTable, ShadowTable},
     gateway::LogTable,
 };
 
@@ -96,6 +97,10 @@ table! {
         reverse: Either<bool, ReverseTable>,
         /// Further rewriters "policy:NAME", in order, after reverse.
         rewrite: OneOrMany<String>,
+        /// A policy that sees what the last rewriter sees, and is never obeyed.
+        shadow: Either<String, ShadowTable>,
+        /// A policy that rewrites for a share in its place.
+        canary: CanaryTable,
         /// File served for a folder, with static.
         #[schemars(extend("default" = "index.html"))]
         index: OneOrMany<String>,

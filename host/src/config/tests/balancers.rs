@@ -77,12 +77,8 @@ fn decimals_are_cut_off_not_rounded_and_not_lost() {
 #[test]
 fn stickiness_becomes_the_configuration_of_jsessionid() {
     let config = |keys: &str| {
-        made(
-            balancer(&format!("{keys}\n{TWO}"))
-                .affinity
-                .as_ref()
-                .expect("sticky"),
-        )
+        let sticky = balancer(&format!("{keys}\n{TWO}"));
+        made(sticky.affinity.first().expect("sticky"))
     };
     let standard = json!({
         "cookie": "JSESSIONID", "parameter": "jsessionid", "other_parameter": "", "separator": ".", "failover": true,
@@ -124,7 +120,7 @@ fn stickiness_becomes_the_configuration_of_jsessionid() {
         both["route_cookie"],
         json!({ "name": "ROUTEID", "path": "/app" })
     );
-    assert_eq!(balancer(TWO).affinity, None);
+    assert_eq!(balancer(TWO).affinity, []);
 }
 
 #[test]
@@ -137,10 +133,12 @@ fn affinity_of_ones_own_takes_no_settings_of_jsessionid() {
         "{}",
         said(&text)
     );
+    let chain = text.replace("\"policy:own\"", "[\"policy:own\", \"jsessionid\"]");
+    assert_eq!(taken(&chain).snapshot.balancers["app"].affinity.len(), 2);
     let app = taken(&text.replace("failover = true\n", "")).snapshot;
     assert_eq!(
         app.balancers["app"].affinity,
-        Some(PolicyRef::Named("own".to_owned()))
+        [PolicyRef::Named("own".to_owned())]
     );
 }
 

@@ -9,7 +9,7 @@ use super::super::schema;
 const PAGE: &str = include_str!("../../../../docs/configuration.md");
 
 /// Where the page tells of which table of the schema.
-const SECTIONS: [(&str, &str); 18] = [
+const SECTIONS: [(&str, &str); 20] = [
     ("The file itself", "Config"),
     ("`[admin]`", "AdminTable"),
     ("`[log]`", "LogTable"),
@@ -28,6 +28,8 @@ const SECTIONS: [(&str, &str); 18] = [
     ("`route_cookie = { … }`", "RouteCookieTable"),
     ("`health = { … }`", "HealthTable"),
     ("`[policy.NAME]`", "PolicyTable"),
+    ("`shadow = { … }`", "ShadowTable"),
+    ("`canary = { … }`", "CanaryTable"),
 ];
 
 /// Key and default of each row, by heading.

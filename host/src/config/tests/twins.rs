@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Each table with keys that make it good.
-const TABLES: [(&str, &str, &[&str]); 17] = [
+const TABLES: [(&str, &str, &[&str]); 19] = [
     ("Config", "", &["version = 1"]),
     ("AdminTable", "[admin]", &[]),
     ("LogTable", "[log]", &[]),
@@ -35,6 +35,16 @@ const TABLES: [(&str, &str, &[&str]); 17] = [
         &["url = \"http://10.0.0.1\""],
     ),
     ("PolicyTable", "[policy.own]", &["source = \"own.wasm\""]),
+    (
+        "ShadowTable",
+        "[balancer.app.shadow]",
+        &["policy = \"own\""],
+    ),
+    (
+        "CanaryTable",
+        "[balancer.app.canary]",
+        &["policy = \"own\""],
+    ),
 ];
 
 /// The file with `line` in `table`, in place of a line for the same key.
@@ -95,9 +105,11 @@ fn file(table: &str, line: &str) -> String {
         "MemberTable",
         "PolicyTable",
         "RouteCookieTable",
+        "ShadowTable",
+        "CanaryTable",
     ] {
         let (name, header, good) = table_of(name);
-        let optional = name == "RouteCookieTable" || name == "HealthTable";
+        let optional = !["MemberTable", "BalancerTable", "PolicyTable"].contains(&name);
         if !optional || table == name {
             add(name, header, good);
         }

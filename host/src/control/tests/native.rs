@@ -64,6 +64,10 @@ impl Module for Words {
         }
     }
 
+    fn apart(&self) -> Arc<dyn Module> {
+        Arc::new(self.clone())
+    }
+
     fn describe(&self, config: &str, _: &Environment) -> Result<Descriptor, Refusal> {
         let mut needs = self
             .text

@@ -115,6 +115,7 @@ pub(super) fn proxy(path: &str) -> Route {
         preserve_host: false,
         upgrade: Vec::new(),
         rewrite: Vec::new(),
+        candidates: Default::default(),
     };
     route(path, Action::Proxy(Arc::new(proxy)))
 }

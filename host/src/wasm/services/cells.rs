@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicI64},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
 };
 
 /// Arrays a binding may have. One or two are usual.
@@ -20,6 +23,16 @@ pub(in crate::wasm) type Cells = Arc<[AtomicI64]>;
 pub(in crate::wasm) struct SharedCells(Mutex<HashMap<String, Cells>>);
 
 impl SharedCells {
+    /// The same arrays with the same values, of its own.
+    pub(in crate::wasm) fn copied(&self) -> Self {
+        let arrays = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let copy = |cells: &Cells| cells.iter().map(|cell| cell.load(Relaxed).into()).collect();
+        let copies = arrays
+            .iter()
+            .map(|(name, cells)| (name.clone(), copy(cells)));
+        Self(Mutex::new(copies.collect()))
+    }
+
     /// Opens or creates; the error is for the guest's author.
     pub(in crate::wasm) fn open(&self, name: &str, length: u32) -> Result<Cells, String> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);

@@ -19,6 +19,8 @@ pub(in crate::wasm) struct Services {
     cells: Shelf<(Arc<str>, Arc<str>, String), SharedCells>,
     stores: Shelf<Arc<str>, TenantStore>,
     groups: Shelf<(Arc<str>, Arc<str>, Digest), Group>,
+    /// Whose things these begin as copies of.
+    origin: Option<Arc<Self>>,
 }
 
 /// What one instance was given.
@@ -31,6 +33,15 @@ pub(in crate::wasm) struct Binding {
 }
 
 impl Services {
+    /// Others that begin as copies of these, each where it is first used: what is written there is
+    /// seen by nobody here. Metrics begin anew.
+    pub(in crate::wasm) fn fork(self: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self {
+            origin: Some(Arc::clone(self)),
+            ..Self::default()
+        })
+    }
+
     /// For an instance of `binding` (`None`: while describing).
     pub(in crate::wasm) fn bind(
         &self,
@@ -41,15 +52,19 @@ impl Services {
         let Environment { tenant, policy, .. } = environment;
         // Two balancers with one policy are two bindings: their cells must not meet.
         let cells = binding.map(|binding| {
-            self.cells.take(
-                (tenant.clone(), policy.clone(), binding.to_owned()),
-                SharedCells::default,
-            )
+            let key = (tenant.clone(), policy.clone(), binding.to_owned());
+            let origin = self.origin.as_ref();
+            let origin = origin.and_then(|origin| origin.cells.find(&key));
+            let copied = || origin.map_or_else(SharedCells::default, |origin| origin.copied());
+            self.cells.take(key, copied)
         });
+        let origin = self.origin.as_ref();
+        let origin = origin.and_then(|origin| origin.stores.find(tenant));
+        let store = || origin.map_or_else(TenantStore::default, |origin| origin.copied());
         let group = || Group::new(tenant.clone(), policy.clone(), digest);
         Arc::new(Binding {
             cells,
-            store: self.stores.take(tenant.clone(), TenantStore::default),
+            store: self.stores.take(tenant.clone(), store),
             metrics: self
                 .groups
                 .take((tenant.clone(), policy.clone(), digest), group),
@@ -102,6 +117,11 @@ impl<K: Hash + Eq, V> Shelf<K, V> {
         all.entry(key).or_insert_with(|| Arc::new(make())).clone()
     }
 
+    fn find(&self, key: &K) -> Option<Arc<V>> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(key).cloned()
+    }
+
     fn each(&self, mut read: impl FnMut(&K, &V)) {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().for_each(|(key, value)| read(key, value));
@@ -111,6 +131,33 @@ impl<K: Hash + Eq, V> Shelf<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fork_begins_as_a_copy_and_is_seen_by_nobody() {
+        let environment = crate::wasm::tests::guests::environment();
+        let digest = Digest([1; 32]);
+        let services = Arc::new(Services::default());
+        let live = services.bind(&environment, digest, Some("t/p"));
+        let cells = |of: &Binding| of.cells.as_ref().unwrap().open("n", 1).unwrap();
+        cells(&live)[0].store(7, std::sync::atomic::Ordering::Relaxed);
+        let now = std::time::Instant::now();
+        live.store.put("k", b"v", 0, now);
+        let fork = services.fork();
+        let apart = fork.bind(&environment, digest, Some("t/p"));
+        let other = fork.bind(&environment, digest, Some("t/p"));
+        let read = |of: &Binding| cells(of)[0].load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(read(&apart), 7);
+        cells(&apart)[0].store(8, std::sync::atomic::Ordering::Relaxed);
+        apart.store.put("k", b"other", 0, now);
+        assert_eq!(
+            (read(&live), read(&other)),
+            (7, 8),
+            "replicas share the copy"
+        );
+        let value = |of: &Binding| of.store.get("k", now, <[u8]>::to_vec);
+        assert_eq!(value(&live).unwrap(), b"v");
+        assert_eq!(value(&other).unwrap(), b"other");
+    }
 
     #[test]
     fn things_survive_their_user_and_unused_ones_are_bounded() {

@@ -25,13 +25,13 @@ pub(in crate::wasm) struct TenantStore {
     dropped: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Map {
     entries: HashMap<String, Entry>,
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     value: Vec<u8>,
     until: Option<Instant>,
@@ -73,6 +73,15 @@ impl Map {
 }
 
 impl TenantStore {
+    /// The same keys and values, of its own.
+    pub(in crate::wasm) fn copied(&self) -> Self {
+        let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        Self {
+            map: Mutex::new(map.clone()),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
     /// Calls `read` with the value while it is live.
     pub(in crate::wasm) fn get<R>(
         &self,

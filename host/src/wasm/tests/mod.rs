@@ -4,7 +4,7 @@
 mod compiling;
 mod counting;
 mod faults;
-mod guests;
+pub(super) mod guests;
 mod hosting;
 mod loading;
 mod real;

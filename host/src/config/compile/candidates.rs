@@ -1,0 +1,104 @@
+//! Shadows and canaries.
+
+use http::HeaderName;
+
+use super::{
+    super::{
+        read::{Either, Node},
+        source::{CanaryTable, ShadowTable},
+        units::Percent,
+    },
+    bounds,
+    context::Context,
+    policy,
+};
+use crate::snapshot::{CanaryBy, CanaryRef, Candidates, PolicyRef, ShadowRef};
+
+/// What a shadow sees where nothing is said: enough to tell, cheap enough to forget.
+const SAMPLE: u32 = 1_000;
+/// What a canary decides where nothing is said.
+const SHARE: u32 = 500;
+
+type Shadow = Node<Either<String, ShadowTable>>;
+type Canary = Node<CanaryTable>;
+
+/// The candidates of a balancer or a route.
+pub fn candidates(
+    shadow: Option<&Shadow>,
+    canary: Option<&Canary>,
+    context: &mut Context<'_>,
+) -> Candidates {
+    Candidates {
+        shadow: shadow.and_then(|node| self::shadow(node, context)),
+        canary: canary.and_then(|node| self::canary(node, context)),
+    }
+}
+
+fn shadow(node: &Shadow, context: &mut Context<'_>) -> Option<ShadowRef> {
+    let (name, sample) = match &node.value {
+        Either::Left(name) => {
+            let name = Node {
+                value: name.clone(),
+                place: node.place.clone(),
+            };
+            (Some(name), SAMPLE)
+        }
+        Either::Right(table) => (table.policy.clone(), share(table.sample.as_ref(), SAMPLE)),
+    };
+    Some(ShadowRef {
+        policy: candidate(&name?, context)?,
+        sample,
+    })
+}
+
+fn canary(node: &Canary, context: &mut Context<'_>) -> Option<CanaryRef> {
+    let table = &node.value;
+    let by = table.by.as_ref().map_or(Some(CanaryBy::Session), |node| {
+        by(node).or_else(|| {
+            context.out.error(
+                &node.place,
+                format!("{:?} does not tell who belongs to the share", node.value),
+                "use session, client, tenant or \"header:NAME\"",
+            );
+            None
+        })
+    });
+    let after = table.promote_after.as_ref();
+    let promote_after = after.map(|node| {
+        let fallback = std::time::Duration::from_secs(1);
+        bounds::positive_time(Some(node), fallback, context.out)
+    });
+    Some(CanaryRef {
+        policy: candidate(table.policy.as_ref()?, context)?,
+        share: share(table.percent.as_ref(), SHARE),
+        by: by?,
+        promote_after,
+    })
+}
+
+fn share(node: Option<&Node<Percent>>, default: u32) -> u32 {
+    node.map_or(default, |node| node.value.0)
+}
+
+/// `policy:NAME`, or the name alone: nothing built in can be a candidate.
+fn candidate(node: &Node<String>, context: &mut Context<'_>) -> Option<PolicyRef> {
+    let name = node.value.strip_prefix("policy:").unwrap_or(&node.value);
+    let named = Node {
+        value: format!("policy:{}", name.trim()),
+        place: node.place.clone(),
+    };
+    policy::named(&named, context)
+}
+
+fn by(node: &Node<String>) -> Option<CanaryBy> {
+    match node.value.as_str() {
+        "session" => Some(CanaryBy::Session),
+        "client" => Some(CanaryBy::Client),
+        "tenant" => Some(CanaryBy::Tenant),
+        other => {
+            let name = other.strip_prefix("header:")?.trim();
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some(CanaryBy::Header(name.as_str().to_owned()))
+        }
+    }
+}
