@@ -69,7 +69,7 @@ impl WasmInstance {
         &mut self,
         start: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Guests>,
     ) -> Result<(), wasmtime::Error> {
-        self.store.data_mut().lifecycle_clock = (clock::monotonic_us(), clock::wall_ms());
+        self.store.data_mut().lifecycle_clock = (self.clock.now(), self.clock.calendar_ms());
         self.enter(self.init_deadline)?;
         let running = self.running.clone();
         let inside = self.ticker.enter(&running);
