@@ -45,6 +45,7 @@ mod names;
 mod policies;
 mod policy_reload;
 mod policy_rewriters;
+mod polyglot;
 mod proxying;
 mod reload;
 mod resolving;

@@ -7,6 +7,7 @@ use std::{
     process::{Command, ExitStatus, Stdio},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -24,6 +25,7 @@ pub struct Setup {
     arguments: Vec<String>,
     nofile: Option<u64>,
     link: Option<PathBuf>,
+    patience: Duration,
     dir: TempDir,
 }
 
@@ -39,6 +41,7 @@ impl Setup {
             arguments: vec!["--workers".into(), "2".into()],
             nofile: None,
             link: None,
+            patience: DEADLINE,
             dir: tempfile::Builder::new()
                 .prefix("switchyard-e2e-")
                 .tempdir()
@@ -93,6 +96,13 @@ impl Setup {
     #[must_use]
     pub fn descriptors(mut self, limit: u64) -> Self {
         self.nofile = Some(limit);
+        self
+    }
+
+    /// Time for a policy that takes a compiler half a minute, on two busy cores.
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        self.patience = Duration::from_secs(240);
         self
     }
 
@@ -176,15 +186,16 @@ impl Setup {
             }
             into.end();
         });
+        let patience = self.patience;
         let mut gateway = Gateway::new(child, log, self);
-        match gateway.log.wait(DEADLINE, |line| {
+        match gateway.log.wait(patience, |line| {
             line.contains("switchyard ready:").then(|| line.to_owned())
         }) {
             Some(line) => gateway.read_ready_line(&line),
             None => {
                 let lines = gateway.log.lines();
                 if !gateway.log.ended() {
-                    panic!("no ready line within {DEADLINE:?}:\n{}", lines.join("\n"));
+                    panic!("no ready line within {patience:?}:\n{}", lines.join("\n"));
                 }
                 let status = gateway.wait_for_exit();
                 return Err((status, lines));

@@ -8,6 +8,7 @@ mod guests;
 mod http;
 mod interrupt;
 mod load;
+mod polyglot;
 mod soak;
 mod stamp;
 mod steps;
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Tomcat(options) => tomcat::run(&options),
+        Command::Toolchains => polyglot::toolchains(),
+        Command::Bindings(options) => polyglot::bindings(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

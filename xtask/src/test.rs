@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::Result;
 use clap::Args;
 
-use crate::{demo, guests, soak, steps::Steps, workspace};
+use crate::{demo, guests, polyglot, soak, steps::Steps, workspace};
 
 /// How much of it.
 #[derive(Debug, Args)]
@@ -13,13 +13,20 @@ pub struct Options {
     /// Leave out lints, doc tests, the demo, the soak and the end-to-end suite
     #[arg(long)]
     quick: bool,
+    /// Install the toolchains of examples/polyglot, so that no test is skipped for want of one
+    #[arg(long, conflicts_with = "quick")]
+    all: bool,
 }
 
 /// Runs the steps, the quickest to fail first and the test runner last, so that its own
 /// summary stands right above ours.
 pub fn run(options: &Options) -> Result<()> {
     let nextest = has_nextest();
-    let mut steps = Steps::new(if options.quick { 4 } else { 9 });
+    let mut steps = Steps::new(match (options.quick, options.all) {
+        (true, _) => 4,
+        (false, false) => 9,
+        (false, true) => 10,
+    });
     let out = workspace::target()?.join("policies");
 
     steps.command(
@@ -35,6 +42,12 @@ pub fn run(options: &Options) -> Result<()> {
             Ok(())
         },
     )?;
+    if options.all {
+        steps.step(
+            "Toolchains for C, JavaScript and Python",
+            polyglot::toolchains,
+        )?;
+    }
     if !options.quick {
         let lints = [
             "clippy",
@@ -67,7 +80,12 @@ pub fn run(options: &Options) -> Result<()> {
     } else {
         "Unit, property and end-to-end tests"
     };
-    steps.command(title, &mut runner(nextest, options.quick))?;
+    let mut tests = runner(nextest, options.quick);
+    if options.all {
+        // Makes a failure of what would be skipped.
+        tests.env("SWITCHYARD_TEST_ALL", "1");
+    }
+    steps.command(title, &mut tests)?;
 
     println!("{}", steps.summary());
     if !nextest {

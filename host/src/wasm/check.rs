@@ -6,6 +6,7 @@ use super::{
     fault::cut,
     guests::{EXPORTS, qualified},
     host::{CONTRACT, IMPORTS},
+    wasi,
 };
 use crate::policy::Refusal;
 
@@ -148,11 +149,12 @@ fn judge(imports: &[String], exports: &[String]) -> Option<String> {
     };
     let unknown: Vec<_> = imports
         .iter()
-        .filter(|name| !known(name, &IMPORTS))
+        .filter(|name| !known(name, &IMPORTS) && !wasi::is_known(name))
         .collect();
     if let Some(first) = unknown.first() {
         let remedy = if first.starts_with("wasi:") {
-            "policies have no system interface: build for wasm32-unknown-unknown"
+            "of WASI a policy may import version 0.2 of what standard libraries use: cli, clocks, filesystem, \
+             io, random and sockets, all of them empty"
         } else {
             "policies may import the interfaces of wit/policy.wit only"
         };
@@ -274,9 +276,9 @@ mod tests {
         let balancer = ours(&["lifecycle", "membership", "balancer"]);
         let cases = [
             (
-                other(&["wasi:cli/environment@0.2.3"]),
+                other(&["wasi:keyvalue/store@0.2.3"]),
                 balancer.clone(),
-                "wasm32-unknown-unknown",
+                "`wasi:keyvalue/store@0.2.3`; of WASI",
             ),
             (
                 other(&["acme:x/y@1.0.0"]),
@@ -325,9 +327,8 @@ mod tests {
             assert!(why.contains(expected), "{why}");
         }
         assert_eq!(judge(&ours(&["pool", "log", "types"]), &balancer), None);
-        assert_eq!(
-            judge(&other(&["switchyard:policy/log@0.1.7"]), &balancer),
-            None
-        );
+        for granted in ["switchyard:policy/log@0.1.7", "wasi:cli/stdout@0.2.9"] {
+            assert_eq!(judge(&other(&[granted]), &balancer), None);
+        }
     }
 }

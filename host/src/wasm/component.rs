@@ -12,6 +12,7 @@ use super::{
     instance::WasmInstance,
     services::{Binding, Services},
     state::State,
+    wasi,
 };
 use crate::{
     decision::{Context, Descriptor},
@@ -50,7 +51,11 @@ impl WasmModule {
         limits: &PolicyLimits,
     ) -> Result<Self, Refusal> {
         check::contract(&engine.engine, component)?;
-        let pre = linker
+        let with_system = wasi::link(linker, &engine.engine, component)
+            .map_err(|error| check::mismatch(&error))?;
+        let pre = with_system
+            .as_ref()
+            .unwrap_or(linker)
             .instantiate_pre(component)
             .map_err(|error| check::mismatch(&error))?;
         let probed = Probed::new(component, &pre).map_err(|error| check::mismatch(&error))?;

@@ -20,11 +20,18 @@ use super::{fuel::Fuel, ticker::Ticker};
 /// 128 TiB each), so there is no reason to be sparing.
 const INSTANCES: u32 = 1024;
 
-/// Core instances, memories and tables a component may consist of. wit-component
-/// makes three core instances (the policy, a shim, a fix-up) with one memory and
-/// two tables; other toolchains add an adapter or two.
-const CORE_INSTANCES: u32 = 8;
+/// Core instances and tables a component may consist of. wit-component makes three
+/// core instances (the policy, a shim, a fix-up) with one memory and two tables.
+/// Python is linked from 14, its libraries each in one; an extension in C adds one.
+const CORE_INSTANCES: u32 = 32;
 const TABLES: u32 = 4;
+
+/// Memories of a component. More than one only where it is composed, as those that
+/// make JavaScript of QuickJS; all of them together are held to the policy's limit.
+const MEMORIES: u32 = 4;
+
+/// Core instances of an average policy. They are only counted, no memory waits for them.
+const AVERAGE_CORE_INSTANCES: u32 = 8;
 
 /// The ceiling of one memory. What a policy really gets is its own limit, held by
 /// `state::Limiter`; this must merely not stand in its way.
@@ -78,11 +85,11 @@ impl PolicyEngine {
     pub(super) fn new() -> wasmtime::Result<Self> {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(INSTANCES)
-            .total_core_instances(3 * INSTANCES)
-            .total_memories(INSTANCES)
+            .total_core_instances(AVERAGE_CORE_INSTANCES * INSTANCES)
+            .total_memories(2 * INSTANCES)
             .total_tables(2 * INSTANCES)
             .max_core_instances_per_component(CORE_INSTANCES)
-            .max_memories_per_component(1)
+            .max_memories_per_component(MEMORIES)
             .max_tables_per_component(TABLES)
             .max_memory_size(MAX_MEMORY)
             .table_elements(super::state::TABLE_ELEMENTS)
@@ -141,7 +148,9 @@ fn config(metering: Metering) -> Config {
         .wasm_relaxed_simd(false)
         // What no policy needs is attack surface and compile time only.
         .wasm_memory64(false)
-        .wasm_multi_memory(false);
+        // Off for guests too, see `compile::one_memory`; but wasmtime's own adapters
+        // between the parts of a composed component copy from one memory to another.
+        .wasm_multi_memory(true);
     config
 }
 
@@ -172,7 +181,6 @@ mod tests {
         let engine = compiler().unwrap();
         let modules = [
             ("memory64", "(module (memory i64 1))"),
-            ("multi-memory", "(module (memory 1) (memory 1))"),
             ("threads", "(module (memory 1 1 shared))"),
             ("gc", "(module (type (struct (field i32))))"),
             (

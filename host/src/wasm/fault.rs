@@ -27,6 +27,10 @@ pub(super) enum Stop {
     CellIndex { index: u32, length: usize },
     #[error("the instance ended")]
     Ended,
+    #[error("exited with status {0}: a policy serves until it is replaced")]
+    Exit(u8),
+    #[error("called `{0}`: policies have no files, no network and nothing to wait for")]
+    NotGranted(String),
     #[error("a handle that this instance was never given")]
     Handle,
 }
@@ -38,7 +42,14 @@ pub(super) fn classify(error: &wasmtime::Error) -> Fault {
         Some(Stop::Memory(limit)) => return Fault::Memory(*limit),
         Some(Stop::HostLimit(what)) => return Fault::HostLimit(what),
         Some(Stop::Ended) => return Fault::Ended,
-        Some(Stop::Absent { .. } | Stop::CellIndex { .. } | Stop::Handle) | None => {}
+        Some(
+            Stop::Absent { .. }
+            | Stop::CellIndex { .. }
+            | Stop::Exit(_)
+            | Stop::NotGranted(_)
+            | Stop::Handle,
+        )
+        | None => {}
     }
     // A trapped store answers so to whoever comes later.
     if let Some(Trap::CannotEnterComponent) = error.downcast_ref::<Trap>() {

@@ -69,11 +69,14 @@ impl WasmInstance {
         &mut self,
         start: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Guests>,
     ) -> Result<(), wasmtime::Error> {
+        self.store.data_mut().lifecycle_clock = (self.clock.now(), self.clock.calendar_ms());
         self.enter(self.init_deadline)?;
         let running = self.running.clone();
         let inside = self.ticker.enter(&running);
-        self.guests = Some(start(&mut self.store)?);
+        let started = start(&mut self.store);
         drop(inside);
+        self.store.data_mut().settle();
+        self.guests = Some(started?);
         self.sound = true;
         Ok(())
     }
@@ -165,6 +168,7 @@ impl WasmInstance {
         if let Some(fuel) = &self.fuel {
             fuel.spent(fuel::of(allowed).saturating_sub(self.store.get_fuel().unwrap_or(0)));
         }
+        self.store.data_mut().settle();
         match answer {
             Ok(answer) => {
                 self.sound = true;

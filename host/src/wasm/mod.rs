@@ -28,6 +28,7 @@ mod state;
 mod tests;
 mod ticker;
 mod views;
+mod wasi;
 
 pub use cache::CacheError;
 pub use compiler::Compiler;

@@ -13,6 +13,7 @@ use super::{
     host::{entropy::Entropy, handles::Handles, log::Journal},
     services::{Binding, Series},
     views::Views,
+    wasi::Console,
 };
 use crate::policy::{Environment, thread_time};
 
@@ -47,6 +48,7 @@ pub(super) struct State {
     pub(super) budget: Budget,
     pub(super) entropy: Entropy,
     pub(super) journal: Journal,
+    pub(super) console: Console,
     pub(super) binding: Arc<Binding>,
     pub(super) cells: Handles<super::services::Cells>,
     pub(super) series: Handles<Arc<Series>>,
@@ -62,15 +64,49 @@ impl State {
             meter: Meter::default(),
             limiter: Limiter {
                 memory: environment.limits.memory,
+                used: 0,
             },
             scratch: Scratch::default(),
             budget: Budget::default(),
             entropy: Entropy::new(environment.seed, replica),
             journal: Journal::new(environment),
+            console: Console::default(),
             binding,
             cells: Handles::default(),
             series: Handles::default(),
             lifecycle_clock: (0, 0),
+        }
+    }
+
+    /// The call's clock: monotonic microseconds, and milliseconds since 1970. It stands still.
+    pub(super) fn clock(&self) -> wasmtime::Result<(u64, u64)> {
+        self.meter.call()?;
+        let call = self.views.call();
+        Ok(call.map_or(self.lifecycle_clock, |call| (call.now_us, call.wall_ms)))
+    }
+
+    /// The next word of chance.
+    pub(super) fn chance(&mut self) -> wasmtime::Result<u64> {
+        self.meter.call()?;
+        Ok(self.entropy.next())
+    }
+
+    /// What the guest printed becomes lines of the log, under its budget.
+    pub(super) fn print(&mut self, is_error: bool, bytes: &[u8]) -> wasmtime::Result<()> {
+        let (meter, journal) = (&self.meter, &mut self.journal);
+        self.console.write(is_error, bytes, |line| {
+            meter.line()?;
+            journal.print(is_error, line);
+            Ok(())
+        })
+    }
+
+    /// A call is over, well or badly: what it began to print is a line too.
+    pub(super) fn settle(&mut self) {
+        if !self.console.is_empty() {
+            let journal = &mut self.journal;
+            self.console
+                .finish(|is_error, line| journal.print(is_error, line));
         }
     }
 
@@ -135,24 +171,35 @@ impl Meter {
     }
 }
 
-/// Holds the guest's memory and tables to their limits by a trap: a guest that
-/// learns of it by a null pointer would fail later and less clearly.
+/// Holds the guest's memories, taken together, and its tables to their limits by a trap:
+/// a guest that learns of it by a null pointer would fail later and less clearly.
 pub(super) struct Limiter {
     memory: usize,
+    used: usize,
 }
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > self.memory {
+        // The guest's own bound, which it knows how to live with.
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
+        self.used = self.used.saturating_add(desired.saturating_sub(current));
+        if self.used > self.memory {
             Err(Stop::Memory(self.memory).into())
         } else {
             Ok(true)
         }
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        // Over the engine's own ceiling, or the machine has no more.
+        Err(Stop::Memory(self.memory).into())
     }
 
     fn table_growing(

@@ -16,7 +16,8 @@ impl Entropy {
         Self(seed ^ if replica == 0 { 0 } else { offset.next() })
     }
 
-    fn next(&mut self) -> u64 {
+    /// The next word.
+    pub(in crate::wasm) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,9 +29,7 @@ impl Entropy {
 /// `entropy`
 pub(super) fn link(entropy: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     entropy.func_wrap("next", |mut cx: StoreContextMut<'_, State>, (): ()| {
-        let state = cx.data_mut();
-        state.meter.call()?;
-        Ok((state.entropy.next(),))
+        Ok((cx.data_mut().chance()?,))
     })
 }
 

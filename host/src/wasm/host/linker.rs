@@ -38,19 +38,11 @@ pub(in crate::wasm) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>
 }
 
 fn clock(clock: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    fn read(cx: &StoreContextMut<'_, State>) -> wasmtime::Result<(u64, u64)> {
-        let state = cx.data();
-        state.meter.call()?;
-        Ok(state
-            .views
-            .call()
-            .map_or(state.lifecycle_clock, |call| (call.now_us, call.wall_ms)))
-    }
     clock.func_wrap("now-us", |cx: StoreContextMut<'_, State>, (): ()| {
-        Ok((read(&cx)?.0,))
+        Ok((cx.data().clock()?.0,))
     })?;
     clock.func_wrap("wall-ms", |cx: StoreContextMut<'_, State>, (): ()| {
-        Ok((read(&cx)?.1,))
+        Ok((cx.data().clock()?.1,))
     })
 }
 

@@ -19,7 +19,7 @@ const MESSAGE: usize = 2048;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "made from the guest's number by wasmtime")]
+#[allow(dead_code, reason = "made from the guest's number by wasmtime")]
 enum Level {
     #[component(name = "trace")]
     Trace,
@@ -56,6 +56,12 @@ impl Journal {
             bucket: Bucket::new(limits.log_bytes),
             dropped: 0,
         }
+    }
+
+    /// A line that the guest printed.
+    pub(in crate::wasm) fn print(&mut self, is_error: bool, line: &str) {
+        let level = if is_error { Level::Warn } else { Level::Info };
+        self.write(level, &legible(line), Instant::now());
     }
 
     fn write(&mut self, level: Level, message: &str, now: Instant) {
