@@ -12,8 +12,8 @@ pub use balancer::{
     BalancerTable, HealthTable, MemberTable, PolicyTable, RouteCookieTable, StatusWord,
 };
 pub use gateway::{
-    AccessTable, AdminTable, Config, ErrorLogTable, LevelWord, LimitsTable, LogTable, OnErrorWord,
-    PolicyLimitsTable,
+    AccessTable, AdminTable, Config, ErrorLogTable, LevelWord, LimitsTable, ListenerTable,
+    LogTable, OnErrorWord, PolicyLimitsTable,
 };
 pub use vhost::{FilesTable, OrderWord, RedirectTable, ReverseTable, RouteTable, VhostTable};
 
