@@ -66,7 +66,11 @@ pub(super) fn scenario(
         out.missing(&Default::default(), "step", remedy);
     }
     let pools = frame.pools(&snapshot, balancer, steps, out);
-    let members = pools.iter().flatten().chain(snapshot.balancers.get(POOL));
+    let members = snapshot
+        .balancers
+        .get(POOL)
+        .into_iter()
+        .chain(pools.iter().flatten());
     let names = Names::of(members.flat_map(|pool| &pool.members).map(|m| &**m));
     let total: u64 = steps
         .iter()

@@ -79,7 +79,7 @@ pub(super) fn expected(
         return Vec::new();
     };
     let mut list = List(Vec::new());
-    list.number(&table.faults, |n| Expectation::Faults(n));
+    list.number(&table.faults, Expectation::Faults);
     for (node, repeats) in [(&table.sequence, false), (&table.cycle, true)] {
         if let Some(node) = node {
             let members = sequence(node, names, out);
@@ -120,7 +120,7 @@ pub(super) fn expected(
     list.text(&table.path, Expectation::Path);
     list.text(&table.host, Expectation::Host);
     list.lines(&table.sent, Expectation::Sent);
-    list.number(&table.overruled, |n| Expectation::Overruled(n));
+    list.number(&table.overruled, Expectation::Overruled);
     list.number(&table.fuel, |n| Expectation::Fuel(n.into()));
     list.0
 }

@@ -122,17 +122,25 @@ impl Told<'_> {
         );
         let last = &self.tallies[self.tallies.len() - 1].balancer;
         let sum: u64 = last.members.iter().map(|m| u64::from(m.weight)).sum();
+        // Where weights or members change there is no one share that would be fair.
+        let constant = self
+            .scenario
+            .steps
+            .iter()
+            .all(|step| step.balancer.is_none());
         for (id, name) in ids {
             let count = served(self.played, Some(id));
             let share = count as f64 / self.played.len().max(1) as f64;
             let member = last.members.iter().find(|m| m.id == *id);
-            let (weight, due) = match member {
-                Some(member) => (
-                    format!("{:.2}", f64::from(member.weight) / 100.0),
-                    format!("{:.1} %", 100.0 * f64::from(member.weight) / sum as f64),
-                ),
-                None => ("left".to_owned(), "-".to_owned()),
-            };
+            let weight = member.map(|m| format!("{:.2}", f64::from(m.weight) / 100.0));
+            let due = member.filter(|_| constant).map(|m| {
+                let due = 100.0 * f64::from(m.weight) / sum as f64;
+                format!("{due:.1} %")
+            });
+            let (weight, due) = (
+                weight.unwrap_or_else(|| "left".into()),
+                due.unwrap_or_else(|| "-".into()),
+            );
             let _ = writeln!(
                 out,
                 "{name:width$}  {weight:>6}  {count:>8}  {:>6}  {due:>6}  {}",

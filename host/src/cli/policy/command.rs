@@ -4,11 +4,37 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
 
-use super::{inspect::inspect, test::test};
+use super::{
+    build::build,
+    inspect::inspect,
+    new::new,
+    project::{Kind, Language},
+    test::test,
+};
 
 /// What to do with a policy.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
+    /// Write a project that builds and tests as it is
+    New {
+        /// Its name, and its folder's
+        name: String,
+        /// What it decides
+        #[arg(long, value_enum, default_value = "balancer")]
+        kind: Kind,
+        /// What it is written in
+        #[arg(long = "lang", value_enum, default_value = "rust")]
+        language: Language,
+    },
+    /// Make a project's .wasm file
+    Build {
+        /// The project's folder
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+        /// Install a missing toolchain where that is possible (rustup's target, or Debian's packages)
+        #[arg(long)]
+        install: bool,
+    },
     /// Say what a policy is: its decisions, what it imports, how it is configured
     Inspect {
         /// The policy: a .wasm file
@@ -34,6 +60,12 @@ pub enum PolicyCommand {
 /// Does it.
 pub fn policy(command: PolicyCommand) -> ExitCode {
     match command {
+        PolicyCommand::New {
+            name,
+            kind,
+            language,
+        } => new(&name, kind, language),
+        PolicyCommand::Build { folder, install } => build(&folder, install),
         PolicyCommand::Inspect { file, json } => inspect(&file, json),
         PolicyCommand::Test { file, scenarios } => test(&file, &scenarios),
     }

@@ -1,7 +1,10 @@
 //! `switchyard policy …`: what an author does with a policy before a gateway gets it.
 
+mod build;
 mod command;
 mod inspect;
+mod new;
+mod project;
 mod test;
 
 pub use command::{PolicyCommand, policy};
