@@ -26,9 +26,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Cargo shows this below the compiler's own messages; a panic's backtrace would bury both.
-            eprintln!(
-                "\n{error}\n`cargo xtask guests` finds or installs what is missing, where it may.\n"
-            );
+            eprintln!("\n{error}\n");
             ExitCode::FAILURE
         }
     }

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     members::{Clock, HeldClock, Micros, locked},
-    policy::{Background, Job},
+    policy::{Background, Job, Lanes},
 };
 
 /// Jobs and sleepers by the time they are due, those of one time in the order they came.
@@ -65,7 +65,14 @@ impl Agenda {
         Some(due)
     }
 
-    /// Whether a request sleeps. Jobs alone may go on for ever: ticks do.
+    /// Whether the request of this number sleeps.
+    pub fn is_asleep(&self, request: usize) -> bool {
+        let entries = locked(&self.entries);
+        let sleeps = |due: &Due| matches!(due, Due::Wake(number) if *number == request);
+        entries.by_time.values().any(sleeps)
+    }
+
+    /// Whether any request sleeps. Jobs alone may go on for ever: ticks do.
     pub fn is_awaited(&self) -> bool {
         let entries = locked(&self.entries);
         entries
@@ -107,6 +114,15 @@ impl Agenda {
 impl Background for Agenda {
     fn after(&self, delay: Duration, job: Job) {
         self.note(self.in_time(delay), Due::Job(job));
+    }
+}
+
+/// All tenants do their slow work here.
+pub(super) struct OneLane(pub Arc<Agenda>);
+
+impl Lanes for OneLane {
+    fn lane(&self, _: &str) -> Arc<dyn Background> {
+        Arc::clone(&self.0) as Arc<dyn Background>
     }
 }
 

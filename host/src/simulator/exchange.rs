@@ -206,9 +206,11 @@ async fn deliver(
     };
     let planned = proxy::plan_response(given, &mut fields).await?;
     let head_only = exchange.method == Method::HEAD;
-    let filter = proxy::filter(forward, head_only, &planned, &mut fields)?;
+    let filter = proxy::filter(forward, head_only, &planned, &mut fields).await?;
     let body = words.fill(&answer.body);
-    let body = through(filter, body.as_bytes()).map_err(ProxyError::Plan)?;
+    let body = through(filter, body.as_bytes())
+        .await
+        .map_err(ProxyError::Plan)?;
     scene.keeps(asked.session.as_ref(), &fields);
     scene.ends(
         number,
@@ -250,7 +252,7 @@ fn micros(time: std::time::Duration) -> u32 {
 }
 
 /// A body as the client gets it.
-fn through(filter: Filter, body: &[u8]) -> Result<Vec<u8>, String> {
+async fn through(filter: Filter, body: &[u8]) -> Result<Vec<u8>, String> {
     match filter {
         Filter::None => Ok(body.to_vec()),
         Filter::Native(mut rewriter) => {
@@ -263,8 +265,8 @@ fn through(filter: Filter, body: &[u8]) -> Result<Vec<u8>, String> {
             Ok(out)
         }
         Filter::Guest(mut guest) => {
-            let mut out = guest.write_body(body).map_err(|fault| fault.to_string())?;
-            out.extend(guest.finish_body().map_err(|fault| fault.to_string())?);
+            let mut out = guest.write(body).await.map_err(|fault| fault.to_string())?;
+            out.extend(guest.finish().await.map_err(|fault| fault.to_string())?);
             Ok(out)
         }
     }

@@ -7,7 +7,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -312,14 +312,24 @@ impl Player<'_> {
         self.go_on(number);
     }
 
-    /// Carries a request on until it sleeps or ends.
+    /// Carries a request on until it sleeps or ends. What else it waits for, such as an instance
+    /// that is made for it, is due at once.
     fn go_on(&mut self, number: usize) {
-        let Some(request) = self.open.get_mut(&number) else {
-            return;
-        };
+        let agenda = &self.scene.stage.agenda;
         let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(()) = request.as_mut().poll(&mut context) {
-            self.open.remove(&number);
+        while let Some(mut request) = self.open.remove(&number) {
+            if request.as_mut().poll(&mut context).is_ready() {
+                return;
+            }
+            self.open.insert(number, request);
+            if agenda.is_asleep(number) {
+                return;
+            }
+            match agenda.next(agenda.clock().now()) {
+                Some(due) => self.happen(due),
+                // Noticed in the end.
+                None => return,
+            }
         }
     }
 

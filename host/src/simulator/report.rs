@@ -52,10 +52,13 @@ impl Told<'_> {
         let digest = self.tested.digest().to_string();
         let _ = writeln!(
             out,
-            "{file}: {} in {}, {:?} of time; policy {}…",
+            "{file}: {} in {}, {}; policy {}…",
             count(requests, "request"),
             count(steps, "step"),
-            self.time,
+            match self.time {
+                Duration::ZERO => "at one moment".to_owned(),
+                time => format!("{time:?} of time"),
+            },
             &digest[..12]
         );
     }

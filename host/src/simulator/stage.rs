@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, io::Read as _, path::Path, sync::Arc, time::Duration};
 
 use super::{
-    agenda::Agenda,
+    agenda::{Agenda, OneLane},
     compile::TESTED,
     scenario::Scenario,
     watched::{Ledger, Watched},
@@ -12,7 +12,7 @@ use crate::{
     builtin,
     generation::{AccessLogs, Generation, LinkError, Linker, Modules, Origin},
     members::Live,
-    policy::{Background, Digest, Exports, Loader, Module},
+    policy::{Digest, Exports, Loader, Module},
     snapshot::PolicyLimits,
     wasm::{Compiler, Fuel, WasmLoader, WasmOptions},
 };
@@ -115,6 +115,7 @@ pub(crate) fn limits() -> PolicyLimits {
         failures: 5,
         failure_window: Duration::from_secs(60),
         quarantine: Duration::from_secs(30),
+        idle: Duration::from_secs(600),
     }
 }
 
@@ -148,7 +149,7 @@ impl Stage {
         let linker = Linker {
             live: Arc::clone(&live),
             workers: 1,
-            background: Arc::clone(&agenda) as Arc<dyn Background>,
+            lanes: Arc::new(OneLane(Arc::clone(&agenda))),
             seed: scenario.seed,
         };
         let origin = Origin {

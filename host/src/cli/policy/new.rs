@@ -52,7 +52,7 @@ fn write(base: &Path, name: &str, kind: Kind, language: Language) -> Result<Stri
     }
     let word = kind.word();
     Ok(format!(
-        "{name}: a policy that is a {word}. Next:\n\n    \
+        "{name}: a project for a policy ({word}). Next:\n\n    \
          cd {name}\n    \
          switchyard policy build\n    \
          switchyard policy test {name}.wasm scenarios/first.toml\n"
