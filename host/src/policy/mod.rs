@@ -54,6 +54,7 @@ pub use allowance::Allowance;
 pub use background::{Background, BackgroundThread, Job, Lanes, TenantThreads};
 pub use binding::{Binding, BindingParts};
 pub use body_stream::BodyStream;
+pub use canned::{CannedRequest, CannedResponse};
 pub use choice::{Attempt, Chosen, Decider, Refused, Session};
 pub use cpu::thread_time;
 pub use instance::{

@@ -26,3 +26,4 @@ mod watched;
 pub use play::{Outcome, play};
 pub use scenario::{Scenario, read};
 pub use stage::{Tested, Trouble};
+pub(crate) use stage::{limits, read as read_policy};

@@ -10,11 +10,12 @@ use super::{
 };
 use crate::{
     builtin,
+    decision::Descriptor,
     generation::{AccessLogs, Generation, LinkError, Linker, Modules, Origin},
-    members::Live,
-    policy::{Digest, Exports, Loader, Module},
+    members::{HeldClock, Live},
+    policy::{Digest, Environment, Exports, Loader, Module, Refusal},
     snapshot::PolicyLimits,
-    wasm::{Compiler, Fuel, WasmLoader, WasmOptions},
+    wasm::{self, Anatomy, Compiler, Fuel, WasmLoader, WasmOptions},
 };
 
 /// Why nothing can be played.
@@ -30,6 +31,7 @@ pub enum Trouble {
 
 /// A policy, loaded into an engine that counts.
 pub struct Tested {
+    anatomy: Anatomy,
     loader: WasmLoader,
     fuel: Arc<Fuel>,
     module: Arc<dyn Module>,
@@ -44,7 +46,7 @@ impl Tested {
     }
 
     /// Compiles a policy.
-    pub fn of(name: &str, wasm: &[u8], compiler: Compiler) -> Result<Self, Trouble> {
+    pub fn of(name: &str, wasm_file: &[u8], compiler: Compiler) -> Result<Self, Trouble> {
         let fuel = Arc::new(Fuel::default());
         let options = WasmOptions {
             compiler,
@@ -53,13 +55,33 @@ impl Tested {
         };
         let loader = WasmLoader::new(options);
         let loader = loader.map_err(|error| Trouble::Internal(error.to_string()))?;
-        let module = loader.load(name, wasm, &limits());
+        let module = loader.load(name, wasm_file, &limits());
         let module = module.map_err(|refusal| Trouble::Input(refusal.to_string()))?;
+        let anatomy = wasm::anatomy(wasm_file);
+        let anatomy = anatomy.map_err(|why| Trouble::Input(format!("`{name}` {why}")))?;
         Ok(Self {
+            anatomy,
             loader,
             fuel,
             module,
         })
+    }
+
+    /// Its interfaces, and what it says of its configuration.
+    pub fn anatomy(&self) -> &Anatomy {
+        &self.anatomy
+    }
+
+    /// What it needs under a configuration (JSON text).
+    pub fn describe(&self, config: &str) -> Result<Descriptor, Refusal> {
+        let environment = Environment {
+            tenant: "default".into(),
+            policy: TESTED.into(),
+            limits: limits(),
+            seed: 1,
+            clock: HeldClock::new().clock(),
+        };
+        self.module.describe(config, &environment)
     }
 
     /// Which decisions it makes.

@@ -62,6 +62,7 @@ impl State {
             meter: Meter::default(),
             limiter: Limiter {
                 memory: environment.limits.memory,
+                taken: 0,
             },
             scratch: Scratch::default(),
             budget: Budget::default(),
@@ -139,6 +140,14 @@ impl Meter {
 /// learns of it by a null pointer would fail later and less clearly.
 pub(super) struct Limiter {
     memory: usize,
+    taken: usize,
+}
+
+impl Limiter {
+    /// Bytes of the guest's memory. It never shrinks, and a policy has one.
+    pub(super) fn taken(&self) -> usize {
+        self.taken
+    }
 }
 
 impl ResourceLimiter for Limiter {
@@ -151,6 +160,7 @@ impl ResourceLimiter for Limiter {
         if desired > self.memory {
             Err(Stop::Memory(self.memory).into())
         } else {
+            self.taken = desired;
             Ok(true)
         }
     }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Subcommand;
 
 use super::{
+    bench::bench,
     build::build,
     inspect::inspect,
     new::new,
@@ -39,6 +40,9 @@ pub enum PolicyCommand {
     Inspect {
         /// The policy: a .wasm file
         file: PathBuf,
+        /// Its configuration, as JSON text: what it needs may depend on it
+        #[arg(long, value_name = "JSON", default_value = "{}")]
+        config: String,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -55,6 +59,17 @@ pub enum PolicyCommand {
         #[arg(required = true)]
         scenarios: Vec<PathBuf>,
     },
+    /// Measure what a policy's calls cost in the gateway's engine
+    Bench {
+        /// The policy: a .wasm file
+        file: PathBuf,
+        /// Its configuration, as JSON text
+        #[arg(long, value_name = "JSON", default_value = "{}")]
+        config: String,
+        /// Members of the pool
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        members: u16,
+    },
 }
 
 /// Does it.
@@ -66,7 +81,12 @@ pub fn policy(command: PolicyCommand) -> ExitCode {
             language,
         } => new(&name, kind, language),
         PolicyCommand::Build { folder, install } => build(&folder, install),
-        PolicyCommand::Inspect { file, json } => inspect(&file, json),
+        PolicyCommand::Inspect { file, config, json } => inspect(&file, &config, json),
         PolicyCommand::Test { file, scenarios } => test(&file, &scenarios),
+        PolicyCommand::Bench {
+            file,
+            config,
+            members,
+        } => bench(&file, &config, members),
     }
 }

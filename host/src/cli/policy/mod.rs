@@ -1,11 +1,14 @@
 //! `switchyard policy …`: what an author does with a policy before a gateway gets it.
 
+mod bench;
 mod build;
 mod command;
 mod inspect;
 mod new;
 mod project;
+mod spread;
 mod test;
+mod workload;
 
 pub use command::{PolicyCommand, policy};
 
