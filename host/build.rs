@@ -1,6 +1,14 @@
-//! Builds the built-in policies from source and writes the table that `src/builtin.rs` includes.
+//! Builds the built-in policies from source, and writes the tables that `src/builtin.rs` and the
+//! command `policy new` include: those policies, and the SDK's own sources.
 
-use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf, process::ExitCode};
+use std::{
+    env,
+    error::Error,
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use switchyard_guest_build::{Order, Permission, Toolchain, componentize, target_dir};
 
@@ -37,8 +45,14 @@ fn embed() -> Result<(), Box<dyn Error>> {
         );
     }
 
+    embed_sdk(&workspace, &out)?;
+
     // A build must not change the machine: installing is left to `cargo xtask`.
-    let toolchain = Toolchain::find(Permission::LookOnly)?;
+    let toolchain = Toolchain::find(Permission::LookOnly).map_err(|missing| {
+        format!(
+            "{missing}\n`cargo xtask guests` does the second or the third by itself where it may."
+        )
+    })?;
     let order = Order {
         workspace,
         target_dir: target_dir(&out),
@@ -68,5 +82,37 @@ fn embed() -> Result<(), Box<dyn Error>> {
     }
     table.push_str("]\n");
     fs::write(out.join("builtin.rs"), table)?;
+    Ok(())
+}
+
+/// A table of paths and texts: what a project outside of this repository needs to be a policy.
+fn embed_sdk(workspace: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    let sdk = workspace.join("guest-sdk");
+    let mut files = Vec::new();
+    walk(&sdk.join("src"), &mut files)?;
+    // The crate's documentation shows it.
+    files.push(sdk.join("examples/canary.rs"));
+    let mut table = String::from("&[\n");
+    for file in &files {
+        let name = file.strip_prefix(&sdk)?.display().to_string();
+        let path = file.display().to_string();
+        writeln!(table, "    ({name:?}, include_str!({path:?})),")?;
+    }
+    table.push_str("]\n");
+    fs::write(out.join("sdk.rs"), table)?;
+    Ok(())
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    let entries: io::Result<Vec<_>> = fs::read_dir(folder)?.collect();
+    let mut entries: Vec<_> = entries?.into_iter().map(|entry| entry.path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            walk(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
     Ok(())
 }

@@ -49,8 +49,7 @@ enum Route {
     "guests cannot be built: no compiler for {TARGET} was found. Any one of these three is enough:\n  \
      1. the active Rust toolchain has the target: {active}\n  \
      2. `rustup target add {TARGET}`: {rustup}\n  \
-     3. Debian's packages, `apt-get install {}`: {debian}\n\
-     `cargo xtask guests` does the second or the third by itself where it may.",
+     3. Debian's packages, `apt-get install {}`: {debian}",
     PACKAGES.join(" ")
 )]
 pub struct NotFound {

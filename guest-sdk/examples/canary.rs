@@ -1,21 +1,14 @@
 //! A canary: a percentage of the requests goes to the members labelled `canary`.
 
 use switchyard_policy::{
-    Accounts, Balancer, Candidates, Context, Member, Problem, Verdict,
-    config::{Config, Fields},
-    entropy,
+    Accounts, Balancer, Candidates, Context, Member, Problem, Verdict, entropy,
 };
 
-/// `{"percent": 5}`
-pub struct Settings {
-    percent: u64,
-}
-
-impl Config for Settings {
-    fn read(fields: &mut Fields<'_>) -> Self {
-        Settings {
-            percent: fields.integer("percent", 0..=100).unwrap_or(5),
-        }
+switchyard_policy::config! {
+    /// `{"percent": 5}`
+    pub struct Settings {
+        /// Percent of the requests that go to members labelled `canary`.
+        percent: u64 in 0..=100 = 5,
     }
 }
 

@@ -9,6 +9,7 @@ use std::{borrow::Cow, cell::RefCell, ops::RangeInclusive};
 use crate::{
     Problem,
     json::{self, Value},
+    schema::Schema,
 };
 
 /// A policy's typed configuration.
@@ -32,6 +33,9 @@ use crate::{
 /// assert_eq!(problems[1].at, "/haeder");
 /// ```
 pub trait Config: Sized {
+    /// What it may hold, as far as that is said; [`config!`](crate::config!) says it by itself.
+    const SCHEMA: Schema = Schema::Unsaid;
+
     /// Takes what it knows from `fields`. What it returns is used only where
     /// no problem was noted.
     fn read(fields: &mut Fields<'_>) -> Self;
@@ -39,6 +43,8 @@ pub trait Config: Sized {
 
 /// No configuration: any key is a problem.
 impl Config for () {
+    const SCHEMA: Schema = Schema::Keys(&[]);
+
     fn read(_: &mut Fields<'_>) -> Self {}
 }
 

@@ -24,10 +24,12 @@
 pub mod accounts;
 pub mod candidates;
 pub mod config;
+mod config_macro;
 pub mod json;
 pub mod log;
 mod macros;
 pub mod policy;
+pub mod schema;
 mod types;
 
 #[doc(hidden)]

@@ -141,6 +141,14 @@ macro_rules! __component {
             }
 
             $($crate::__interface!($interface);)+
+
+            const SCHEMA: $crate::schema::Schema =
+                <<$policy as $crate::Policy>::Config as $crate::config::Config>::SCHEMA;
+
+            // No code reads it: it becomes a custom section, which the linker keeps.
+            #[unsafe(link_section = "switchyard:config-schema")]
+            static _SCHEMA: [u8; $crate::schema::length(&SCHEMA)] =
+                $crate::schema::render(&SCHEMA);
         };
     };
 }

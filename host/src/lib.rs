@@ -15,6 +15,7 @@ pub mod policy;
 pub mod proxy;
 pub mod response;
 pub mod routing;
+pub mod simulator;
 pub mod snapshot;
 pub mod telemetry;
 pub mod upstream;

@@ -8,7 +8,9 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use super::{AdminAddress, ExplainArgs, check, explain, run, schema, status};
+use super::{
+    AdminAddress, ExplainArgs, PolicyCommand, check, explain, policy, run, schema, status,
+};
 
 /// `EX_USAGE` of sysexits.h: the operator's input is wrong.
 pub(super) const BAD_INPUT: u8 = 64;
@@ -57,6 +59,9 @@ enum Command {
     },
     /// Print the JSON schema of the configuration, for editors
     Schema,
+    /// Write, build, inspect, test and measure policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
 }
 
 /// Writes to standard output, for people and pipes.
@@ -92,6 +97,7 @@ pub fn main() -> ExitCode {
             json,
         } => status(config.as_deref(), admin, json),
         Command::Schema => schema(),
+        Command::Policy(command) => policy(command),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     compile,
     diagnostic::{Diagnostic, Report, Severity, lines, render},
     problems::{Place, Problem, Problems},
-    read::Read as _,
+    read::Read,
     source::Config,
 };
 use crate::snapshot::Snapshot;
@@ -61,17 +61,19 @@ impl Loaded {
 
 /// Reads and checks a file.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    match read(path) {
-        Ok(text) => parse(&text, path),
-        Err(error) => {
-            let remedy = match error.kind() {
-                std::io::ErrorKind::NotFound => "name an existing file with -c",
-                std::io::ErrorKind::PermissionDenied => "let the user that runs switchyard read it",
-                _ => "name a TOML file in UTF-8, of 4 MiB at most",
-            };
-            Err(unreadable(path, format!("cannot be read: {error}"), remedy))
-        }
-    }
+    parse(&text_of(path)?, path)
+}
+
+/// The text of a file that somebody typed.
+pub(crate) fn text_of(path: &Path) -> Result<String, Report> {
+    read(path).map_err(|error| {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::NotFound => "name an existing file",
+            std::io::ErrorKind::PermissionDenied => "let the user that runs switchyard read it",
+            _ => "name a TOML file in UTF-8, of 4 MiB at most",
+        };
+        unreadable(path, format!("cannot be read: {error}"), remedy)
+    })
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -108,6 +110,34 @@ fn unreadable(path: &Path, message: String, remedy: &str) -> Report {
 
 /// Checks a text as if it stood in `path`; files that it names are looked at.
 pub fn parse(text: &str, path: &Path) -> Result<Loaded, Report> {
+    let mean = |config: &Config, problems: &mut Problems| {
+        let (snapshot, listeners) = compile::compile(config, path, problems);
+        if !problems.has_errors() {
+            compile::routable(&snapshot, config, problems);
+        }
+        (snapshot, listeners)
+    };
+    let ((snapshot, listeners), warnings) = document(text, path, mean)?;
+    Ok(Loaded {
+        snapshot,
+        warnings,
+        text: text.to_owned(),
+        listeners,
+    })
+}
+
+/// What a configuration means that was not read as a whole file.
+pub(crate) fn snapshot(config: &Config, path: &Path, out: &mut Problems) -> Snapshot {
+    compile::compile(config, path, out).0
+}
+
+/// Reads a text into `T` and has `mean` say what that means, unless it is not even TOML. With the
+/// meaning come the warnings; errors of either come all at once.
+pub(crate) fn document<T: Read + Default, R>(
+    text: &str,
+    path: &Path,
+    mean: impl FnOnce(&T, &mut Problems) -> R,
+) -> Result<(R, Vec<Diagnostic>), Report> {
     let mut problems = Problems::default();
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -123,36 +153,26 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Report> {
         );
     }
     // What a broken line hides would be reported as missing: syntax comes first.
-    if problems.has_errors() {
-        return Err(Report {
-            problems: located(problems, text, path),
-            text: text.to_owned(),
-        });
-    }
-    let span = document.span();
-    let document = toml::Spanned::new(span, toml::de::DeValue::Table(document.into_inner()));
-    let config = Config::read(&document, &Place::default(), &mut problems).unwrap_or_default();
-    let (snapshot, listeners) = compile::compile(&config, path, &mut problems);
+    let mut meaning = None;
     if !problems.has_errors() {
-        compile::routable(&snapshot, &config, &mut problems);
+        let span = document.span();
+        let document = toml::Spanned::new(span, toml::de::DeValue::Table(document.into_inner()));
+        let read = T::read(&document, &Place::default(), &mut problems).unwrap_or_default();
+        meaning = Some(mean(&read, &mut problems));
     }
     let refused = problems.has_errors();
     let problems = located(problems, text, path);
-    if refused {
-        return Err(Report {
+    match meaning {
+        Some(meaning) if !refused => Ok((meaning, problems)),
+        _ => Err(Report {
             problems,
             text: text.to_owned(),
-        });
+        }),
     }
-    Ok(Loaded {
-        snapshot,
-        warnings: problems,
-        text: text.to_owned(),
-        listeners,
-    })
 }
 
-fn located(problems: Problems, text: &str, path: &Path) -> Vec<Diagnostic> {
+/// Looks up the lines of what was found.
+pub(crate) fn located(problems: Problems, text: &str, path: &Path) -> Vec<Diagnostic> {
     let starts: Vec<usize> = std::iter::once(0)
         .chain(text.match_indices('\n').map(|(at, _)| at + 1))
         .collect();

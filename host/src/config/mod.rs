@@ -8,16 +8,17 @@
 mod compile;
 mod diagnostic;
 mod load;
-mod problems;
-mod read;
+pub(crate) mod problems;
+pub(crate) mod read;
 mod schema;
-mod source;
-mod table;
-mod units;
+pub(crate) mod source;
+pub(crate) mod table;
+pub(crate) mod units;
 
 #[cfg(test)]
 mod tests;
 
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{Loaded, load, parse};
+pub(crate) use load::{document, located, snapshot, text_of};
 pub use schema::schema;

@@ -39,6 +39,12 @@ pub trait Read: Sized {
     fn read(value: &Value<'_>, at: &Place, out: &mut Problems) -> Option<Self>;
 }
 
+/// A table whose keys can be taken over one by one.
+pub trait Overlay {
+    /// Takes every key that is written in `other`.
+    fn overlay(&mut self, other: &Self);
+}
+
 impl<T: Read> Read for Node<T> {
     const WHAT: &'static str = T::WHAT;
 
@@ -115,6 +121,30 @@ impl Read for u32 {
                 None
             }
         }
+    }
+}
+
+impl Read for f64 {
+    const WHAT: &'static str = "a number";
+
+    fn fits(value: &DeValue<'_>) -> bool {
+        value.is_integer() || value.is_float()
+    }
+
+    fn read(value: &Value<'_>, at: &Place, out: &mut Problems) -> Option<Self> {
+        let number = match value.get_ref() {
+            DeValue::Integer(integer) => integer_of(integer).map(|n| n as Self),
+            DeValue::Float(float) => float.as_str().parse().ok(),
+            other => {
+                out.mismatch(at, Self::WHAT, other);
+                return None;
+            }
+        };
+        let number = number.filter(|n: &Self| n.is_finite());
+        if number.is_none() {
+            out.error(at, "not a finite number", "write a decimal number");
+        }
+        number
     }
 }
 

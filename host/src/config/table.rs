@@ -11,6 +11,14 @@ macro_rules! table {
             $($(#[$field_meta])* pub $field: Option<$crate::config::read::Node<$type>>,)*
         }
 
+        impl $crate::config::read::Overlay for $name {
+            fn overlay(&mut self, other: &Self) {
+                $(if other.$field.is_some() {
+                    self.$field.clone_from(&other.$field);
+                })*
+            }
+        }
+
         impl $crate::config::read::Read for $name {
             const WHAT: &'static str = "a table";
 
@@ -73,4 +81,4 @@ macro_rules! words {
     };
 }
 
-pub(super) use {table, words};
+pub(crate) use {table, words};

@@ -14,7 +14,7 @@ const AUTHORITY: &str = "www.example.com";
 
 /// `GET /` for a page, with one trigger, if any.
 #[derive(Debug)]
-pub(super) struct CannedRequest {
+pub struct CannedRequest {
     fields: Fields,
     cookie: Option<String>,
     parameter: Option<String>,
@@ -24,7 +24,7 @@ pub(super) struct CannedRequest {
 
 /// A page as answered by a member, with one trigger, if any.
 #[derive(Debug)]
-pub(super) struct CannedResponse<'a> {
+pub struct CannedResponse<'a> {
     fields: Fields,
     /// Who gave it: id and route.
     member: (&'a str, &'a str),
@@ -43,6 +43,7 @@ impl Fields {
 }
 
 impl CannedRequest {
+    /// With that trigger.
     pub fn new(trigger: Option<&Trigger>) -> Self {
         let fields = Fields(Vec::new())
             .with("host", AUTHORITY.into())
@@ -83,6 +84,7 @@ impl CannedRequest {
 }
 
 impl<'a> CannedResponse<'a> {
+    /// With that trigger, given by a member of this id and route.
     pub fn new(trigger: Option<&Trigger>, member: (&'a str, &'a str)) -> Self {
         let plain = Fields(Vec::new()).with("content-type", "text/html; charset=utf-8".into());
         let fields = match trigger {

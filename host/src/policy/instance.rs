@@ -225,6 +225,10 @@ pub trait Module: Send + Sync + fmt::Debug {
 
 /// One running copy of a policy. After any fault it is `Ended` and must be replaced.
 pub trait Instance: Send {
+    /// Bytes of memory that it has taken, without the engine's own.
+    fn memory(&self) -> usize {
+        0
+    }
     /// Who is in the pool. `revision` only rises.
     fn members_changed(&mut self, revision: u64, members: &[Member]) -> Result<(), Fault>;
     /// Decision 1.

@@ -61,6 +61,7 @@ pub use background::{Background, BackgroundThread, Job, Lanes, TenantThreads};
 pub use binding::{Binding, BindingParts, Role};
 pub use body_stream::BodyStream;
 pub use canary::{Canary, CanaryState, CanaryStatus, Fates};
+pub use canned::{CannedRequest, CannedResponse};
 pub use choice::{Attempt, Chosen, Decider, Refused, Session};
 pub use cpu::thread_time;
 pub use instance::{

@@ -349,7 +349,7 @@ impl Sender<'_> {
 
 /// What the client is told where a first member failed and no other may serve. A session that must
 /// stay and whose member is down gets a 503, whether this request or an earlier one found that out.
-fn nobody_else(last: Option<ProxyError>, refused: Refused) -> ProxyError {
+pub fn nobody_else(last: Option<ProxyError>, refused: Refused) -> ProxyError {
     let unreachable = |error: &ProxyError| {
         let ProxyError::Member { failure, .. } = error else {
             return false;

@@ -29,6 +29,7 @@ mod upload;
 #[cfg(test)]
 mod upload_tests;
 
+pub use attempt::nobody_else;
 pub use download::Filter;
 pub use downstream::{Downstream, Drain};
 pub use errand::{Addressed, Ends, expects_continue, plan};

@@ -6,6 +6,7 @@ use super::{
     fault::cut,
     guests::{EXPORTS, qualified},
     host::{CONTRACT, IMPORTS},
+    sections::{Section, sections},
     wasi,
 };
 use crate::policy::Refusal;
@@ -73,37 +74,9 @@ pub(super) fn format(wasm: &[u8]) -> Result<Format, String> {
 
 /// Whether a custom section `component-type…` is among the module's sections.
 fn has_metadata(wasm: &[u8]) -> bool {
-    let mut rest = wasm.get(8..).unwrap_or_default();
-    while let Some((id, after)) = rest.split_first() {
-        let Some((size, body)) = leb(after) else {
-            return false;
-        };
-        let Some(section) = body.get(..size) else {
-            return false;
-        };
-        if *id == 0
-            && let Some((length, name)) = leb(section)
-            && name
-                .get(..length)
-                .is_some_and(|name| name.starts_with(b"component-type"))
-        {
-            return true;
-        }
-        rest = &body[size..];
-    }
-    false
-}
-
-/// An unsigned LEB128 number of at most 32 bits, and what follows it.
-fn leb(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0_u64;
-    for (at, byte) in bytes.iter().take(5).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            return Some((usize::try_from(value).ok()?, &bytes[at + 1..]));
-        }
-    }
-    None
+    sections(wasm)
+        .filter_map(Section::custom)
+        .any(|(name, _)| name.starts_with(b"component-type"))
 }
 
 /// Whether the component's imports and exports are the contract's.

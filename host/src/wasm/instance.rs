@@ -190,6 +190,10 @@ fn exported<'a, G>(guest: &'a Option<G>, interface: &'static str) -> Result<&'a 
 }
 
 impl Instance for WasmInstance {
+    fn memory(&self) -> usize {
+        self.store.data().limiter.taken()
+    }
+
     fn members_changed(&mut self, revision: u64, members: &[Member]) -> Result<(), Fault> {
         let members: Vec<_> = members.iter().map(convert::member).collect();
         self.lifecycle(|guests, store| {

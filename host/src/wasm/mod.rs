@@ -6,6 +6,7 @@
 //! instances, and an instance answers calls. Which instance is called, and what
 //! a fault means for the request, is `policy`'s business.
 
+mod anatomy;
 mod bindings;
 mod cache;
 mod check;
@@ -22,6 +23,7 @@ mod host;
 mod instance;
 mod loader;
 mod memfd;
+mod sections;
 mod services;
 mod state;
 #[cfg(test)]
@@ -30,6 +32,7 @@ mod ticker;
 mod views;
 mod wasi;
 
+pub use anatomy::{Anatomy, anatomy};
 pub use cache::CacheError;
 pub use compiler::Compiler;
 pub use fuel::{Fuel, of as fuel_of};

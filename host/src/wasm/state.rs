@@ -178,6 +178,13 @@ pub(super) struct Limiter {
     used: usize,
 }
 
+impl Limiter {
+    /// Bytes of the guest's memories, which never shrink.
+    pub(super) fn taken(&self) -> usize {
+        self.used
+    }
+}
+
 impl ResourceLimiter for Limiter {
     fn memory_growing(
         &mut self,

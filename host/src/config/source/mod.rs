@@ -14,8 +14,8 @@ pub use balancer::{
 };
 pub use candidates::{CanaryTable, ShadowTable};
 pub use gateway::{
-    AccessTable, AdminTable, Config, ErrorLogTable, LevelWord, LimitsTable, LogTable, OnErrorWord,
-    PolicyLimitsTable,
+    AccessTable, AdminTable, Config, ErrorLogTable, LevelWord, LimitsTable, ListenerTable,
+    LogTable, OnErrorWord, PolicyLimitsTable,
 };
 pub use vhost::{FilesTable, OrderWord, RedirectTable, ReverseTable, RouteTable, VhostTable};
 

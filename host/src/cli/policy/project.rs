@@ -1,0 +1,131 @@
+//! The files of a new project.
+
+use clap::ValueEnum;
+
+/// What a policy decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Which member serves a request
+    Balancer,
+    /// To which member a session belongs
+    Affinity,
+    /// What changes in requests and responses
+    Rewriter,
+}
+
+/// What it is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// The SDK comes with the project
+    Rust,
+}
+
+/// The SDK's own sources, by their path in its crate.
+static SDK: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
+
+const CONTRACT: &str = include_str!("../../../../wit/policy.wit");
+
+/// A policy as an author would write it, and what it must do.
+struct Example {
+    source: &'static str,
+    scenario: &'static str,
+}
+
+/// One of the SDK's own, which its tests hold.
+macro_rules! example {
+    ($name:literal) => {
+        Example {
+            source: include_str!(concat!("../../../../guest-sdk/examples/", $name, ".rs")),
+            scenario: include_str!(concat!("../../../../guest-sdk/examples/", $name, ".toml")),
+        }
+    };
+}
+
+impl Kind {
+    fn example(self) -> Example {
+        match self {
+            Self::Balancer => example!("canary"),
+            Self::Affinity => example!("pin_by_header"),
+            Self::Rewriter => example!("brand"),
+        }
+    }
+
+    /// As people write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Balancer => "balancer",
+            Self::Affinity => "affinity",
+            Self::Rewriter => "rewriter",
+        }
+    }
+}
+
+/// Paths and texts of a project of that name.
+pub fn files(name: &str, kind: Kind, language: Language) -> Vec<(String, String)> {
+    match language {
+        Language::Rust => rust(name, kind),
+    }
+}
+
+fn rust(name: &str, kind: Kind) -> Vec<(String, String)> {
+    let fill = |text: &str| {
+        text.replace("{{name}}", name)
+            .replace("{{kind}}", kind.word())
+            .replace("{{version}}", env!("CARGO_PKG_VERSION"))
+    };
+    let example = kind.example();
+    let own = [
+        (
+            "Cargo.toml",
+            fill(include_str!("../../../templates/rust/Cargo.toml.txt")),
+        ),
+        (
+            "README.md",
+            fill(include_str!("../../../templates/rust/README.md")),
+        ),
+        (
+            ".gitignore",
+            fill(include_str!("../../../templates/rust/gitignore")),
+        ),
+        ("src/lib.rs", example.source.to_owned()),
+        ("scenarios/first.toml", example.scenario.to_owned()),
+        // Where the SDK's sources look for it.
+        ("vendor/wit/policy.wit", CONTRACT.to_owned()),
+        (
+            "vendor/switchyard-policy/Cargo.toml",
+            fill(include_str!("../../../templates/rust/sdk.toml.txt")),
+        ),
+    ];
+    let own = own.map(|(path, text)| (path.to_owned(), text));
+    let sdk = SDK.iter().map(|(path, text)| {
+        let path = format!("vendor/switchyard-policy/{path}");
+        (path, (*text).to_owned())
+    });
+    own.into_iter().chain(sdk).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sdk_that_is_written_is_the_one_that_is_here() {
+        let text = |folder: &str, file: &str| {
+            let path = format!("{}/../{folder}/{file}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_to_string(path).unwrap()
+        };
+        let here: toml::Table = text("guest-sdk", "Cargo.toml").parse().unwrap();
+        let files = rust("it", Kind::Balancer);
+        let find = |path: &str| &files.iter().find(|(p, _)| p == path).unwrap().1;
+        let written: toml::Table = find("vendor/switchyard-policy/Cargo.toml").parse().unwrap();
+        assert_eq!(written["dependencies"], here["dependencies"]);
+        for file in ["src/lib.rs", "src/json/tests.rs", "examples/canary.rs"] {
+            let path = format!("vendor/switchyard-policy/{file}");
+            assert_eq!(*find(&path), text("guest-sdk", file));
+        }
+        assert!(
+            files.iter().all(|(_, text)| !text.contains("{{")),
+            "a word was not filled"
+        );
+    }
+}
