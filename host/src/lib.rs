@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod beneath;
 pub mod builtin;
 pub mod cli;
 pub mod config;
@@ -17,5 +18,6 @@ pub mod response;
 pub mod routing;
 pub mod snapshot;
 pub mod telemetry;
+pub mod tenants;
 pub mod upstream;
 pub mod wasm;

@@ -57,5 +57,6 @@ mod smuggling;
 mod static_files;
 mod strictness_requests;
 mod strictness_responses;
+mod tenants;
 mod unanswered;
 mod websocket;

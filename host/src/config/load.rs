@@ -6,15 +6,15 @@ use toml::de::DeTable;
 
 use super::{
     compile,
-    diagnostic::{Diagnostic, Report, Severity, lines, render},
+    diagnostic::{Diagnostic, Report, Severity, Texts, lines, render},
     problems::{Place, Problem, Problems},
-    read::Read as _,
+    read::{Read as _, Value},
     source::Config,
 };
-use crate::snapshot::Snapshot;
+use crate::{beneath, snapshot::Snapshot};
 
 /// A configuration is typed by people; what is larger is another kind of file.
-const LARGEST: u64 = 4 << 20;
+pub(super) const LARGEST: u64 = 4 << 20;
 
 /// A configuration that can be used.
 #[derive(Debug, Clone)]
@@ -23,14 +23,14 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// What was hardly meant, in the order of the file.
     pub warnings: Vec<Diagnostic>,
-    text: String,
+    texts: Texts,
     listeners: Vec<(SocketAddr, Place)>,
 }
 
 impl Loaded {
     /// The warnings with the lines they are about, coloured for a terminal if asked to.
     pub fn render(&self, colour: bool) -> String {
-        render(&self.warnings, &self.text, colour)
+        render(&self.warnings, &self.texts, colour)
     }
 
     /// One line a warning, for logs and editors.
@@ -53,7 +53,7 @@ impl Loaded {
                 problems.warn(place, format!("{address} cannot be bound: {error}"), remedy);
             }
         }
-        let found = located(problems, &self.text, &self.snapshot.source);
+        let found = located(problems, &self.texts);
         self.warnings.extend(found);
         self.warnings.sort_by_key(|w| w.span.start);
     }
@@ -69,28 +69,32 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
                 std::io::ErrorKind::PermissionDenied => "let the user that runs switchyard read it",
                 _ => "name a TOML file in UTF-8, of 4 MiB at most",
             };
-            Err(unreadable(path, format!("cannot be read: {error}"), remedy))
+            let problem = unreadable(path, format!("cannot be read: {error}"), remedy);
+            Err(Report {
+                problems: vec![problem],
+                texts: Vec::new(),
+            })
         }
     }
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
-    // Opening a FIFO would block, reading a device never end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("not a file"));
-    }
+    text_of(beneath::regular(None, path)?)
+}
+
+/// What is in a file, of which nobody knows how long it is.
+pub(super) fn text_of(file: File) -> std::io::Result<String> {
     let mut text = String::new();
-    File::open(path)?
-        .take(LARGEST + 1)
-        .read_to_string(&mut text)?;
+    file.take(LARGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST {
         return Err(std::io::Error::other("larger than 4 MiB"));
     }
     Ok(text)
 }
 
-fn unreadable(path: &Path, message: String, remedy: &str) -> Report {
-    let problem = Diagnostic {
+/// Something about a file as a whole.
+pub(super) fn unreadable(path: &Path, message: String, remedy: &str) -> Diagnostic {
+    Diagnostic {
         severity: Severity::Error,
         file: path.to_owned(),
         line: 0,
@@ -99,22 +103,45 @@ fn unreadable(path: &Path, message: String, remedy: &str) -> Report {
         message,
         remedy: remedy.to_owned(),
         span: 0..0,
-    };
-    Report {
-        problems: vec![problem],
-        text: String::new(),
     }
 }
 
 /// Checks a text as if it stood in `path`; files that it names are looked at.
 pub fn parse(text: &str, path: &Path) -> Result<Loaded, Report> {
     let mut problems = Problems::default();
+    let texts = vec![(path.to_owned(), text.to_owned())];
+    let Some(document) = document(text, 0, &mut problems) else {
+        return Err(refusal(problems, texts));
+    };
+    let config = Config::read(&document, &Place::default(), &mut problems).unwrap_or_default();
+    let (snapshot, listeners) = compile::compile(&config, path, &mut problems);
+    if !problems.has_errors() {
+        compile::routable(&snapshot.vhosts, &config, &mut problems);
+    }
+    if problems.has_errors() {
+        return Err(refusal(problems, texts));
+    }
+    Ok(Loaded {
+        snapshot,
+        warnings: located(problems, &texts),
+        texts,
+        listeners,
+    })
+}
+
+/// Parses the text of the file with this number; `None`, and noted, where it is no TOML. What a
+/// broken line hides would be reported as missing: syntax comes first.
+pub(super) fn document<'t>(
+    text: &'t str,
+    file: usize,
+    problems: &mut Problems,
+) -> Option<Value<'t>> {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        let span = error.span().unwrap_or(0..0);
         let place = Place {
+            file,
             key: String::new(),
-            span,
+            span: error.span().unwrap_or(0..0),
         };
         problems.error(
             &place,
@@ -122,48 +149,38 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Report> {
             "correct the TOML (toml.io/en/v1.0.0)",
         );
     }
-    // What a broken line hides would be reported as missing: syntax comes first.
-    if problems.has_errors() {
-        return Err(Report {
-            problems: located(problems, text, path),
-            text: text.to_owned(),
-        });
-    }
     let span = document.span();
-    let document = toml::Spanned::new(span, toml::de::DeValue::Table(document.into_inner()));
-    let config = Config::read(&document, &Place::default(), &mut problems).unwrap_or_default();
-    let (snapshot, listeners) = compile::compile(&config, path, &mut problems);
-    if !problems.has_errors() {
-        compile::routable(&snapshot, &config, &mut problems);
-    }
-    let refused = problems.has_errors();
-    let problems = located(problems, text, path);
-    if refused {
-        return Err(Report {
-            problems,
-            text: text.to_owned(),
-        });
-    }
-    Ok(Loaded {
-        snapshot,
-        warnings: problems,
-        text: text.to_owned(),
-        listeners,
-    })
+    errors
+        .is_empty()
+        .then(|| toml::Spanned::new(span, toml::de::DeValue::Table(document.into_inner())))
 }
 
-fn located(problems: Problems, text: &str, path: &Path) -> Vec<Diagnostic> {
-    let starts: Vec<usize> = std::iter::once(0)
-        .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-        .collect();
+/// What is said of files that are not taken.
+pub(super) fn refusal(problems: Problems, texts: Texts) -> Report {
+    Report {
+        problems: located(problems, &texts),
+        texts,
+    }
+}
+
+/// Gives each problem its line.
+pub(super) fn located(problems: Problems, texts: &Texts) -> Vec<Diagnostic> {
+    let starts = |text: &str| -> Vec<usize> {
+        let lines = text.match_indices('\n').map(|(at, _)| at + 1);
+        std::iter::once(0).chain(lines).collect()
+    };
+    let starts: Vec<_> = texts.iter().map(|(_, text)| starts(text)).collect();
+    let problems = problems.into_sorted().into_iter();
     problems
-        .into_sorted()
-        .into_iter()
-        .map(|problem| locate(problem, text, &starts, path))
+        .filter_map(|problem| {
+            let (path, text) = texts.get(problem.place.file)?;
+            Some(locate(problem, text, &starts[..], path))
+        })
         .collect()
 }
 
-fn locate(problem: Problem, text: &str, starts: &[usize], path: &Path) -> Diagnostic {
+fn locate(problem: Problem, text: &str, starts: &[Vec<usize>], path: &Path) -> Diagnostic {
+    let starts = &starts[problem.place.file];
     let span = within(problem.place.span, text);
     let row = starts
         .partition_point(|start| *start <= span.start)

@@ -13,7 +13,9 @@ mod read;
 mod schema;
 mod source;
 mod table;
+mod tenant;
 mod units;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -21,3 +23,5 @@ mod tests;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{Loaded, load, parse};
 pub use schema::schema;
+pub use tenant::{LoadedTenant, TenantPart, Tenants, load_tenant, tenant_files, tenants};
+pub use whole::{Whole, compose, contested, whole};

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::Stock;
 use crate::{
-    config::Report,
+    config::{Diagnostic, Report},
     generation::{AccessLogs, Generation, LinkError, Linker},
     snapshot::Snapshot,
 };
@@ -50,7 +50,20 @@ pub enum Failure {
     /// Policies and places do not go together.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// A host that somebody else has, or a folder that cannot be used.
+    #[error("{0}")]
+    Claim(Box<Diagnostic>),
     /// A socket or a log.
     #[error("{0}")]
     Surroundings(String),
+}
+
+impl Failure {
+    /// One line a problem, for the log.
+    pub(super) fn lines(&self) -> String {
+        match self {
+            Self::Config(report) => report.lines(),
+            other => other.to_string(),
+        }
+    }
 }

@@ -23,6 +23,7 @@ use crate::{
     members::{Clock, Live},
     policy::TenantThreads,
     snapshot::Snapshot,
+    tenants::Tenants,
 };
 
 /// Two balancers; `app` is chosen for by the policy `own` (`policies/own.wasm`).
@@ -118,6 +119,7 @@ impl Scene {
         Setup {
             path: path.to_owned(),
             linker: Linker {
+                tenants: Arc::new(Tenants::new(Arc::clone(&self.live))),
                 live: Arc::clone(&self.live),
                 workers: 1,
                 lanes: Arc::new(TenantThreads::default()),
