@@ -201,7 +201,7 @@ fn number_of_policies() {
 #[test]
 fn size_of_a_policy() {
     let (_m, setup) = with_policy("policy_size = \"1KiB\"", "");
-    left_out(setup, &["policy `p`", "1024 bytes"]);
+    left_out(setup, &["policy `p`", "may have 1024"]);
 }
 
 #[test]

@@ -68,6 +68,13 @@ impl Controller {
         let (commands, inbox) = std::sync::mpsc::channel();
         let (facts, watch) = (writer.shared_facts(), writer.shared_watch());
         let watched = writer.shared_watched();
+        let loaded = commands.clone();
+        writer.setup.stock.wake_with(Box::new(move || {
+            let (reply, _) = oneshot::channel();
+            let cause = Cause::Files;
+            // A stopped writer wants to hear of nothing.
+            let _ = loaded.send(Command::Reload { cause, reply });
+        }));
         thread::Builder::new()
             .name("reload".into())
             .spawn(move || {

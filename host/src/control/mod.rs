@@ -17,6 +17,7 @@ pub mod probe;
 #[cfg(test)]
 mod probe_tests;
 mod reload;
+mod report;
 mod resident;
 pub mod resolve;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod survey;
 mod tests;
 mod tracked;
 mod trail;
+mod versions;
 mod watch;
 
 pub use command::{Cause, Controller, Outcome};

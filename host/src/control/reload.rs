@@ -1,14 +1,9 @@
 //! The single writer: reads what changed, has it settled, tells what came of it.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::{
     Cause, ControlFacts, Failure, Outcome, Setup, Trouble, Watch,
@@ -22,9 +17,12 @@ use super::{
 use crate::{
     config,
     generation::{Current, Generation},
-    members::Clock,
     snapshot::{Snapshot, TenantName},
 };
+
+/// A pass waits so long for policies that are being loaded: from the cache it takes a few
+/// milliseconds. What takes longer has a pass of its own when it is there.
+const PATIENCE: Duration = Duration::from_millis(30);
 
 /// The single writer.
 pub struct Writer {
@@ -37,16 +35,16 @@ pub struct Writer {
     pub(super) residents: BTreeMap<TenantName, Resident>,
     files: Vec<(PathBuf, Seen)>,
     /// A configuration that was right in itself and was refused: a file it names may mend it.
-    pending: Option<Arc<Snapshot>>,
+    pub(super) pending: Option<Arc<Snapshot>>,
     pub(super) trouble: Option<Trouble>,
     /// About the tenants' folder.
-    folder_trouble: Option<Trouble>,
+    pub(super) folder_trouble: Option<Trouble>,
     /// What an earlier run did, until the policies are there again.
     pub(super) earlier: Earlier,
-    archive: Archive,
-    facts: Arc<ArcSwap<ControlFacts>>,
-    watch: Arc<ArcSwap<Option<Watch>>>,
-    watched: Arc<ArcSwap<Watched>>,
+    pub(super) archive: Archive,
+    pub(super) facts: Arc<ArcSwap<ControlFacts>>,
+    pub(super) watch: Arc<ArcSwap<Option<Watch>>>,
+    pub(super) watched: Arc<ArcSwap<Watched>>,
 }
 
 impl Writer {
@@ -74,13 +72,19 @@ impl Writer {
             watch: Arc::default(),
             watched: Arc::default(),
         };
-        let mut bids = vec![Bid {
+        // All are ordered before any is waited for: they load beside each other.
+        let mut refused = Vec::new();
+        writer.setup.stock.wait_for(Some(Duration::ZERO));
+        let mut bids = writer.tenants_bids(Cause::Start, &mut refused);
+        writer.setup.stock.wait_for(None);
+        bids.push(Bid {
             tenant: TenantName::operator(),
             versions: writer.versions(&snapshot.policies)?,
             change: Change::Operator(snapshot),
-        }];
-        let mut refused = Vec::new();
-        bids.extend(writer.tenants_bids(Cause::Start, &mut refused));
+        });
+        let late = writer.tenants_bids(Cause::Files, &mut refused);
+        let known: Vec<_> = bids.iter().map(|bid| bid.tenant.clone()).collect();
+        bids.extend(late.into_iter().filter(|bid| !known.contains(&bid.tenant)));
         for (bid, failure) in writer.settle(bids, Cause::Start) {
             if bid.tenant.is_operator() {
                 return Err(failure);
@@ -123,8 +127,10 @@ impl Writer {
         let before = self.current.load().number;
         let again = cause != Cause::Files;
         let mut refused = Vec::new();
-        if let Err(failure) = self.reload_operator(cause, again) {
-            refused.push(self.refuse(&failure, cause));
+        self.setup.stock.wait_for(Some(PATIENCE));
+        match self.reload_operator(cause, again) {
+            Ok(()) | Err(Failure::Loading { .. }) => {}
+            Err(failure) => refused.push(self.refuse(&failure, cause)),
         }
         let bids = self.tenants_bids(cause, &mut refused);
         for (bid, failure) in self.settle(bids, cause) {
@@ -163,7 +169,8 @@ impl Writer {
         }
         let warnings = loaded.lines();
         let snapshot = Arc::new(loaded.snapshot);
-        self.adopt(&snapshot, cause)
+        self.built_ins(&snapshot.vhosts, &snapshot.balancers)
+            .and_then(|()| self.adopt(&snapshot, cause))
             .inspect_err(|_| self.pending = Some(Arc::clone(&snapshot)))?;
         for warning in warnings.lines() {
             warn!("{warning}");
@@ -201,7 +208,10 @@ impl Writer {
         let lost = self.settle(again, cause);
         failures.extend(lost.into_iter().map(|(bid, failure)| (bid.tenant, failure)));
         for (tenant, failure) in failures {
-            self.refuse_tenant(&tenant, &failure, cause);
+            match failure {
+                Failure::Loading { .. } => self.residents.entry(tenant).or_default().waits(),
+                failure => drop(self.refuse_tenant(&tenant, &failure, cause)),
+            }
         }
         Ok(())
     }
@@ -235,100 +245,11 @@ impl Writer {
         }
         refused
     }
-
-    /// The same trouble twice in a row is told once, unless somebody asks.
-    fn refuse(&mut self, failure: &Failure, cause: Cause) -> String {
-        let what = failure.to_string();
-        if cause == Cause::Signal || self.trouble.as_ref().is_none_or(|t| t.what != what) {
-            for line in failure.lines().lines() {
-                error!("{line}");
-            }
-            error!(config = %self.setup.path.display(), "The new configuration is refused; the one in service stays");
-            self.trouble = Some(Trouble {
-                at_ms: Clock::wall_ms(),
-                what: what.clone(),
-            });
-        }
-        what
-    }
-
-    fn refuse_tenant(&mut self, tenant: &TenantName, failure: &Failure, cause: Cause) -> String {
-        let resident = self.residents.entry(tenant.clone()).or_default();
-        resident.refuse(tenant, failure, cause)
-    }
-
-    /// About the folder that holds the tenants' own; told once.
-    pub(super) fn folder_is(&mut self, what: Option<String>) {
-        let said = self.folder_trouble.as_ref().map(|trouble| &trouble.what);
-        if said == what.as_ref() {
-            return;
-        }
-        if let Some(what) = &what {
-            error!("{what}; the tenants in service stay");
-        }
-        self.folder_trouble = what.map(|what| Trouble {
-            at_ms: Clock::wall_ms(),
-            what,
-        });
-    }
-
-    /// Publishes facts and what to watch.
-    pub(super) fn tell(&mut self) {
-        let live = self.current.load();
-        let residents = self.residents.iter();
-        let facts = Arc::new(ControlFacts {
-            generation: live.number,
-            loaded_at_ms: live.loaded_at_ms,
-            config: self.setup.path.clone(),
-            last_error: self.trouble.clone(),
-            tenants_error: self.folder_trouble.clone(),
-            tenants: residents
-                .map(|(name, resident)| resident.facts(name, &self.operator))
-                .collect(),
-            policies: self.policies.values().map(Tracked::facts).collect(),
-        });
-        let state_dir = live.snapshot.state_dir.as_deref();
-        self.archive.keep(state_dir, &facts.policies);
-        self.facts.store(facts);
-        let watched = Arc::new(self.watched());
-        self.watched.store(Arc::clone(&watched));
-        if let Some(watch) = self.watch.load().as_ref() {
-            watch.paths(&watched);
-        }
-    }
-
-    /// All that generations are made of, those that were refused included.
-    fn watched(&self) -> Watched {
-        let live = self.current.load();
-        let path = &self.setup.path;
-        let main = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let dir = self.operator.tenancy.dir.as_deref();
-        let mut watched = Watched {
-            files: std::iter::once(main).chain(files(&live.snapshot)).collect(),
-            all_tenants: dir.map(Path::to_owned),
-            tenants: Vec::new(),
-        };
-        watched
-            .files
-            .extend(self.pending.iter().flat_map(|next| files(next)));
-        for (name, resident) in &self.residents {
-            watched.files.extend(resident.files());
-            let folder = dir.map(|dir| dir.join(name.as_str()));
-            watched.tenants.extend(folder);
-        }
-        watched.sort();
-        watched
-    }
 }
 
 fn looked_at(files: &[PathBuf]) -> Vec<(PathBuf, Seen)> {
     let look = |path: &PathBuf| (path.clone(), Seen::look(path));
     files.iter().map(look).collect()
-}
-
-fn files(snapshot: &Snapshot) -> impl Iterator<Item = PathBuf> {
-    let sources = snapshot.policies.values().map(|policy| &policy.source);
-    snapshot.files.iter().chain(sources).cloned()
 }
 
 impl fmt::Debug for Writer {

@@ -63,6 +63,11 @@ impl Resident {
             .extend(unseen.into_iter().map(|path| (path, Seen::never())));
     }
 
+    /// A policy of it is being loaded: there is nothing wrong, and it is not over.
+    pub fn waits(&mut self) {
+        self.waits = true;
+    }
+
     /// It is in service.
     pub fn entered(&mut self, part: Arc<TenantPart>) {
         info!(tenant = %part.name, "Tenant's configuration is in service");

@@ -47,6 +47,12 @@ pub enum Failure {
         /// What is wrong with its file.
         why: String,
     },
+    /// A policy is being loaded; there will be another time.
+    #[error("policy `{name}` is being loaded")]
+    Loading {
+        /// Its name.
+        name: String,
+    },
     /// Policies and places do not go together.
     #[error(transparent)]
     Link(#[from] LinkError),

@@ -4,15 +4,15 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{
     Cause, Failure, Writer,
-    bid::{Bid, Change, Named},
+    bid::{Bid, Change},
     resident::Resident,
     seen::Seen,
-    tracked::{Look, Tracked},
+    tracked::Look,
 };
 use crate::{
     config::{self, TenantPart},
     policy::{Digest, Module},
-    snapshot::{PolicySource, Quota, Snapshot, TenantName},
+    snapshot::{Quota, Snapshot, TenantName},
 };
 
 /// Versions that are to enter service without anything else, by tenant: the policy's qualified
@@ -57,6 +57,9 @@ impl Writer {
         for tenant in names {
             match self.tenant_bid(&tenant, cause) {
                 Ok(bid) => bids.extend(bid),
+                Err(Failure::Loading { .. }) => {
+                    self.residents.entry(tenant).or_default().waits();
+                }
                 Err(failure) => {
                     let resident = self.residents.entry(tenant.clone()).or_default();
                     refused.push(resident.refuse(&tenant, &failure, cause));
@@ -90,6 +93,7 @@ impl Writer {
             Some(now) => Arc::new(part.sharing(now)),
             None => Arc::clone(part),
         };
+        self.built_ins(&part.vhosts, &part.balancers)?;
         Ok(Some(Bid {
             tenant: tenant.clone(),
             versions: self.versions(&part.policies)?,
@@ -116,7 +120,10 @@ impl Writer {
                 (part, None)
             } else {
                 match config::load_tenant(&tenant, next).outcome {
-                    Ok(read) => (Arc::new(read.sharing(&part)), None),
+                    Ok(read) => match self.versions(&read.policies) {
+                        Ok(_) => (Arc::new(read.sharing(&part)), None),
+                        Err(failure) => (Arc::new(requoted(&part, quota)), Some(failure)),
+                    },
                     Err(report) => (
                         Arc::new(requoted(&part, quota)),
                         Some(Failure::Config(Box::new(report))),
@@ -165,38 +172,6 @@ impl Writer {
         (bid, failure)
     }
 
-    /// What is on disk of these policies where that can be used, else the versions in service.
-    pub(super) fn versions(
-        &self,
-        policies: &BTreeMap<String, PolicySource>,
-    ) -> Result<Vec<Named>, Failure> {
-        let (mut latest, mut proven) = (Named::new(), Named::new());
-        let mut differ = false;
-        for (name, policy) in policies {
-            let fresh;
-            let tracked = match self.policies.get(name) {
-                Some(tracked) => tracked,
-                None => {
-                    fresh = Tracked::new(policy);
-                    &fresh
-                }
-            };
-            let stays = tracked.in_service_from(&policy.source);
-            let module = match newest(tracked, policy, &self.setup.stock) {
-                Ok(module) => module,
-                Err(failure) => stays.clone().ok_or(failure)?,
-            };
-            let stays = stays.unwrap_or_else(|| Arc::clone(&module));
-            differ |= stays.digest() != module.digest();
-            proven.insert(name.clone(), stays);
-            latest.insert(name.clone(), module);
-        }
-        Ok(match differ {
-            true => vec![latest, proven],
-            false => vec![latest],
-        })
-    }
-
     /// Versions that are new on disk.
     pub(super) fn changed_policies(
         &mut self,
@@ -213,7 +188,7 @@ impl Writer {
                 continue;
             };
             match tracked.look(policy, &self.setup.stock, again) {
-                Look::Known => {}
+                Look::Known | Look::Loading => {}
                 Look::InService => {
                     tracked.dealt_with(policy, seen);
                     tracked.unchanged();
@@ -262,22 +237,4 @@ fn requoted(part: &TenantPart, quota: &Arc<Quota>) -> TenantPart {
         ..Quota::clone(quota)
     });
     part
-}
-
-/// What is on disk of a policy, or why that cannot be used.
-fn newest(
-    tracked: &Tracked,
-    policy: &PolicySource,
-    stock: &super::Stock,
-) -> Result<Arc<dyn Module>, Failure> {
-    let why = match tracked.look(policy, stock, true) {
-        Look::New(module) => return Ok(module),
-        Look::InService | Look::Known => match tracked.in_service() {
-            Some(module) => return Ok(module),
-            None => "no version of it was in service yet".to_owned(),
-        },
-        Look::Bad(_, why) => why,
-    };
-    let name = policy.name.clone();
-    Err(Failure::Policy { name, why })
 }

@@ -39,6 +39,8 @@ pub(super) enum Look {
     InService,
     /// Another version.
     New(Arc<dyn Module>),
+    /// It is being loaded.
+    Loading,
     /// Nothing that could be put into service.
     Bad(Option<Digest>, String),
 }
@@ -94,9 +96,10 @@ impl Tracked {
         if known && !again {
             return Look::Known;
         }
-        match stock.load(&policy.name, &wasm, &policy.limits) {
-            Ok(module) => Look::New(module),
-            Err(refusal) => Look::Bad(Some(digest), refusal.to_string()),
+        match stock.fetch(policy, wasm) {
+            None => Look::Loading,
+            Some(Ok(module)) => Look::New(module),
+            Some(Err(refusal)) => Look::Bad(Some(digest), refusal.to_string()),
         }
     }
 

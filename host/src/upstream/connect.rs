@@ -110,7 +110,10 @@ pub async fn connect(member: &InFlight, mut permit: Permit) -> Result<Connection
     let mut error = ConnectError::NoAddress;
     for &address in member.live().addresses().iter() {
         if let Some(Err(unreachable)) = reach.map(|reach| reach.check(address)) {
-            error = unreachable.into();
+            // The first of several says most.
+            if !matches!(error, ConnectError::Unreachable(_)) {
+                error = unreachable.into();
+            }
             continue;
         }
         match timeout_at(deadline, TcpStream::connect(address)).await {

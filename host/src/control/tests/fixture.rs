@@ -12,7 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::native::Native;
+use super::native::{Gate, Gated};
 use crate::{
     config,
     control::{
@@ -53,6 +53,8 @@ source = "policies/own.wasm"
 pub(super) struct Scene {
     pub folder: TempDir,
     pub live: Arc<Live>,
+    /// Holds up whoever loads what says `slow`.
+    pub gate: Arc<Gate>,
     /// Makes [`Surroundings::prepare`] fail.
     pub taken: Arc<AtomicBool>,
     /// Digests of all policies, at each publication.
@@ -89,6 +91,7 @@ impl Scene {
         let scene = Self {
             folder,
             live: Arc::new(Live::new(Clock::start(), 1)),
+            gate: Arc::default(),
             taken: Arc::default(),
             published,
             sender,
@@ -125,7 +128,7 @@ impl Scene {
                 lanes: Arc::new(TenantThreads::default()),
                 seed: 0,
             },
-            stock: Stock::new(Arc::new(Native), |name| match name {
+            stock: Stock::new(Arc::new(Gated(Arc::clone(&self.gate))), |name| match name {
                 "byrequests" => Some(b"balancer byrequests"),
                 "reverse" => Some(b"rewriter"),
                 _ => None,
