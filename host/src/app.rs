@@ -37,6 +37,7 @@ use crate::{
     policy::{BackgroundThread, TenantThreads},
     snapshot::{AdminBind, Snapshot},
     telemetry::Logs,
+    tenants::Tenants,
     wasm::{SetupError, WasmLoader, WasmOptions},
 };
 use endpoint::Endpoint;
@@ -129,7 +130,9 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     endpoint.bind(&snapshot)?;
     let (changed, changes) = watch::channel(0);
     let announcer = upkeep::start(&live, &changes).map_err(system("start the upkeep thread"))?;
+    let tenants = Arc::new(Tenants::new(Arc::clone(&live)));
     let linker = Linker {
+        tenants: Arc::clone(&tenants),
         live: Arc::clone(&live),
         workers,
         lanes: Arc::new(TenantThreads::default()),
@@ -148,6 +151,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
             errors: None,
             announcer,
             changed,
+            live: Arc::clone(&live),
         }),
     };
     let writer = Writer::start(setup, snapshot)?;
@@ -175,6 +179,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
         );
         Sources {
             live: Arc::clone(&live),
+            tenants,
             current: Arc::clone(&current),
             facts: Box::new(move || controller.facts()),
             listeners: Box::new(move || outlets.addresses()),

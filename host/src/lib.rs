@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod beneath;
 pub mod builtin;
 pub mod cli;
 pub mod config;
@@ -18,5 +19,6 @@ pub mod routing;
 pub mod simulator;
 pub mod snapshot;
 pub mod telemetry;
+pub mod tenants;
 pub mod upstream;
 pub mod wasm;

@@ -8,21 +8,24 @@ use std::{
 
 use super::status::{
     BalancerStatus, ConfigStatus, ConnectionsStatus, HistoryStatus, ListenerStatus, MemberStatus,
-    PolicyStatus, Status, TroubleStatus,
+    PolicyStatus, Status, TenantStatus, TenantUsage, TroubleStatus,
 };
 use crate::{
-    control::{ControlFacts, PolicyFacts, Trouble, VersionFacts, VersionOutcome},
+    control::{ControlFacts, PolicyFacts, TenantFacts, Trouble, VersionFacts, VersionOutcome},
     generation::Current,
     members::{Admission, Clock, Endpoint, Live, Pool},
     policy::{BindingStatus, StandingWord},
     snapshot::{self, PolicyRef, TenantName},
     telemetry::timestamp,
+    tenants::{Tenants, Usage},
 };
 
 /// Where the facts come from.
 pub struct Sources {
     /// Members' live state.
     pub live: Arc<Live>,
+    /// What tenants use.
+    pub tenants: Arc<Tenants>,
     /// What is in service.
     pub current: Arc<Current>,
     /// What the writer knows.
@@ -58,6 +61,8 @@ impl Sources {
                     address: address.to_string(),
                 })
                 .collect(),
+            tenants: self.tenants(&facts),
+            tenants_error: facts.tenants_error.as_ref().map(trouble),
             balancers: self
                 .live
                 .pools()
@@ -66,6 +71,15 @@ impl Sources {
                 .collect(),
             policies: self.policies(&facts),
         }
+    }
+
+    fn tenants(&self, facts: &ControlFacts) -> Vec<TenantStatus> {
+        let usage = self.tenants.usage();
+        let used = |name: &TenantName| usage.iter().find(|usage| usage.name == *name);
+        let known = facts.tenants.iter();
+        known
+            .map(|facts| tenant(facts, used(&facts.name)))
+            .collect()
     }
 
     fn policies(&self, facts: &ControlFacts) -> Vec<PolicyStatus> {
@@ -95,6 +109,28 @@ impl Sources {
             (!tenant.is_operator(), tenant)
         });
         policies
+    }
+}
+
+fn tenant(facts: &TenantFacts, usage: Option<&Usage>) -> TenantStatus {
+    let state = match facts.in_service {
+        true => "serving",
+        false => "left_out",
+    };
+    TenantStatus {
+        name: facts.name.to_string(),
+        folder: facts.folder.display().to_string(),
+        state: state.to_owned(),
+        usage: usage.map(|usage| TenantUsage {
+            in_flight: usage.in_flight,
+            connections: usage.connections,
+            policy_cpu_us: u64::try_from(usage.policy_cpu.as_micros()).unwrap_or(u64::MAX),
+            over_requests: usage.over_rate,
+            over_in_flight: usage.over_in_flight,
+            over_connections: usage.over_connections,
+            egress_refused: usage.egress_refused,
+        }),
+        last_error: facts.last_error.as_ref().map(trouble),
     }
 }
 

@@ -15,5 +15,5 @@ pub(crate) use server::shown;
 pub use server::{AdminError, Prepared, Server, bind};
 pub use status::{
     BalancerStatus, ConfigStatus, ConnectionsStatus, HistoryStatus, ListenerStatus, MemberStatus,
-    PolicyStatus, Status, TroubleStatus,
+    PolicyStatus, Status, TenantStatus, TenantUsage, TroubleStatus,
 };

@@ -23,6 +23,12 @@ pub struct Status {
     pub config: ConfigStatus,
     /// Where clients are accepted.
     pub listeners: Vec<ListenerStatus>,
+    /// Who has a folder beneath the tenants' folder, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub tenants: Vec<TenantStatus>,
+    /// What is wrong with that folder; absent where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tenants_error: Option<TroubleStatus>,
     /// By name; a tenant's own have its name in front: `acme:shop`.
     pub balancers: BTreeMap<String, BalancerStatus>,
     /// The operator's own ones and the built-in ones in use, by name.
@@ -50,6 +56,42 @@ pub struct TroubleStatus {
     pub at: String,
     /// What.
     pub what: String,
+}
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TenantStatus {
+    /// Its name.
+    pub name: String,
+    /// Where its files are.
+    pub folder: String,
+    /// `serving`, or `left_out` where nothing of it is in service.
+    pub state: String,
+    /// What it uses; absent where nothing of it is in service.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub usage: Option<TenantUsage>,
+    /// Why what is on disk of it is not in service; absent when it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_error: Option<TroubleStatus>,
+}
+
+/// What a tenant uses, and how often it wanted more than its quota.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TenantUsage {
+    /// Requests that have not ended.
+    pub in_flight: u32,
+    /// Connections to its members.
+    pub connections: u32,
+    /// CPU time of its policies so far.
+    pub policy_cpu_us: u64,
+    /// Requests refused: too many a second.
+    pub over_requests: u64,
+    /// Requests refused: too many at once.
+    pub over_in_flight: u64,
+    /// Connections not opened: too many.
+    pub over_connections: u64,
+    /// Connections not opened: its members may not be there.
+    pub egress_refused: u64,
 }
 
 /// A socket that accepts clients.

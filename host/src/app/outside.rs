@@ -8,7 +8,8 @@ use super::{endpoint::Endpoint, outlets::Outlets};
 use crate::{
     control::{Surroundings, resolve::Announcer},
     generation::{AccessLogs, Generation},
-    snapshot::{self, Snapshot},
+    members::Live,
+    snapshot::{self, AdminBind, Snapshot},
     telemetry::{ErrorLogs, Logs},
 };
 
@@ -21,6 +22,8 @@ pub(super) struct Outside {
     pub errors: Option<ErrorLogs>,
     /// Has members' names resolved.
     pub announcer: Announcer,
+    /// Learns where this process listens.
+    pub live: Arc<Live>,
     /// Tells those who look after members that a generation was published.
     pub changed: watch::Sender<u64>,
 }
@@ -40,12 +43,25 @@ impl Outside {
     }
 }
 
+impl Outside {
+    /// Tenants' members are kept from where this process listens.
+    fn listens(&self) {
+        let admin = self.endpoint.address();
+        let admin = admin.as_ref().and_then(AdminBind::tcp);
+        let listens = self.outlets.addresses().into_iter().chain(admin);
+        self.live.own_addresses().set(listens.collect());
+    }
+}
+
 impl Surroundings for Outside {
     fn prepare(&mut self, next: &Snapshot) -> Result<AccessLogs, String> {
         let access = self.open_logs(next).map_err(|error| error.to_string())?;
         let bound = self.outlets.bind(next).map_err(|error| error.to_string());
         let bound = bound.and_then(|()| self.endpoint.bind(next).map_err(|e| e.to_string()));
         bound.inspect_err(|_| self.abandon())?;
+        let listens = next.listeners.iter().map(|listener| listener.bind);
+        let admin = next.admin.as_ref().and_then(|admin| admin.bind.tcp());
+        self.live.own_addresses().add(listens.chain(admin));
         // Whoever serves with it shall not meet a member without an address.
         self.announcer.announce(next);
         Ok(access)
@@ -57,6 +73,7 @@ impl Surroundings for Outside {
         }
         self.outlets.publish(&next.snapshot, next.number == 1);
         self.endpoint.publish(&next.snapshot);
+        self.listens();
         self.changed.send_replace(next.number);
     }
 

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::config;
+use crate::config::{self, Report};
 
 /// `EX_USAGE` of sysexits.h: the operator's input is wrong.
 const BAD_CONFIG: u8 = 64;
@@ -25,35 +25,51 @@ pub fn check(file: &Path) -> ExitCode {
 
 /// What is printed, and the exit code.
 fn outcome(file: &Path, drawn: bool, colour: bool) -> (String, u8) {
-    match config::load(file) {
-        Ok(mut loaded) => {
-            loaded.try_binding();
-            let found = if drawn {
-                loaded.render(colour)
-            } else {
-                loaded.lines()
-            };
-            let verdict = match loaded.warnings.len() {
-                0 => "can be used".to_owned(),
-                1 => "can be used; 1 warning".to_owned(),
-                n => format!("can be used; {n} warnings"),
-            };
-            (format!("{found}{}: {verdict}\n", file.display()), 0)
-        }
+    let mut loaded = match config::load(file) {
+        Ok(loaded) => loaded,
         Err(report) => {
             let found = if drawn {
                 report.render(colour)
             } else {
                 report.lines()
             };
-            let errors = report.errors();
-            let noun = if errors == 1 { "error" } else { "errors" };
-            (
-                format!("{found}{}: {errors} {noun}\n", file.display()),
-                BAD_CONFIG,
-            )
+            return verdict(file, found, report.errors(), 0);
         }
+    };
+    loaded.try_binding();
+    let whole = config::whole(&loaded.snapshot);
+    let mut found = if drawn {
+        loaded.render(colour)
+    } else {
+        loaded.lines()
+    };
+    let (mut errors, mut warnings) = (whole.problems.len(), loaded.warnings.len());
+    for problem in &whole.problems {
+        found.push_str(&format!("{problem}\n"));
     }
+    for tenant in &whole.loaded {
+        warnings += tenant.warnings.len();
+        found.push_str(&match (&tenant.outcome, drawn) {
+            (Ok(_), true) => tenant.render(colour),
+            (Ok(_), false) => tenant.lines(),
+            (Err(report), true) => report.render(colour),
+            (Err(report), false) => report.lines(),
+        });
+        errors += tenant.outcome.as_ref().err().map_or(0, Report::errors);
+    }
+    verdict(file, found, errors, warnings)
+}
+
+fn verdict(file: &Path, found: String, errors: usize, warnings: usize) -> (String, u8) {
+    let file = file.display();
+    let (word, code) = match (errors, warnings) {
+        (0, 0) => ("can be used".to_owned(), 0),
+        (0, 1) => ("can be used; 1 warning".to_owned(), 0),
+        (0, n) => (format!("can be used; {n} warnings"), 0),
+        (1, _) => ("1 error".to_owned(), BAD_CONFIG),
+        (n, _) => (format!("{n} errors"), BAD_CONFIG),
+    };
+    (format!("{found}{file}: {word}\n"), code)
 }
 
 #[cfg(test)]

@@ -13,11 +13,12 @@ use std::{
 
 use super::{explain_request, explain_words};
 use crate::{
-    builtin, config,
+    beneath, builtin, config,
     generation::{AccessLogs, Generation, Linker, Modules, Origin},
     members::{Clock, Live},
     policy::{Loader, Module, Refusal, TenantThreads},
-    snapshot::Snapshot,
+    snapshot::{PolicySource, Snapshot},
+    tenants::Tenants,
     wasm::{Compiler, SetupError, WasmLoader, WasmOptions},
 };
 
@@ -82,7 +83,8 @@ fn fail(why: &str, code: u8) -> ExitCode {
 pub(super) fn explained(args: &ExplainArgs, compiler: Compiler) -> Result<String, Trouble> {
     let asked = explain_request::Asked::of(args).map_err(Trouble::Input)?;
     let loaded = config::load(&args.config).map_err(|report| Trouble::Input(report.lines()))?;
-    let mut snapshot = loaded.snapshot;
+    let whole = config::whole(&loaded.snapshot);
+    let mut snapshot = config::compose(&loaded.snapshot, whole.parts.values());
     // Nobody comes back while this process looks on.
     for balancer in snapshot.balancers.values_mut() {
         Arc::make_mut(balancer).wait = Duration::ZERO;
@@ -100,8 +102,8 @@ pub(super) fn explained(args: &ExplainArgs, compiler: Compiler) -> Result<String
 fn link(snapshot: &Arc<Snapshot>, compiler: Compiler) -> Result<Generation, Trouble> {
     let loader = loader(snapshot.cache_dir.as_deref(), compiler)?;
     let mut named: BTreeMap<String, Arc<dyn Module>> = BTreeMap::new();
-    for policy in snapshot.policies.values() {
-        let wasm = read(&policy.source, policy.limits.module_size);
+    for (key, policy) in &snapshot.policies {
+        let wasm = read(policy);
         let wasm = wasm.map_err(|error| {
             let (name, file) = (&policy.name, policy.source.display());
             Trouble::Input(format!(
@@ -110,7 +112,7 @@ fn link(snapshot: &Arc<Snapshot>, compiler: Compiler) -> Result<Generation, Trou
         })?;
         let module = loader.load(&policy.name, &wasm, &policy.limits);
         let module = module.map_err(|refusal| Trouble::Input(format!("policy {refusal}")))?;
-        named.insert(policy.name.clone(), module);
+        named.insert(key.clone(), module);
     }
     let built_in = |name: &str| {
         let wasm = builtin::find(name)?.wasm;
@@ -127,8 +129,10 @@ fn linked(
     named: &BTreeMap<String, Arc<dyn Module>>,
     built_in: &BuiltIn<'_>,
 ) -> Result<Generation, Trouble> {
+    let live = Arc::new(Live::new(Clock::start(), 1));
     let linker = Linker {
-        live: Arc::new(Live::new(Clock::start(), 1)),
+        tenants: Arc::new(Tenants::new(Arc::clone(&live))),
+        live,
         workers: 1,
         lanes: Arc::new(TenantThreads::default()),
         seed: RandomState::new().hash_one(0),
@@ -161,16 +165,12 @@ fn loader(cache: Option<&Path>, compiler: Compiler) -> Result<WasmLoader, Troubl
 }
 
 /// One byte more than allowed tells the loader that there is too much.
-fn read(file: &Path, most: usize) -> io::Result<Vec<u8>> {
+fn read(policy: &PolicySource) -> io::Result<Vec<u8>> {
     use io::Read as _;
-    if !std::fs::metadata(file)?.is_file() {
-        return Err(io::Error::other("not a file"));
-    }
     let mut wasm = Vec::new();
-    let bound = (most as u64).saturating_add(1);
-    std::fs::File::open(file)?
-        .take(bound)
-        .read_to_end(&mut wasm)?;
+    let bound = (policy.limits.module_size as u64).saturating_add(1);
+    let file = beneath::regular(policy.beneath.as_deref(), &policy.source)?;
+    file.take(bound).read_to_end(&mut wasm)?;
     Ok(wasm)
 }
 

@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::{
-    admin::{BalancerStatus, MemberStatus, PolicyStatus, Status, TroubleStatus},
+    admin::{
+        BalancerStatus, MemberStatus, PolicyStatus, Status, TenantStatus, TenantUsage,
+        TroubleStatus,
+    },
     snapshot::TenantName,
 };
 
@@ -29,6 +32,13 @@ pub(super) fn render(status: &Status) -> String {
     for listener in &status.listeners {
         let _ = writeln!(out, "listener   {}", listener.address);
     }
+    if let Some(trouble) = &status.tenants_error {
+        trouble_line(&mut out, "tenants    ", trouble);
+    }
+    if !status.tenants.is_empty() {
+        out.push('\n');
+        tenant_table(&mut out, &status.tenants);
+    }
     for (name, balancer) in &status.balancers {
         out.push('\n');
         balancer_table(&mut out, name, balancer);
@@ -40,6 +50,44 @@ pub(super) fn render(status: &Status) -> String {
     }
     // Names and messages come from files, guests and members.
     out.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
+}
+
+fn tenant_table(out: &mut String, tenants: &[TenantStatus]) {
+    let mut table = Table::new(&[
+        "TENANT",
+        "STATE",
+        "IN FLIGHT",
+        "OPEN",
+        "POLICY CPU",
+        "OVER RATE",
+        "OVER FLIGHT",
+        "OVER OPEN",
+        "EGRESS",
+    ]);
+    for tenant in tenants {
+        let usage = tenant.usage.as_ref();
+        let number = |of: fn(&TenantUsage) -> u64| {
+            usage.map_or("-".to_owned(), |usage| of(usage).to_string())
+        };
+        table.row([
+            tenant.name.clone(),
+            tenant.state.replace('_', " "),
+            number(|usage| usage.in_flight.into()),
+            number(|usage| usage.connections.into()),
+            usage.map_or("-".to_owned(), |usage| micros(usage.policy_cpu_us)),
+            number(|usage| usage.over_requests),
+            number(|usage| usage.over_in_flight),
+            number(|usage| usage.over_connections),
+            number(|usage| usage.egress_refused),
+        ]);
+    }
+    table.print(out);
+    for tenant in tenants {
+        if let Some(trouble) = &tenant.last_error {
+            let label = format!("  {}: not in service: ", tenant.name);
+            trouble_line(out, &label, trouble);
+        }
+    }
 }
 
 fn balancer_table(out: &mut String, name: &str, balancer: &BalancerStatus) {

@@ -60,13 +60,16 @@ impl fmt::Display for Diagnostic {
 pub struct Report {
     /// At least one error; warnings too.
     pub problems: Vec<Diagnostic>,
-    pub(super) text: String,
+    pub(super) texts: Texts,
 }
+
+/// The files that were read, as the operator named them, with what is in them.
+pub(super) type Texts = Vec<(PathBuf, String)>;
 
 impl Report {
     /// The problems with the lines they are about, coloured for a terminal if asked to.
     pub fn render(&self, colour: bool) -> String {
-        render(&self.problems, &self.text, colour)
+        render(&self.problems, &self.texts, colour)
     }
 
     /// One line a problem, for logs and editors.
@@ -99,19 +102,19 @@ pub(super) fn lines(problems: &[Diagnostic]) -> String {
         .collect()
 }
 
-/// Draws each problem with the line of `text` that it is about.
-pub(super) fn render(problems: &[Diagnostic], text: &str, colour: bool) -> String {
+/// Draws each problem with the line that it is about.
+pub(super) fn render(problems: &[Diagnostic], texts: &Texts, colour: bool) -> String {
     if colour {
         draw(
             problems,
-            text,
+            texts,
             termcolor::Ansi::new(Vec::new()),
             termcolor::Ansi::into_inner,
         )
     } else {
         draw(
             problems,
-            text,
+            texts,
             termcolor::NoColor::new(Vec::new()),
             termcolor::NoColor::into_inner,
         )
@@ -120,12 +123,14 @@ pub(super) fn render(problems: &[Diagnostic], text: &str, colour: bool) -> Strin
 
 fn draw<W: termcolor::WriteColor>(
     problems: &[Diagnostic],
-    text: &str,
+    texts: &Texts,
     mut writer: W,
     into_bytes: impl FnOnce(W) -> Vec<u8>,
 ) -> String {
     let config = term::Config::default();
     for problem in problems {
+        let text = texts.iter().find(|(file, _)| *file == problem.file);
+        let text = text.map_or("", |(_, text)| text);
         let file = SimpleFile::new(problem.file.display().to_string(), text);
         let labelled = match problem.severity {
             Severity::Error => Labelled::error(),

@@ -6,15 +6,15 @@ use toml::de::DeTable;
 
 use super::{
     compile,
-    diagnostic::{Diagnostic, Report, Severity, lines, render},
+    diagnostic::{Diagnostic, Report, Severity, Texts, lines, render},
     problems::{Place, Problem, Problems},
-    read::Read,
+    read::{Read, Value},
     source::Config,
 };
-use crate::snapshot::Snapshot;
+use crate::{beneath, snapshot::Snapshot};
 
 /// A configuration is typed by people; what is larger is another kind of file.
-const LARGEST: u64 = 4 << 20;
+pub(super) const LARGEST: u64 = 4 << 20;
 
 /// A configuration that can be used.
 #[derive(Debug, Clone)]
@@ -23,14 +23,14 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// What was hardly meant, in the order of the file.
     pub warnings: Vec<Diagnostic>,
-    text: String,
+    texts: Texts,
     listeners: Vec<(SocketAddr, Place)>,
 }
 
 impl Loaded {
     /// The warnings with the lines they are about, coloured for a terminal if asked to.
     pub fn render(&self, colour: bool) -> String {
-        render(&self.warnings, &self.text, colour)
+        render(&self.warnings, &self.texts, colour)
     }
 
     /// One line a warning, for logs and editors.
@@ -53,7 +53,7 @@ impl Loaded {
                 problems.warn(place, format!("{address} cannot be bound: {error}"), remedy);
             }
         }
-        let found = located(problems, &self.text, &self.snapshot.source);
+        let found = located(problems, &self.texts);
         self.warnings.extend(found);
         self.warnings.sort_by_key(|w| w.span.start);
     }
@@ -61,38 +61,42 @@ impl Loaded {
 
 /// Reads and checks a file.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    parse(&text_of(path)?, path)
+    parse(&typed(path)?, path)
 }
 
 /// The text of a file that somebody typed.
-pub(crate) fn text_of(path: &Path) -> Result<String, Report> {
+pub(crate) fn typed(path: &Path) -> Result<String, Report> {
     read(path).map_err(|error| {
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "name an existing file",
             std::io::ErrorKind::PermissionDenied => "let the user that runs switchyard read it",
             _ => "name a TOML file in UTF-8, of 4 MiB at most",
         };
-        unreadable(path, format!("cannot be read: {error}"), remedy)
+        let problem = unreadable(path, format!("cannot be read: {error}"), remedy);
+        Report {
+            problems: vec![problem],
+            texts: Vec::new(),
+        }
     })
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
-    // Opening a FIFO would block, reading a device never end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("not a file"));
-    }
+    text_of(beneath::regular(None, path)?)
+}
+
+/// What is in a file, of which nobody knows how long it is.
+pub(super) fn text_of(file: File) -> std::io::Result<String> {
     let mut text = String::new();
-    File::open(path)?
-        .take(LARGEST + 1)
-        .read_to_string(&mut text)?;
+    file.take(LARGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST {
         return Err(std::io::Error::other("larger than 4 MiB"));
     }
     Ok(text)
 }
 
-fn unreadable(path: &Path, message: String, remedy: &str) -> Report {
-    let problem = Diagnostic {
+/// Something about a file as a whole.
+pub(super) fn unreadable(path: &Path, message: String, remedy: &str) -> Diagnostic {
+    Diagnostic {
         severity: Severity::Error,
         file: path.to_owned(),
         line: 0,
@@ -101,10 +105,6 @@ fn unreadable(path: &Path, message: String, remedy: &str) -> Report {
         message,
         remedy: remedy.to_owned(),
         span: 0..0,
-    };
-    Report {
-        problems: vec![problem],
-        text: String::new(),
     }
 }
 
@@ -113,15 +113,15 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Report> {
     let mean = |config: &Config, problems: &mut Problems| {
         let (snapshot, listeners) = compile::compile(config, path, problems);
         if !problems.has_errors() {
-            compile::routable(&snapshot, config, problems);
+            compile::routable(&snapshot.vhosts, config, problems);
         }
         (snapshot, listeners)
     };
-    let ((snapshot, listeners), warnings) = document(text, path, mean)?;
+    let ((snapshot, listeners), warnings) = checked(text, path, mean)?;
     Ok(Loaded {
         snapshot,
         warnings,
-        text: text.to_owned(),
+        texts: vec![(path.to_owned(), text.to_owned())],
         listeners,
     })
 }
@@ -133,18 +133,37 @@ pub(crate) fn snapshot(config: &Config, path: &Path, out: &mut Problems) -> Snap
 
 /// Reads a text into `T` and has `mean` say what that means, unless it is not even TOML. With the
 /// meaning come the warnings; errors of either come all at once.
-pub(crate) fn document<T: Read + Default, R>(
+pub(crate) fn checked<T: Read + Default, R>(
     text: &str,
     path: &Path,
     mean: impl FnOnce(&T, &mut Problems) -> R,
 ) -> Result<(R, Vec<Diagnostic>), Report> {
     let mut problems = Problems::default();
+    let texts = vec![(path.to_owned(), text.to_owned())];
+    let Some(document) = document(text, 0, &mut problems) else {
+        return Err(refusal(problems, texts));
+    };
+    let read = T::read(&document, &Place::default(), &mut problems).unwrap_or_default();
+    let meaning = mean(&read, &mut problems);
+    match problems.has_errors() {
+        true => Err(refusal(problems, texts)),
+        false => Ok((meaning, located(problems, &texts))),
+    }
+}
+
+/// Parses the text of the file with this number; `None`, and noted, where it is no TOML. What a
+/// broken line hides would be reported as missing: syntax comes first.
+pub(super) fn document<'t>(
+    text: &'t str,
+    file: usize,
+    problems: &mut Problems,
+) -> Option<Value<'t>> {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        let span = error.span().unwrap_or(0..0);
         let place = Place {
+            file,
             key: String::new(),
-            span,
+            span: error.span().unwrap_or(0..0),
         };
         problems.error(
             &place,
@@ -152,38 +171,38 @@ pub(crate) fn document<T: Read + Default, R>(
             "correct the TOML (toml.io/en/v1.0.0)",
         );
     }
-    // What a broken line hides would be reported as missing: syntax comes first.
-    let mut meaning = None;
-    if !problems.has_errors() {
-        let span = document.span();
-        let document = toml::Spanned::new(span, toml::de::DeValue::Table(document.into_inner()));
-        let read = T::read(&document, &Place::default(), &mut problems).unwrap_or_default();
-        meaning = Some(mean(&read, &mut problems));
-    }
-    let refused = problems.has_errors();
-    let problems = located(problems, text, path);
-    match meaning {
-        Some(meaning) if !refused => Ok((meaning, problems)),
-        _ => Err(Report {
-            problems,
-            text: text.to_owned(),
-        }),
+    let span = document.span();
+    errors
+        .is_empty()
+        .then(|| toml::Spanned::new(span, toml::de::DeValue::Table(document.into_inner())))
+}
+
+/// What is said of files that are not taken.
+pub(super) fn refusal(problems: Problems, texts: Texts) -> Report {
+    Report {
+        problems: located(problems, &texts),
+        texts,
     }
 }
 
-/// Looks up the lines of what was found.
-pub(crate) fn located(problems: Problems, text: &str, path: &Path) -> Vec<Diagnostic> {
-    let starts: Vec<usize> = std::iter::once(0)
-        .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-        .collect();
+/// Gives each problem its line.
+pub(crate) fn located(problems: Problems, texts: &Texts) -> Vec<Diagnostic> {
+    let starts = |text: &str| -> Vec<usize> {
+        let lines = text.match_indices('\n').map(|(at, _)| at + 1);
+        std::iter::once(0).chain(lines).collect()
+    };
+    let starts: Vec<_> = texts.iter().map(|(_, text)| starts(text)).collect();
+    let problems = problems.into_sorted().into_iter();
     problems
-        .into_sorted()
-        .into_iter()
-        .map(|problem| locate(problem, text, &starts, path))
+        .filter_map(|problem| {
+            let (path, text) = texts.get(problem.place.file)?;
+            Some(locate(problem, text, &starts[..], path))
+        })
         .collect()
 }
 
-fn locate(problem: Problem, text: &str, starts: &[usize], path: &Path) -> Diagnostic {
+fn locate(problem: Problem, text: &str, starts: &[Vec<usize>], path: &Path) -> Diagnostic {
+    let starts = &starts[problem.place.file];
     let span = within(problem.place.span, text);
     let row = starts
         .partition_point(|start| *start <= span.start)

@@ -13,12 +13,16 @@ pub(crate) mod read;
 mod schema;
 pub(crate) mod source;
 pub(crate) mod table;
+mod tenant;
 pub(crate) mod units;
+mod whole;
 
 #[cfg(test)]
 mod tests;
 
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{Loaded, load, parse};
-pub(crate) use load::{document, located, snapshot, text_of};
+pub(crate) use load::{checked, located, snapshot, typed};
 pub use schema::schema;
+pub use tenant::{LoadedTenant, TenantPart, Tenants, load_tenant, tenant_files, tenants};
+pub use whole::{Whole, compose, contested, whole};

@@ -9,6 +9,8 @@ use super::diagnostic::Severity;
 /// Where something stands: its key and its bytes in the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
+    /// Which of the files that are read together.
+    pub file: usize,
     /// `balancer.app.members[1].url`
     pub key: String,
     /// Bytes of the value, or of the key where the value spans lines.
@@ -32,12 +34,14 @@ impl Place {
         } else {
             format!("{}.{key}", self.key)
         };
-        Self { key, span }
+        let file = self.file;
+        Self { file, key, span }
     }
 
     /// The place of an element of the array here.
     pub fn element(&self, index: usize, span: Range<usize>) -> Self {
         Self {
+            file: self.file,
             key: format!("{}[{index}]", self.key),
             span,
         }
@@ -90,7 +94,15 @@ impl Problems {
 
     /// In the order of the file, each once: a default is looked at for each member.
     pub fn into_sorted(mut self) -> Vec<Problem> {
-        let rank = |p: &Problem| (p.place.span.start, p.place.key.clone(), p.message.clone());
+        let rank = |p: &Problem| {
+            let place = &p.place;
+            (
+                place.file,
+                place.span.start,
+                place.key.clone(),
+                p.message.clone(),
+            )
+        };
         self.list.sort_by_cached_key(rank);
         self.list.dedup_by(|a, b| rank(a) == rank(b));
         self.list

@@ -22,6 +22,16 @@ pub struct Node<T> {
     pub place: Place,
 }
 
+impl<T> Node<T> {
+    /// Something else in the same place.
+    pub fn with<U>(&self, value: U) -> Node<U> {
+        Node {
+            value,
+            place: self.place.clone(),
+        }
+    }
+}
+
 /// A field's name as the operator writes it: `static` is a keyword of Rust alone.
 pub fn plain(field: &'static str) -> &'static str {
     field.strip_prefix("r#").unwrap_or(field)

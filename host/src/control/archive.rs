@@ -27,6 +27,9 @@ pub(super) struct Archive {
     failing: bool,
 }
 
+/// What happened in an earlier run, the oldest first, by qualified name.
+pub(super) type Earlier = BTreeMap<String, Vec<Entry>>;
+
 /// What the file says.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Histories {
@@ -36,7 +39,7 @@ struct Histories {
 
 impl Archive {
     /// The histories of an earlier run, oldest first. What cannot be read is told, and begins anew.
-    pub fn read(folder: &Path) -> BTreeMap<String, Vec<Entry>> {
+    pub fn read(folder: &Path) -> Earlier {
         let path = folder.join(FILE);
         let histories = match read(&path) {
             Ok(histories) => histories,

@@ -5,8 +5,7 @@ use std::{fmt, io, sync::Arc, thread};
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
-use super::{ControlFacts, Watch, Writer, reload::watched};
-use crate::generation::Current;
+use super::{ControlFacts, Watch, Writer, trail::Watched};
 
 /// Why something is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +59,7 @@ pub struct Controller {
     commands: std::sync::mpsc::Sender<Command>,
     facts: Arc<ArcSwap<ControlFacts>>,
     watch: Arc<ArcSwap<Option<Watch>>>,
-    current: Arc<Current>,
+    watched: Arc<ArcSwap<Watched>>,
 }
 
 impl Controller {
@@ -68,7 +67,14 @@ impl Controller {
     pub fn start(mut writer: Writer) -> io::Result<Self> {
         let (commands, inbox) = std::sync::mpsc::channel();
         let (facts, watch) = (writer.shared_facts(), writer.shared_watch());
-        let current = Arc::clone(writer.current());
+        let watched = writer.shared_watched();
+        let loaded = commands.clone();
+        writer.setup.stock.wake_with(Box::new(move || {
+            let (reply, _) = oneshot::channel();
+            let cause = Cause::Files;
+            // A stopped writer wants to hear of nothing.
+            let _ = loaded.send(Command::Reload { cause, reply });
+        }));
         thread::Builder::new()
             .name("reload".into())
             .spawn(move || {
@@ -81,7 +87,7 @@ impl Controller {
             commands,
             facts,
             watch,
-            current,
+            watched,
         })
     }
 
@@ -101,9 +107,8 @@ impl Controller {
 
     /// The watch learns of every file that is loaded, beginning with those in service.
     pub(super) fn watch_with(&self, watch: Watch) {
-        let paths = watched(&self.facts().config, &self.current.load().snapshot);
         self.watch.store(Arc::new(Some(watch.clone())));
-        watch.paths(paths);
+        watch.paths(&self.watched.load());
     }
 
     /// What the writer knows, as of its latest command.

@@ -17,8 +17,25 @@ pub struct ControlFacts {
     pub config: PathBuf,
     /// Why the configuration on disk is not the one in service; `None` when it is.
     pub last_error: Option<Trouble>,
-    /// The operator's own policies, by name.
+    /// What is wrong with the folder that holds the tenants' own.
+    pub tenants_error: Option<Trouble>,
+    /// Tenants that have a folder, by name.
+    pub tenants: Vec<TenantFacts>,
+    /// The operator's own policies, by name, and the tenants'.
     pub policies: Vec<PolicyFacts>,
+}
+
+/// One tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TenantFacts {
+    /// Its name.
+    pub name: TenantName,
+    /// Where its files are.
+    pub folder: PathBuf,
+    /// False: it was left out, or all of it was.
+    pub in_service: bool,
+    /// Why what is on disk of it is not in service; `None` when it is.
+    pub last_error: Option<Trouble>,
 }
 
 /// Something that went wrong.

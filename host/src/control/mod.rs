@@ -8,6 +8,7 @@
 
 mod announce;
 mod archive;
+mod bid;
 mod command;
 mod facts;
 mod known;
@@ -16,20 +17,25 @@ pub mod probe;
 #[cfg(test)]
 mod probe_tests;
 mod reload;
+mod report;
+mod resident;
 pub mod resolve;
 #[cfg(test)]
 mod resolve_tests;
 mod seen;
+mod settle;
 mod setup;
 mod stock;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod tracked;
 mod trail;
+mod versions;
 mod watch;
 
 pub use command::{Cause, Controller, Outcome};
-pub use facts::{ControlFacts, PolicyFacts, Trouble, VersionFacts, VersionOutcome};
+pub use facts::{ControlFacts, PolicyFacts, TenantFacts, Trouble, VersionFacts, VersionOutcome};
 pub use reload::Writer;
 pub use setup::{Failure, Setup, Surroundings};
 pub use stock::Stock;

@@ -8,7 +8,6 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     io,
-    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -29,7 +28,7 @@ use crate::{
         Bounds, Decoder, Fields, Framing, Inlet, Malformed, ReadError, RequestLine, ResponseHead,
         request_head,
     },
-    members::{Live, MemberLive, Transition},
+    members::{Live, MemberLive, Transition, Unreachable},
     snapshot::{HealthCheck, Member, MemberId, Status},
 };
 
@@ -85,6 +84,8 @@ pub(super) struct Target {
 pub(super) enum CheckError {
     #[error("its name does not resolve")]
     NoAddress,
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
     #[error("connect: {0}")]
     Connect(#[source] io::Error),
     #[error("no answer within {0:?}")]
@@ -209,7 +210,7 @@ struct Rest {
 }
 
 async fn ask(target: &Target, deadline: Instant) -> Result<(u16, Rest), CheckError> {
-    let mut stream = connect(&target.member.addresses()).await?;
+    let mut stream = connect(&target.member).await?;
     let mut fields = Fields::new();
     fields.push(
         "User-Agent",
@@ -246,9 +247,13 @@ async fn ask(target: &Target, deadline: Instant) -> Result<(u16, Rest), CheckErr
     Err(CheckError::Interim)
 }
 
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, CheckError> {
+async fn connect(member: &MemberLive) -> Result<TcpStream, CheckError> {
     let mut error = CheckError::NoAddress;
-    for address in addresses {
+    for &address in member.addresses().iter() {
+        if let Some(Err(unreachable)) = member.reach().map(|reach| reach.check(address)) {
+            error = unreachable.into();
+            continue;
+        }
         match TcpStream::connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(cause) => error = CheckError::Connect(cause),

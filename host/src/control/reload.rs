@@ -1,77 +1,97 @@
-//! The single writer: loads, links, publishes, or leaves everything as it was.
+//! The single writer: reads what changed, has it settled, tells what came of it.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::{
-    Cause, ControlFacts, Failure, Outcome, Setup, Stock, Trouble, Watch,
-    archive::Archive,
+    Cause, ControlFacts, Failure, Outcome, Setup, Trouble, Watch,
+    archive::{Archive, Earlier},
+    bid::{Bid, Change, Named, Parts},
+    resident::Resident,
     seen::Seen,
-    tracked::{Look, Tracked},
+    tracked::Tracked,
+    trail::Watched,
 };
 use crate::{
     config,
-    generation::{Current, Generation, Modules, Origin},
-    members::Clock,
-    policy::Module,
-    snapshot::{PolicySource, Snapshot},
+    generation::{Current, Generation},
+    snapshot::{Snapshot, TenantName},
 };
+
+/// A pass waits so long for policies that are being loaded: from the cache it takes a few
+/// milliseconds. What takes longer has a pass of its own when it is there.
+const PATIENCE: Duration = Duration::from_millis(30);
 
 /// The single writer.
 pub struct Writer {
-    setup: Setup,
-    current: Arc<Current>,
-    policies: BTreeMap<String, Tracked>,
+    pub(super) setup: Setup,
+    pub(super) current: Arc<Current>,
+    /// By qualified name.
+    pub(super) policies: BTreeMap<String, Tracked>,
+    /// What of the operator's own is in service, without the tenants.
+    pub(super) operator: Arc<Snapshot>,
+    pub(super) residents: BTreeMap<TenantName, Resident>,
     files: Vec<(PathBuf, Seen)>,
     /// A configuration that was right in itself and was refused: a file it names may mend it.
-    pending: Option<Arc<Snapshot>>,
-    trouble: Option<Trouble>,
-    archive: Archive,
-    facts: Arc<ArcSwap<ControlFacts>>,
-    watch: Arc<ArcSwap<Option<Watch>>>,
+    pub(super) pending: Option<Arc<Snapshot>>,
+    pub(super) trouble: Option<Trouble>,
+    /// About the tenants' folder.
+    pub(super) folder_trouble: Option<Trouble>,
+    /// What an earlier run did, until the policies are there again.
+    pub(super) earlier: Earlier,
+    pub(super) archive: Archive,
+    pub(super) facts: Arc<ArcSwap<ControlFacts>>,
+    pub(super) watch: Arc<ArcSwap<Option<Watch>>>,
+    pub(super) watched: Arc<ArcSwap<Watched>>,
 }
 
-type Named = BTreeMap<String, Arc<dyn Module>>;
-
 impl Writer {
-    /// Puts the first generation into service. The files are read as they are now.
-    pub fn start(mut setup: Setup, snapshot: Snapshot) -> Result<Self, Failure> {
+    /// Puts the first generation into service. The files are read as they are now. The operator's
+    /// own must be right; a tenant that is not is left out.
+    pub fn start(setup: Setup, snapshot: Snapshot) -> Result<Self, Failure> {
         let snapshot = Arc::new(snapshot);
-        let mut policies = BTreeMap::new();
-        let mut named = Named::new();
-        let mut earlier = snapshot
-            .state_dir
-            .as_deref()
-            .map(Archive::read)
-            .unwrap_or_default();
-        for (name, policy) in &snapshot.policies {
-            let tracked = Tracked::recalling(policy, earlier.remove(name).unwrap_or_default());
-            named.insert(name.clone(), newest(&tracked, policy, &setup.stock)?);
-            policies.insert(name.clone(), tracked);
-        }
-        let first = make(&mut setup, &snapshot, &named, None)?;
-        let current = Arc::new(Current::new(first));
+        let earlier = snapshot.state_dir.as_deref();
+        let earlier = earlier.map(Archive::read).unwrap_or_default();
+        let current = Arc::new(Current::new(Generation::nothing(&snapshot)));
         let mut writer = Self {
             setup,
             current,
-            policies,
+            policies: BTreeMap::new(),
+            operator: Arc::clone(&snapshot),
+            residents: BTreeMap::new(),
             // The snapshot may be older than the files are now: the first event reads them again.
             files: Vec::new(),
             pending: None,
             trouble: None,
+            folder_trouble: None,
+            earlier,
             archive: Archive::default(),
             facts: Arc::default(),
             watch: Arc::default(),
+            watched: Arc::default(),
         };
-        let first = writer.current.load();
-        writer.published(&first, &named, Cause::Start);
+        // All are ordered before any is waited for: they load beside each other.
+        let mut refused = Vec::new();
+        writer.setup.stock.wait_for(Some(Duration::ZERO));
+        let mut bids = writer.tenants_bids(Cause::Start, &mut refused);
+        writer.setup.stock.wait_for(None);
+        bids.push(Bid {
+            tenant: TenantName::operator(),
+            versions: writer.versions(&snapshot.policies)?,
+            change: Change::Operator(snapshot),
+        });
+        let late = writer.tenants_bids(Cause::Files, &mut refused);
+        let known: Vec<_> = bids.iter().map(|bid| bid.tenant.clone()).collect();
+        bids.extend(late.into_iter().filter(|bid| !known.contains(&bid.tenant)));
+        for (bid, failure) in writer.settle(bids, Cause::Start) {
+            if bid.tenant.is_operator() {
+                return Err(failure);
+            }
+            writer.refuse_tenant(&bid.tenant, &failure, Cause::Start);
+        }
+        writer.tell();
         Ok(writer)
     }
 
@@ -88,6 +108,18 @@ impl Writer {
         Arc::clone(&self.watch)
     }
 
+    pub(super) fn shared_watched(&self) -> Arc<ArcSwap<Watched>> {
+        Arc::clone(&self.watched)
+    }
+
+    /// What of the tenants is in service.
+    pub(super) fn parts(&self) -> Parts {
+        let parts = self.residents.iter();
+        parts
+            .filter_map(|(name, resident)| Some((name.clone(), Arc::clone(resident.part()?))))
+            .collect()
+    }
+
     /// Takes into service what has changed on disk. A configuration and policies that changed
     /// together go together, since one may not work without the other; otherwise each for itself,
     /// so that a mistake in one does not hold up the rest.
@@ -95,10 +127,16 @@ impl Writer {
         let before = self.current.load().number;
         let again = cause != Cause::Files;
         let mut refused = Vec::new();
-        if let Err(failure) = self.reload_config(cause, again) {
-            refused.push(self.refuse(&failure, cause));
+        self.setup.stock.wait_for(Some(PATIENCE));
+        match self.reload_operator(cause, again) {
+            Ok(()) | Err(Failure::Loading { .. }) => {}
+            Err(failure) => refused.push(self.refuse(&failure, cause)),
         }
-        refused.extend(self.reload_policies(cause, again));
+        let bids = self.tenants_bids(cause, &mut refused);
+        for (bid, failure) in self.settle(bids, cause) {
+            refused.push(self.refuse_tenant(&bid.tenant, &failure, cause));
+        }
+        refused.extend(self.reload_policies(cause));
         self.tell();
         let generation = self.current.load().number;
         if generation != before {
@@ -112,19 +150,18 @@ impl Writer {
         }
     }
 
-    fn reload_config(&mut self, cause: Cause, again: bool) -> Result<(), Failure> {
+    fn reload_operator(&mut self, cause: Cause, again: bool) -> Result<(), Failure> {
         let same = |(path, seen): &(PathBuf, Seen)| seen.is_same(path);
         let same = !self.files.is_empty() && self.files.iter().all(same);
         if same && !again && self.pending.is_none() {
             return Ok(());
         }
         // Before reading: what changes while they are read is a change for the next time.
-        let live = self.current.load();
-        self.files = looked_at(&live.snapshot.files);
+        self.files = looked_at(&self.operator.files);
         self.pending = None;
         let loaded =
             config::load(&self.setup.path).map_err(|report| Failure::Config(Box::new(report)))?;
-        if loaded.snapshot == *live.snapshot {
+        if loaded.snapshot == *self.operator {
             if self.trouble.take().is_some() {
                 info!("The configuration on disk is the one in service again");
             }
@@ -132,7 +169,8 @@ impl Writer {
         }
         let warnings = loaded.lines();
         let snapshot = Arc::new(loaded.snapshot);
-        self.adopt(&snapshot, cause)
+        self.built_ins(&snapshot.vhosts, &snapshot.balancers)
+            .and_then(|()| self.adopt(&snapshot, cause))
             .inspect_err(|_| self.pending = Some(Arc::clone(&snapshot)))?;
         for warning in warnings.lines() {
             warn!("{warning}");
@@ -145,223 +183,73 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts a configuration into service, with what is on disk of its policies where that can be
-    /// used, else with the versions in service.
+    /// Puts the operator's configuration into service, and the tenants under it.
     fn adopt(&mut self, snapshot: &Arc<Snapshot>, cause: Cause) -> Result<(), Failure> {
-        let (mut latest, mut proven) = (Named::new(), Named::new());
-        let mut differ = false;
-        let mut fresh = BTreeMap::new();
-        for (name, policy) in &snapshot.policies {
-            let tracked = match self.policies.get(name) {
-                Some(tracked) => tracked,
-                None => fresh
-                    .entry(name.clone())
-                    .or_insert_with(|| Tracked::new(policy)),
-            };
-            let stays = tracked.in_service_from(&policy.source);
-            let module = match newest(tracked, policy, &self.setup.stock) {
-                Ok(module) => module,
-                Err(failure) => stays.clone().ok_or(failure)?,
-            };
-            let stays = stays.unwrap_or_else(|| Arc::clone(&module));
-            differ |= stays.digest() != module.digest();
-            proven.insert(name.clone(), stays);
-            latest.insert(name.clone(), module);
-        }
-        let known: Vec<_> = self.policies.keys().cloned().collect();
-        self.policies.append(&mut fresh);
-        let done = match self.publish(snapshot, &latest, cause) {
-            // What is wrong with which policy is found when each is tried for itself.
-            Err(Failure::Link(_)) if differ => self.publish(snapshot, &proven, cause),
-            done => done,
-        };
-        done.inspect_err(|_| self.policies.retain(|name, _| known.contains(name)))
-    }
-
-    fn reload_policies(&mut self, cause: Cause, again: bool) -> Vec<String> {
-        let mut refused = Vec::new();
-        let snapshot = Arc::clone(&self.current.load().snapshot);
-        for (name, policy) in &snapshot.policies {
-            let seen = Seen::look(&policy.source);
-            let Some(tracked) = self.policies.get_mut(name) else {
-                continue;
-            };
-            let look = tracked.look(policy, &self.setup.stock, again);
-            let (digest, why) = match look {
-                Look::Known => continue,
-                Look::InService => {
-                    tracked.dealt_with(policy, seen);
-                    tracked.unchanged();
-                    continue;
-                }
-                Look::Bad(digest, why) => (digest, why),
-                Look::New(module) => {
-                    let mut named = self.in_service();
-                    named.insert(name.clone(), Arc::clone(&module));
-                    match self.publish(&snapshot, &named, cause) {
-                        Ok(()) => continue,
-                        Err(failure) => (Some(module.digest()), failure.to_string()),
-                    }
-                }
-            };
-            if let Some(tracked) = self.policies.get_mut(name) {
-                tracked.dealt_with(policy, seen);
-                // At every event of a file the same once more would say nothing.
-                if cause == Cause::Signal || !tracked.said(&why) {
-                    tracked.refuse(digest, &why);
-                }
+        let mut bids = vec![Bid {
+            tenant: TenantName::operator(),
+            change: Change::Operator(Arc::clone(snapshot)),
+            versions: self.versions(&snapshot.policies)?,
+        }];
+        let held = self.held_to(snapshot);
+        bids.extend(held.iter().map(|(bid, _)| bid.clone()));
+        let mut failures: Vec<_> = held
+            .into_iter()
+            .filter_map(|(bid, failure)| Some((bid.tenant, failure?)))
+            .collect();
+        // A new quota counts even where what is on disk does not work under it.
+        let mut again = Vec::new();
+        for (bid, failure) in self.settle(bids, cause) {
+            if bid.tenant.is_operator() {
+                return Err(failure);
             }
-            refused.push(why);
+            again.extend(self.fall_back(&bid.tenant, snapshot));
+            failures.push((bid.tenant, failure));
         }
-        refused
-    }
-
-    fn in_service(&self) -> Named {
-        let module =
-            |(name, tracked): (&String, &Tracked)| Some((name.clone(), tracked.in_service()?));
-        self.policies.iter().filter_map(module).collect()
-    }
-
-    /// All or nothing.
-    fn publish(
-        &mut self,
-        snapshot: &Arc<Snapshot>,
-        named: &Named,
-        cause: Cause,
-    ) -> Result<(), Failure> {
-        let before = self.current.load();
-        let made = make(&mut self.setup, snapshot, named, Some(&before));
-        let next = made.inspect_err(|_| {
-            // Forgets the pools that only the other would have had.
-            let live = &self.setup.linker.live;
-            live.publish(before.snapshot.balancers.values());
-        })?;
-        let next = Arc::new(next);
-        self.current.publish(Arc::clone(&next));
-        if !Arc::ptr_eq(&before.snapshot, snapshot) {
-            self.trouble = None;
-            if before.snapshot.cache_dir != snapshot.cache_dir {
-                warn!("`cache_dir` has changed; that takes effect with the next start");
+        let lost = self.settle(again, cause);
+        failures.extend(lost.into_iter().map(|(bid, failure)| (bid.tenant, failure)));
+        for (tenant, failure) in failures {
+            match failure {
+                Failure::Loading { .. } => self.residents.entry(tenant).or_default().waits(),
+                failure => drop(self.refuse_tenant(&tenant, &failure, cause)),
             }
-            info!(generation = next.number, %cause, "Configuration is in service");
         }
-        self.published(&next, named, cause);
         Ok(())
     }
 
-    fn published(&mut self, next: &Arc<Generation>, named: &Named, cause: Cause) {
-        let balancers = next.snapshot.balancers.values();
-        self.setup.linker.live.publish(balancers);
-        self.setup.surroundings.publish(next);
-        self.policies
-            .retain(|name, _| next.snapshot.policies.contains_key(name));
-        for (name, module) in named {
-            if let Some(tracked) = self.policies.get_mut(name) {
-                let source = &next.snapshot.policies[name].source;
-                tracked.enter(module, source, cause);
-            }
-        }
-        self.tell();
-    }
-
-    /// The same trouble twice in a row is told once, unless somebody asks.
-    fn refuse(&mut self, failure: &Failure, cause: Cause) -> String {
-        let what = failure.to_string();
-        if cause == Cause::Signal || self.trouble.as_ref().is_none_or(|t| t.what != what) {
-            match failure {
-                Failure::Config(report) => {
-                    for line in report.lines().lines() {
-                        error!("{line}");
-                    }
-                }
-                other => error!("{other}"),
-            }
-            error!(config = %self.setup.path.display(), "The new configuration is refused; the one in service stays");
-            self.trouble = Some(Trouble {
-                at_ms: Clock::wall_ms(),
-                what: what.clone(),
+    fn reload_policies(&mut self, cause: Cause) -> Vec<String> {
+        let mut refused = Vec::new();
+        let mut changed = self.changed_policies(cause, &mut refused);
+        // One of each tenant's at a time: one that fails must not hold up the next.
+        while !changed.is_empty() {
+            let (mut bids, mut tried) = (Vec::new(), BTreeMap::new());
+            changed.retain_mut(|(tenant, list)| {
+                let Some((name, seen, module)) = list.pop() else {
+                    return false;
+                };
+                bids.push(Bid {
+                    tenant: tenant.clone(),
+                    change: Change::Policies,
+                    versions: vec![Named::from([(name.clone(), Arc::clone(&module))])],
+                });
+                tried.insert(tenant.clone(), (name, seen, module));
+                !list.is_empty()
             });
-        }
-        what
-    }
-
-    /// Publishes facts and what to watch.
-    fn tell(&mut self) {
-        let live = self.current.load();
-        let facts = Arc::new(ControlFacts {
-            generation: live.number,
-            loaded_at_ms: live.loaded_at_ms,
-            config: self.setup.path.clone(),
-            last_error: self.trouble.clone(),
-            policies: self.policies.values().map(Tracked::facts).collect(),
-        });
-        let state_dir = live.snapshot.state_dir.as_deref();
-        self.archive.keep(state_dir, &facts.policies);
-        self.facts.store(facts);
-        if let Some(watch) = self.watch.load().as_ref() {
-            let mut paths = watched(&self.setup.path, &live.snapshot);
-            if let Some(pending) = &self.pending {
-                paths.extend(watched(&self.setup.path, pending));
+            for (bid, failure) in self.settle(bids, cause) {
+                let Some((name, seen, module)) = tried.remove(&bid.tenant) else {
+                    continue;
+                };
+                let why = failure.to_string();
+                self.refuse_policy(&name, seen, Some(module.digest()), &why, cause);
+                refused.push(why);
             }
-            watch.paths(paths);
         }
+        refused
     }
-}
-
-/// Everything that a generation can fail at.
-fn make(
-    setup: &mut Setup,
-    snapshot: &Arc<Snapshot>,
-    named: &Named,
-    before: Option<&Generation>,
-) -> Result<Generation, Failure> {
-    let access = setup.surroundings.prepare(snapshot);
-    let access = access.map_err(Failure::Surroundings)?;
-    let stock = &setup.stock;
-    let modules = Modules {
-        named,
-        built_in: &|name| stock.built_in(name, &snapshot.policy_limits),
-    };
-    let origin = Origin {
-        number: before.map_or(0, |before| before.number) + 1,
-        before,
-    };
-    let snapshot = Arc::clone(snapshot);
-    let linked = setup.linker.link(snapshot, &modules, access, origin);
-    Ok(linked.inspect_err(|_| setup.surroundings.abandon())?)
-}
-
-/// What is on disk of a policy, or why that cannot be used.
-fn newest(
-    tracked: &Tracked,
-    policy: &PolicySource,
-    stock: &Stock,
-) -> Result<Arc<dyn Module>, Failure> {
-    let why = match tracked.look(policy, stock, true) {
-        Look::New(module) => return Ok(module),
-        Look::InService | Look::Known => match tracked.in_service() {
-            Some(module) => return Ok(module),
-            None => "no version of it was in service yet".to_owned(),
-        },
-        Look::Bad(_, why) => why,
-    };
-    let name = policy.name.clone();
-    Err(Failure::Policy { name, why })
 }
 
 fn looked_at(files: &[PathBuf]) -> Vec<(PathBuf, Seen)> {
     let look = |path: &PathBuf| (path.clone(), Seen::look(path));
     files.iter().map(look).collect()
-}
-
-/// All files that a generation was made of.
-pub(super) fn watched(config: &Path, snapshot: &Snapshot) -> Vec<PathBuf> {
-    let mut paths = vec![std::path::absolute(config).unwrap_or_else(|_| config.to_owned())];
-    paths.extend(snapshot.files.iter().cloned());
-    paths.extend(snapshot.policies.values().map(|p| p.source.clone()));
-    paths.sort();
-    paths.dedup();
-    paths
 }
 
 impl fmt::Debug for Writer {

@@ -30,6 +30,14 @@ struct Stat {
 }
 
 impl Seen {
+    /// It was read before anybody looked: whatever it looks like is new.
+    pub fn never() -> Self {
+        Self {
+            stat: None,
+            settled: false,
+        }
+    }
+
     /// Looks now. Call it before reading.
     pub fn look(path: &Path) -> Self {
         let stat = fs::metadata(path).ok().map(|m| Stat {

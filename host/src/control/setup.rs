@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::Stock;
 use crate::{
-    config::Report,
+    config::{Diagnostic, Report},
     generation::{AccessLogs, Generation, LinkError, Linker},
     snapshot::Snapshot,
 };
@@ -47,10 +47,29 @@ pub enum Failure {
         /// What is wrong with its file.
         why: String,
     },
+    /// A policy is being loaded; there will be another time.
+    #[error("policy `{name}` is being loaded")]
+    Loading {
+        /// Its name.
+        name: String,
+    },
     /// Policies and places do not go together.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// A host that somebody else has, or a folder that cannot be used.
+    #[error("{0}")]
+    Claim(Box<Diagnostic>),
     /// A socket or a log.
     #[error("{0}")]
     Surroundings(String),
+}
+
+impl Failure {
+    /// One line a problem, for the log.
+    pub(super) fn lines(&self) -> String {
+        match self {
+            Self::Config(report) => report.lines(),
+            other => other.to_string(),
+        }
+    }
 }

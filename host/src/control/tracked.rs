@@ -1,7 +1,6 @@
 //! One policy of the operator's own: its file and what came of it.
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,6 +10,7 @@ use tracing::{error, info};
 
 use super::{Cause, PolicyFacts, Stock, Trouble, VersionFacts, VersionOutcome, seen::Seen, stock};
 use crate::{
+    beneath,
     members::Clock,
     policy::{Digest, Entry, Event, Module, Versions},
     snapshot::{PolicySource, TenantName},
@@ -39,6 +39,8 @@ pub(super) enum Look {
     InService,
     /// Another version.
     New(Arc<dyn Module>),
+    /// It is being loaded.
+    Loading,
     /// Nothing that could be put into service.
     Bad(Option<Digest>, String),
 }
@@ -79,7 +81,7 @@ impl Tracked {
         if !again && self.seen.as_ref().is_some_and(same) {
             return Look::Known;
         }
-        let wasm = match read(source, policy.limits.module_size) {
+        let wasm = match read(policy) {
             Ok(wasm) => wasm,
             Err(why) => {
                 let why = format!("{} cannot be read: {why}", source.display());
@@ -94,9 +96,10 @@ impl Tracked {
         if known && !again {
             return Look::Known;
         }
-        match stock.load(&policy.name, &wasm, &policy.limits) {
-            Ok(module) => Look::New(module),
-            Err(refusal) => Look::Bad(Some(digest), refusal.to_string()),
+        match stock.fetch(policy, wasm) {
+            None => Look::Loading,
+            Some(Ok(module)) => Look::New(module),
+            Some(Err(refusal)) => Look::Bad(Some(digest), refusal.to_string()),
         }
     }
 
@@ -176,13 +179,10 @@ impl Tracked {
 }
 
 /// Reads a policy, of which no more than one byte over the limit is wanted: the loader says the rest.
-fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    // Opening a FIFO would wait for a writer, and a device may have no end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
+fn read(policy: &PolicySource) -> io::Result<Vec<u8>> {
     let mut wasm = Vec::new();
-    let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path)?.take(limit).read_to_end(&mut wasm)?;
+    let limit = u64::try_from(policy.limits.module_size).unwrap_or(u64::MAX);
+    let file = beneath::regular(policy.beneath.as_deref(), &policy.source)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut wasm)?;
     Ok(wasm)
 }

@@ -10,6 +10,51 @@ use std::{
 /// The kernel's own bound on links in one path.
 const LINKS: u32 = 40;
 
+/// What counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Watched {
+    /// Absolute paths.
+    pub files: Vec<PathBuf>,
+    /// In which every folder is a tenant's.
+    pub all_tenants: Option<PathBuf>,
+    /// In which every `.toml` file counts.
+    pub tenants: Vec<PathBuf>,
+}
+
+impl Watched {
+    /// In the order in which two are compared.
+    pub fn sort(&mut self) {
+        self.files.sort();
+        self.files.dedup();
+        self.tenants.sort();
+        self.tenants.dedup();
+    }
+}
+
+/// Which names count, of those that events tell.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Interest {
+    /// These paths.
+    pub names: HashSet<PathBuf>,
+    /// Whatever is in these folders.
+    pub folders: HashSet<PathBuf>,
+    /// Whatever ends in `.toml` in these.
+    pub tenants: HashSet<PathBuf>,
+}
+
+impl Interest {
+    /// Whether a change of this path counts.
+    pub fn contains(&self, path: &PathBuf) -> bool {
+        let within = |folders: &HashSet<PathBuf>| {
+            path.parent().is_some_and(|folder| folders.contains(folder))
+        };
+        // A tenant's logs may lie beside its files, and change with every request.
+        self.names.contains(path)
+            || within(&self.folders)
+            || within(&self.tenants) && path.extension().is_some_and(|end| end == "toml")
+    }
+}
+
 /// Where to look for changes that concern some paths.
 ///
 /// A path is followed name by name: each folder on the way is to be watched, for in
@@ -20,16 +65,30 @@ const LINKS: u32 = 40;
 pub(super) struct Trail {
     /// Existing folders, without links in their paths.
     pub folders: BTreeSet<PathBuf>,
-    /// The names of interest in them.
-    pub names: HashSet<PathBuf>,
+    /// What counts in them.
+    pub names: Interest,
 }
 
 impl Trail {
-    /// Of several absolute paths.
-    pub fn of<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Self {
+    /// Of all that counts.
+    pub fn of(watched: &Watched) -> Self {
         let mut trail = Self::default();
-        for path in paths {
+        for path in &watched.files {
             trail.follow(path);
+        }
+        if let Some(folder) = watched
+            .all_tenants
+            .as_deref()
+            .and_then(|dir| trail.follow(dir))
+        {
+            trail.folders.insert(folder.clone());
+            trail.names.folders.insert(folder);
+        }
+        for tenant in &watched.tenants {
+            if let Some(folder) = trail.follow(tenant) {
+                trail.folders.insert(folder.clone());
+                trail.names.tenants.insert(folder);
+            }
         }
         // The root changes with every mount and is watched only for want of anything nearer.
         if trail.folders.len() > 1 {
@@ -38,7 +97,8 @@ impl Trail {
         trail
     }
 
-    fn follow(&mut self, path: &Path) {
+    /// Where it leads, if that is a folder.
+    fn follow(&mut self, path: &Path) -> Option<PathBuf> {
         let mut at = PathBuf::from("/");
         let mut left: VecDeque<OsString> = names(path);
         let mut links = 0;
@@ -50,17 +110,15 @@ impl Trail {
             let next = at.join(name);
             let kind = fs::symlink_metadata(&next).map(|m| m.file_type());
             self.folders.insert(at.clone());
-            self.names.insert(next.clone());
-            let Ok(kind) = kind else { return };
+            self.names.names.insert(next.clone());
+            let kind = kind.ok()?;
             if kind.is_dir() {
                 at = next;
             } else if kind.is_symlink() {
                 links += 1;
-                let Ok(target) = fs::read_link(&next) else {
-                    return;
-                };
+                let target = fs::read_link(&next).ok()?;
                 if links > LINKS {
-                    return;
+                    return None;
                 }
                 if target.is_absolute() {
                     at = PathBuf::from("/");
@@ -68,8 +126,11 @@ impl Trail {
                 let mut way = names(&target);
                 way.append(&mut left);
                 left = way;
+            } else {
+                return None;
             }
         }
+        Some(at)
     }
 }
 
@@ -89,12 +150,19 @@ mod tests {
 
     use super::*;
 
+    fn of(path: PathBuf) -> Trail {
+        Trail::of(&Watched {
+            files: vec![path],
+            ..Watched::default()
+        })
+    }
+
     fn within(trail: &Trail, root: &Path) -> (Vec<String>, Vec<String>) {
         let short = |path: &PathBuf| {
             let path = path.strip_prefix(root).ok()?;
             Some(path.display().to_string())
         };
-        let mut names: Vec<_> = trail.names.iter().filter_map(short).collect();
+        let mut names: Vec<_> = trail.names.names.iter().filter_map(short).collect();
         names.sort();
         (trail.folders.iter().filter_map(short).collect(), names)
     }
@@ -107,7 +175,7 @@ mod tests {
         fs::write(root.join("..v1/a.toml"), "").unwrap();
         symlink("..v1", root.join("..data")).unwrap();
         symlink("..data/a.toml", root.join("a.toml")).unwrap();
-        let trail = Trail::of([&root.join("a.toml")]);
+        let trail = of(root.join("a.toml"));
         let (folders, names) = within(&trail, &root);
         assert_eq!(folders, ["", "..v1"]);
         assert_eq!(names, ["", "..data", "..v1", "..v1/a.toml", "a.toml"]);
@@ -117,7 +185,7 @@ mod tests {
     fn missing_folder_leads_to_the_nearest_that_is_there() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        let trail = Trail::of([&root.join("policies/deep/a.wasm")]);
+        let trail = of(root.join("policies/deep/a.wasm"));
         let (folders, names) = within(&trail, &root);
         assert_eq!(folders, [""]);
         assert_eq!(names, ["", "policies"]);
@@ -129,7 +197,7 @@ mod tests {
         let root = folder.path().canonicalize().unwrap();
         symlink("b", root.join("a")).unwrap();
         symlink("a", root.join("b")).unwrap();
-        let trail = Trail::of([&root.join("a")]);
-        assert!(trail.names.contains(&root.join("b")));
+        let trail = of(root.join("a"));
+        assert!(trail.names.names.contains(&root.join("b")));
     }
 }

@@ -9,7 +9,6 @@
 //! event within 100 ms even while events keep coming, and needs no history of them.
 
 use std::{
-    collections::HashSet,
     fmt, io,
     path::PathBuf,
     sync::{
@@ -27,7 +26,10 @@ use notify::{
 };
 use tracing::warn;
 
-use super::{Cause, Controller, trail::Trail};
+use super::{
+    Cause, Controller,
+    trail::{Interest, Trail, Watched},
+};
 use crate::members::locked;
 
 /// What is there whole (renamed, closed, removed) waits so long for what belongs to it …
@@ -47,7 +49,7 @@ const WAITING: usize = 64;
 #[derive(Clone)]
 pub struct Watch {
     wake: SyncSender<Woken>,
-    paths: Arc<Mutex<Vec<PathBuf>>>,
+    paths: Arc<Mutex<Watched>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +72,8 @@ struct Pace {
 /// The thread's own part.
 pub(super) struct Watching {
     woken: Receiver<Woken>,
-    paths: Arc<Mutex<Vec<PathBuf>>>,
-    names: Arc<ArcSwap<HashSet<PathBuf>>>,
+    paths: Arc<Mutex<Watched>>,
+    names: Arc<ArcSwap<Interest>>,
     watcher: RecommendedWatcher,
     watched: Vec<PathBuf>,
     complained: bool,
@@ -81,8 +83,8 @@ impl Watch {
     /// Nothing is watched yet. The second part is for [`Watch::start`].
     pub(super) fn new() -> notify::Result<(Self, Watching)> {
         let (wake, woken) = sync_channel(WAITING);
-        let paths = Arc::<Mutex<Vec<PathBuf>>>::default();
-        let names = Arc::<ArcSwap<HashSet<PathBuf>>>::default();
+        let paths = Arc::<Mutex<Watched>>::default();
+        let names = Arc::<ArcSwap<Interest>>::default();
         let (waker, interesting) = (wake.clone(), Arc::clone(&names));
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             if concerns(&event, &interesting.load()) {
@@ -113,10 +115,10 @@ impl Watch {
     }
 
     /// Watches these from now on, and looks at them.
-    pub(super) fn paths(&self, paths: Vec<PathBuf>) {
+    pub(super) fn paths(&self, paths: &Watched) {
         let mut current = locked(&self.paths);
-        if *current != paths {
-            *current = paths;
+        if *current != *paths {
+            *current = paths.clone();
             drop(current);
             let _ = self.wake.try_send(Woken::Look);
         }
@@ -129,7 +131,7 @@ impl Watch {
     }
 }
 
-fn concerns(event: &notify::Result<Event>, names: &HashSet<PathBuf>) -> bool {
+fn concerns(event: &notify::Result<Event>, names: &Interest) -> bool {
     match event {
         // Reading is no change, and we read ourselves.
         Ok(Event {
@@ -187,7 +189,7 @@ impl Watching {
     /// Watches the folders as they are now. The kernel watches inodes, not paths, so a folder that
     /// was replaced has to be watched anew; that nothing is left out, all are.
     fn arm(&mut self) {
-        let trail = Trail::of(locked(&self.paths).iter());
+        let trail = Trail::of(&locked(&self.paths));
         self.names.store(Arc::new(trail.names));
         for folder in self.watched.drain(..) {
             // It may be gone, and its watch with it.
@@ -229,7 +231,8 @@ mod tests {
         let path = folder.path().join(name);
         let (seen, events) = std::sync::mpsc::channel();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            let names = HashSet::from([path.clone()]);
+            let mut names = Interest::default();
+            names.names.insert(path.clone());
             if concerns(&event, &names) {
                 seen.send(woken_by(&event)).unwrap();
             }

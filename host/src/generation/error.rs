@@ -1,13 +1,64 @@
 //! Why a snapshot cannot be linked.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
     policy::{Exports, Refusal},
     routing::TableError,
+    snapshot::{Snapshot, TenantName},
 };
 
-/// Why a snapshot cannot be linked. Nothing was changed.
+/// Why a snapshot cannot be linked, tenant by tenant. Nothing was changed.
+#[derive(Debug, Default)]
+pub struct LinkErrors(Vec<(TenantName, LinkError)>);
+
+impl LinkErrors {
+    pub(super) fn add(&mut self, tenant: &TenantName, error: LinkError) {
+        self.0.push((tenant.clone(), error));
+    }
+
+    pub(super) fn of_table(error: TableError, snapshot: &Snapshot) -> Self {
+        let name = match &error {
+            TableError::NoVhost => None,
+            TableError::Regex { vhost, .. } | TableError::RegexSet { vhost, .. } => Some(vhost),
+        };
+        let mut vhosts = snapshot.vhosts.iter();
+        let vhost = vhosts.find(|vhost| name.is_some_and(|name| *name == vhost.name));
+        let tenant = vhost.map_or_else(TenantName::operator, |vhost| vhost.tenant.clone());
+        Self(vec![(tenant, error.into())])
+    }
+
+    /// Whether nothing was wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first error of each tenant that has one.
+    pub fn by_tenant(self) -> BTreeMap<TenantName, LinkError> {
+        let mut first = BTreeMap::new();
+        for (tenant, error) in self.0 {
+            first.entry(tenant).or_insert(error);
+        }
+        first
+    }
+}
+
+impl fmt::Display for LinkErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (tenant, error)) in self.0.iter().enumerate() {
+            let separator = if index > 0 { "\n" } else { "" };
+            match tenant.is_operator() {
+                true => write!(f, "{separator}{error}")?,
+                false => write!(f, "{separator}tenant `{tenant}`: {error}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LinkErrors {}
+
+/// Why a snapshot cannot be linked.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// A route's pattern.
@@ -55,6 +106,16 @@ pub enum LinkError {
         /// What it can do.
         exports: Exports,
     },
+    /// A tenant's instances would have more memory than its quota.
+    #[error(
+        "its policies' instances may take {wanted} bytes of memory in all, more than the tenant's quota of {most}; lower policy.NAME.limits.memory, or ask the operator to raise the quota `policy_memory`"
+    )]
+    Memory {
+        /// Instances times the memory that each may have.
+        wanted: usize,
+        /// The quota.
+        most: usize,
+    },
     /// It failed while being tried, or refuses its configuration.
     #[error("policy `{policy}` for {place}: {refusal}")]
     Refused {
@@ -75,7 +136,10 @@ impl LinkError {
             Self::WrongKind { policy, .. }
             | Self::NothingBeside { policy, .. }
             | Self::Refused { policy, .. } => Some(policy),
-            Self::Table(_) | Self::NoBalancer { .. } | Self::NoPolicy { .. } => None,
+            Self::Table(_)
+            | Self::NoBalancer { .. }
+            | Self::NoPolicy { .. }
+            | Self::Memory { .. } => None,
         }
     }
 }

@@ -103,8 +103,29 @@ impl Bindings {
             .map(|k| &k.binding)
     }
 
+    /// With their keys.
+    pub fn keyed(&self) -> impl Iterator<Item = &Keyed> {
+        self.all.iter()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Binding>> {
         self.all.iter().map(|keyed| &keyed.binding)
+    }
+}
+
+/// Bindings that attempts to link have made so far, so that the next one need not make them again.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    pub(super) bindings: Bindings,
+    /// Those that have taken over their predecessors' state.
+    pub(super) entered: Vec<Arc<Binding>>,
+}
+
+impl Prepared {
+    pub(super) fn has_entered(&self, binding: &Arc<Binding>) -> bool {
+        self.entered
+            .iter()
+            .any(|entered| Arc::ptr_eq(entered, binding))
     }
 }
 

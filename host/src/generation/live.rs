@@ -9,6 +9,7 @@ use crate::{
     routing,
     snapshot::{self, Snapshot},
     telemetry::AccessLog,
+    tenants::Tenant,
 };
 
 /// What is in service: configuration and live handles, never changed once it is published.
@@ -31,6 +32,8 @@ pub struct Generation {
 /// Live handles of a vhost.
 #[derive(Debug)]
 pub struct LiveVhost {
+    /// Whose requests these are; `None` = the operator's.
+    pub tenant: Option<Arc<Tenant>>,
     /// By route index; `None` where the action is not `Proxy`.
     pub routes: Vec<Option<Arc<Forward>>>,
     /// Takes its requests; `None` = nobody writes them down.
@@ -78,12 +81,31 @@ impl Forward {
 }
 
 impl Generation {
+    /// What is there before the first one: nothing that serves.
+    pub(crate) fn nothing(snapshot: &Arc<Snapshot>) -> Self {
+        Self {
+            number: 0,
+            loaded_at_ms: 0,
+            snapshot: Arc::clone(snapshot),
+            table: routing::Table::default(),
+            vhosts: Vec::new(),
+            access: None,
+            selectors: BTreeMap::new(),
+            bindings: Bindings::default(),
+        }
+    }
+
     /// Where a request of this vhost is written down, or one that reaches no vhost.
     pub fn access_log(&self, vhost: Option<usize>) -> Option<&Arc<AccessLog>> {
         match vhost.and_then(|index| self.vhosts.get(index)) {
             Some(vhost) => vhost.access.as_ref(),
             None => self.access.as_ref(),
         }
+    }
+
+    /// Whose the requests of a vhost are; `None` = the operator's, which nobody counts.
+    pub fn tenant(&self, vhost: usize) -> Option<&Tenant> {
+        self.vhosts.get(vhost)?.tenant.as_deref()
     }
 
     /// Everything in service that runs a policy, each once.

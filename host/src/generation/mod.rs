@@ -6,17 +6,20 @@
 //! that does not concern them. [`Current`] holds the one in service. Nothing here
 //! reads files or listens; when to link and publish is `control`'s business.
 
+mod bind;
 mod candidates;
 mod current;
 mod error;
 mod key;
 mod link;
+mod linker;
 mod live;
 mod modules;
 mod place;
 
 pub use current::Current;
-pub use error::LinkError;
-pub use link::{Linker, Origin};
+pub use error::{LinkError, LinkErrors};
+pub use key::Prepared;
+pub use linker::{Linker, Origin};
 pub use live::{AccessLogs, Forward, Generation, LiveVhost};
 pub use modules::Modules;

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{idle::IdleSlots, signal::Signal};
+use super::{NoSocket, Reach, Socket, idle::IdleSlots, signal::Signal};
 use crate::snapshot::Member;
 
 /// A connection that waits for its next request.
@@ -85,7 +85,10 @@ impl Gate {
         if before + 1 >= limit {
             self.signal.raise();
         }
-        Some(Permit(Arc::clone(self)))
+        Some(Permit {
+            gate: Arc::clone(self),
+            socket: None,
+        })
     }
 
     fn wake_one(&self) {
@@ -102,15 +105,30 @@ impl Gate {
 
 /// One of a member's `max_connections`. Given back when dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<Gate>);
+pub struct Permit {
+    gate: Arc<Gate>,
+    /// Its share of the tenant's connections.
+    socket: Option<Socket>,
+}
+
+impl Permit {
+    /// Counts it among its tenant's connections too, where there is a tenant.
+    pub fn count_for(&mut self, reach: Option<&Arc<Reach>>) -> Result<(), NoSocket> {
+        if let (None, Some(reach)) = (&self.socket, reach) {
+            self.socket = Some(reach.open()?);
+        }
+        Ok(())
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let before = self.0.taken.fetch_sub(1, SeqCst);
-        if before >= self.0.limit.load(SeqCst) {
-            self.0.signal.raise();
+        let gate = &self.gate;
+        let before = gate.taken.fetch_sub(1, SeqCst);
+        if before >= gate.limit.load(SeqCst) {
+            gate.signal.raise();
         }
-        self.0.wake_one();
+        gate.wake_one();
     }
 }
 
@@ -247,6 +265,15 @@ impl<C: Kept> Connections<C> {
     /// Closes idle connections that are not to be kept; returns how many.
     pub fn retain(&self, keep: impl Fn(&C) -> bool) -> usize {
         self.idle.retain(keep)
+    }
+
+    /// Closes an idle connection, the oldest of some worker. False: there is none.
+    pub fn close_one(&self) -> bool {
+        let closed = self.idle.steal_any(0).is_some();
+        if closed {
+            self.idle_changed();
+        }
+        closed
     }
 
     /// Closes every idle connection.

@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{Clock, KnownNames, Pool, signal::locked};
-use crate::snapshot::Balancer;
+use super::{Clock, KnownNames, OwnAddresses, Pool, Reach, reach::Reaches, signal::locked};
+use crate::snapshot::{Balancer, TenantName};
 
 /// Live state of all balancers. Made once, outlives every reload.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub struct Live {
     clock: Clock,
     workers: usize,
     names: Arc<KnownNames>,
+    reaches: Reaches,
     pools: Mutex<BTreeMap<String, Arc<Pool>>>,
 }
 
@@ -24,6 +25,7 @@ impl Live {
             clock,
             workers: workers.max(1),
             names: Arc::default(),
+            reaches: Reaches::default(),
             pools: Mutex::default(),
         }
     }
@@ -38,12 +40,26 @@ impl Live {
         &self.names
     }
 
+    /// Where the tenant's members may be; `None`: they are the operator's.
+    pub fn reach(&self, tenant: &TenantName) -> Option<Arc<Reach>> {
+        self.reaches.of(tenant)
+    }
+
+    /// Where this process listens, which no tenant reaches.
+    pub fn own_addresses(&self) -> &OwnAddresses {
+        self.reaches.own()
+    }
+
     /// The pool of that name, made with this configuration if there was none. An existing one
     /// is not changed: a reload that fails later must leave everything as it was.
     pub fn prepare(&self, balancer: &Arc<Balancer>) -> Arc<Pool> {
         let mut pools = locked(&self.pools);
         let names = || Arc::clone(&self.names);
-        let make = || Arc::new(Pool::new(balancer, self.clock, self.workers, names()));
+        let reach = || self.reaches.of(&balancer.tenant);
+        let make = || {
+            let (workers, clock) = (self.workers, self.clock);
+            Arc::new(Pool::new(balancer, clock, workers, names(), reach()))
+        };
         let pool = pools.entry(balancer.name.clone()).or_insert_with(make);
         Arc::clone(pool)
     }

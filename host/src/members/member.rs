@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use tracing::{info, warn};
 
 use super::{
-    Admission, Clock, Connections, KnownNames, Micros, Transition,
+    Admission, Clock, Connections, KnownNames, Micros, Reach, Transition,
     breaker::{Breaker, Harm, Ticket},
     clock::micros,
     signal::{Signal, locked},
@@ -48,6 +48,7 @@ pub struct MemberLive {
     alarmed: AtomicBool,
     /// When the byte columns were last put level with the others'; see `facts`.
     levelled: AtomicU64,
+    reach: Option<Arc<Reach>>,
     connections: Connections,
     addresses: ArcSwap<Arc<[SocketAddr]>>,
 }
@@ -88,6 +89,7 @@ pub(super) struct Joining<'a> {
     pub settings: &'a snapshot::Member,
     pub workers: usize,
     pub names: &'a KnownNames,
+    pub reach: Option<&'a Arc<Reach>>,
     pub clock: Clock,
     pub signal: &'a Arc<Signal>,
     /// The pool is in service already.
@@ -115,6 +117,7 @@ impl MemberLive {
             blocks: AtomicU32::new(0),
             alarmed: AtomicBool::new(false),
             levelled: AtomicU64::new(0),
+            reach: joining.reach.cloned(),
             connections: Connections::new(
                 joining.workers,
                 settings.max_connections,
@@ -132,6 +135,11 @@ impl MemberLive {
     /// Its identity within the balancer.
     pub fn id(&self) -> &MemberId {
         &self.id
+    }
+
+    /// Where it may be; `None` = anywhere.
+    pub fn reach(&self) -> Option<&Arc<Reach>> {
+        self.reach.as_ref()
     }
 
     /// Its connections over all workers.

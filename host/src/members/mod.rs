@@ -41,6 +41,7 @@ mod names;
 mod pool;
 #[cfg(test)]
 mod pool_tests;
+mod reach;
 mod signal;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -57,4 +58,5 @@ pub use live::Live;
 pub use member::{MemberLive, MemberStatus};
 pub use names::KnownNames;
 pub use pool::{Endpoint, Follower, Pool, PoolMembers};
+pub use reach::{NoSocket, OwnAddresses, Reach, Socket, Unreachable};
 pub(crate) use signal::locked;

@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, Guard};
 use tracing::info;
 
 use super::{
-    Clock, Facts, InFlight, KnownNames, MemberLive, Micros,
+    Clock, Facts, InFlight, KnownNames, MemberLive, Micros, Reach,
     member::Joining,
     signal::{Signal, locked},
 };
@@ -33,6 +33,7 @@ pub struct Pool {
     clock: Clock,
     workers: usize,
     names: Arc<KnownNames>,
+    reach: Option<Arc<Reach>>,
     signal: Arc<Signal>,
     current: ArcSwap<PoolMembers>,
     /// Held by whoever adopts. Members that left live on while requests hold them, and are
@@ -88,6 +89,7 @@ impl Pool {
         clock: Clock,
         workers: usize,
         names: Arc<KnownNames>,
+        reach: Option<Arc<Reach>>,
     ) -> Self {
         let name: Arc<str> = balancer.name.as_str().into();
         let signal = Arc::new(Signal::default());
@@ -104,6 +106,7 @@ impl Pool {
             clock,
             workers,
             names,
+            reach,
             facts: ArcSwap::from_pointee(Facts::compute(&empty, clock.now(), &[], signal.seen())),
             signal,
             current: ArcSwap::new(empty),
@@ -213,11 +216,15 @@ impl Pool {
             settings: &settings,
             workers: self.workers,
             names: &self.names,
+            reach: self.reach.as_ref(),
             clock: self.clock,
             signal: &self.signal,
             late,
         };
         let live = Arc::new(MemberLive::new(&joining));
+        if let Some(reach) = &self.reach {
+            reach.joined(&live);
+        }
         Endpoint { settings, live }
     }
 

@@ -84,6 +84,11 @@ impl Binding {
         }
     }
 
+    /// How many instances it may have at once.
+    pub fn instances(&self) -> usize {
+        self.slots.len()
+    }
+
     /// How long its calls take.
     pub fn times(&self) -> CallTimes {
         let each = self.slots.iter().map(|slot| slot.timing.times());

@@ -105,8 +105,8 @@ impl Sender<'_> {
             };
             debug!(member = %id, error = %broken.error, "An attempt failed");
             let may_repeat = upload.can_repeat() && (!broken.sent || exchange.is_idempotent());
-            let is_members =
-                broken.failure.is_some() || matches!(broken.error, ProxyError::Full(_));
+            let is_members = broken.failure.is_some()
+                || matches!(broken.error, ProxyError::Full(_) | ProxyError::NoSocket(_));
             if !is_members || !may_repeat || tried.len() as u32 >= max_attempts {
                 return Err(broken.error);
             }

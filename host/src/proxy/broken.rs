@@ -50,6 +50,18 @@ pub fn unconnected(error: &ConnectError) -> Broken {
             sent: false,
             fresh: true,
         },
+        (ConnectError::NoSocket(none), _) => Broken {
+            error: ProxyError::NoSocket(none.to_string()),
+            failure: None,
+            sent: false,
+            fresh: true,
+        },
+        (ConnectError::Unreachable(why), failure) => Broken {
+            error: ProxyError::Unreachable(why.to_string()),
+            failure,
+            sent: false,
+            fresh: true,
+        },
         (_, Some(failure)) => Broken::member(failure, error.to_string(), false, true),
         (_, None) => Broken::ours(ProxyError::Internal(error.to_string())),
     }

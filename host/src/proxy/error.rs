@@ -1,6 +1,8 @@
 //! What a client is told when a request cannot be served, and who is to blame.
 
-use crate::{decision::Failure, http1::Malformed, policy::Refused, routing::TargetError};
+use crate::{
+    decision::Failure, http1::Malformed, policy::Refused, routing::TargetError, tenants::Excess,
+};
 
 /// Why a request was not answered by what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,15 @@ pub enum ProxyError {
     /// Every connection of every member that may serve is busy.
     #[error("{0}")]
     Full(String),
+    /// Its tenant has as many requests as it may.
+    #[error("{0}")]
+    Excess(#[from] Excess),
+    /// Its tenant has as many connections to members as it may.
+    #[error("{0}")]
+    NoSocket(String),
+    /// The member is where its tenant's may not be.
+    #[error("{0}")]
+    Unreachable(String),
     /// A member failed, and no other may or can be tried.
     #[error("{what}")]
     Member {
@@ -81,8 +92,20 @@ impl ProxyError {
                 Failure::ResponseTimeout | Failure::ConnectTimeout => 504,
                 _ => 502,
             },
-            Self::Plan(_) => 502,
+            Self::Excess(Excess::Rate { .. }) => 429,
+            Self::Excess(Excess::InFlight) | Self::NoSocket(_) => 503,
+            Self::Plan(_) | Self::Unreachable(_) => 502,
             Self::Internal(_) => 500,
+        }
+    }
+
+    /// After how many seconds the client may come again, where that is known.
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Excess(Excess::Rate { wait }) => Some(*wait),
+            // Those before it may end at any time.
+            Self::Excess(Excess::InFlight) | Self::NoSocket(_) => Some(1),
+            _ => None,
         }
     }
 
@@ -106,6 +129,10 @@ impl ProxyError {
             Self::Refused(Refused::Shed) => "shed",
             Self::Refused(Refused::PolicyRefused) => "policy_refused",
             Self::Full(_) => "members_full",
+            Self::Excess(Excess::Rate { .. }) => "tenant_requests",
+            Self::Excess(Excess::InFlight) => "tenant_in_flight",
+            Self::NoSocket(_) => "tenant_connections",
+            Self::Unreachable(_) => "egress",
             Self::Member { failure, .. } => failure_word(*failure),
             Self::Plan(_) => "bad_plan",
             Self::Internal(_) => "internal",

@@ -158,6 +158,14 @@ async fn fail(
         ProxyError::Refused(Refused::NobodyUsable) | ProxyError::Full(_) => {
             warn!(tenant = %trace.tenant, vhost = %trace.vhost, balancer = %trace.balancer, cause = %error, "Nobody could serve a request");
         }
+        ProxyError::Unreachable(what) => {
+            let member = trace.member.as_ref().map(|member| member.id.to_string());
+            let member = member.unwrap_or_default();
+            warn!(tenant = %trace.tenant, vhost = %trace.vhost, balancer = %trace.balancer, %member, %what, "A tenant's member may not be connected to");
+        }
+        ProxyError::NoSocket(_) => {
+            warn!(tenant = %trace.tenant, vhost = %trace.vhost, balancer = %trace.balancer, cause = %error, "Nobody could serve a request");
+        }
         ProxyError::Plan(what) => {
             warn!(tenant = %trace.tenant, vhost = %trace.vhost, route = %trace.route, %what, "A policy's plan cannot be carried out")
         }
@@ -177,7 +185,10 @@ async fn fail(
     manner.keep &= upload.is_received() || left.is_some_and(|left| left <= DISCARD);
     let vhost = trace.vhost_index.map(|index| &*live.snapshot.vhosts[index]);
     let told = error.to_string();
-    let advice = answer::advice(error.status());
+    let mut advice = answer::advice(error.status());
+    if let Some(seconds) = error.retry_after() {
+        advice.set("Retry-After", seconds.to_string().as_bytes());
+    }
     let sent = answer::error(down, trace, manner, vhost, error.status(), &told, advice).await;
     Next::of(sent, manner)
 }

@@ -56,6 +56,9 @@ pub async fn run<'l>(
     trace.tenant = found.vhost.tenant.as_str();
     trace.vhost = &found.vhost.name;
     trace.vhost_index = Some(found.vhost_index);
+    // Held until the answer has ended.
+    let tenant = live.tenant(found.vhost_index);
+    let _admitted = tenant.map(|tenant| tenant.admit()).transpose()?;
     // A body that waits for a 100 is not read for an answer of our own.
     let own = Manner {
         keep: manner.keep && (!expects || upload.is_received()),

@@ -20,7 +20,7 @@ pub enum HostMatch {
 }
 
 /// All claims, indexed so that finding one costs a few look-ups for each label of the host.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Hosts {
     exact: HashMap<String, usize>,
     /// With the leading dot.
@@ -140,7 +140,7 @@ fn is_wildcard(char: char) -> bool {
 
 /// `*` stands for any text, `?` for one character. On a mismatch only the last `*` takes
 /// one character more, so the cost is bounded by the product of both lengths.
-fn matches(pattern: &str, host: &str) -> bool {
+pub(super) fn matches(pattern: &str, host: &str) -> bool {
     let (pattern, host) = (pattern.as_bytes(), host.as_bytes());
     let (mut at, mut seen) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

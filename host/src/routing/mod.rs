@@ -7,6 +7,7 @@
 //! generation is linked and answers without walking all vhosts or routes.
 
 mod authority;
+mod claims;
 mod contenders;
 mod decode;
 mod error;
@@ -18,6 +19,7 @@ mod routes;
 mod table;
 
 pub use authority::Authority;
+pub use claims::{covers, overlap};
 pub use contenders::contenders;
 pub use error::{TableError, TargetError};
 pub use hosts::HostMatch;

@@ -1,6 +1,6 @@
 //! From host, path and client to what serves the request.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use super::{
     CanonicalPath, TableError,
@@ -11,10 +11,10 @@ use crate::snapshot::{Route, Snapshot, Vhost};
 
 /// The vhosts and routes of a snapshot, indexed: finding one costs the same among ten
 /// thousand as among ten.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Table {
     hosts: Hosts,
-    vhosts: Vec<(Arc<Vhost>, Routes)>,
+    vhosts: Vec<(Arc<Vhost>, Arc<Routes>)>,
 }
 
 /// Where a request leads.
@@ -63,15 +63,42 @@ impl Table {
         if snapshot.vhosts.is_empty() {
             return Err(TableError::NoVhost);
         }
-        let indexed = |vhost: &Arc<Vhost>| Ok((Arc::clone(vhost), Routes::new(vhost)?));
-        let vhosts = snapshot
+        Self::of(&snapshot.vhosts)
+    }
+
+    /// Likewise, taking over those of the table before whose vhosts are the same objects.
+    pub fn after(snapshot: &Snapshot, before: Option<&Table>) -> Result<Table, TableError> {
+        let Some(before) = before else {
+            return Self::new(snapshot);
+        };
+        let known: HashMap<_, _> = before
             .vhosts
             .iter()
-            .map(indexed)
-            .collect::<Result<_, TableError>>()?;
+            .map(|(vhost, routes)| (Arc::as_ptr(vhost), routes))
+            .collect();
+        let indexed = |vhost: &Arc<Vhost>| {
+            let routes = match known.get(&Arc::as_ptr(vhost)) {
+                Some(routes) => Arc::clone(routes),
+                None => Arc::new(Routes::new(vhost)?),
+            };
+            Ok((Arc::clone(vhost), routes))
+        };
+        let vhosts = snapshot.vhosts.iter().map(indexed);
         Ok(Table {
             hosts: Hosts::new(&snapshot.vhosts),
-            vhosts,
+            vhosts: vhosts.collect::<Result<_, TableError>>()?,
+        })
+    }
+
+    /// Compiles the patterns of these, which may be none.
+    pub fn of(vhosts: &[Arc<Vhost>]) -> Result<Table, TableError> {
+        let indexed = |vhost: &Arc<Vhost>| Ok((Arc::clone(vhost), Arc::new(Routes::new(vhost)?)));
+        Ok(Table {
+            hosts: Hosts::new(vhosts),
+            vhosts: vhosts
+                .iter()
+                .map(indexed)
+                .collect::<Result<_, TableError>>()?,
         })
     }
 

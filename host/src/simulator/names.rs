@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn members_have_the_shortest_name_that_is_no_others() {
-        let mut members = ["a", "a", "c"].map(|host| member(host));
+        let mut members = ["a", "a", "c"].map(member);
         members[0].port = 1;
         members[0].id = MemberId("http://a:1".into());
         members[2].route = "w3".into();

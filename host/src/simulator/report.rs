@@ -231,7 +231,8 @@ impl Told<'_> {
             problems.error(&expected.place, message, broken.context);
         }
         out.push('\n');
-        for found in config::located(problems, &self.scenario.text, &self.scenario.file) {
+        let texts = vec![(self.scenario.file.clone(), self.scenario.text.clone())];
+        for found in config::located(problems, &texts) {
             let _ = writeln!(out, "{found}");
         }
         let file = self.scenario.file.display();

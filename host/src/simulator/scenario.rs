@@ -99,11 +99,11 @@ pub(super) struct Answer {
 
 /// Reads a scenario for a policy with these exports. What is wrong with it comes all at once.
 pub fn read(file: &Path, policy: &Path, exports: Exports) -> Result<Scenario, Report> {
-    let text = config::text_of(file)?;
+    let text = config::typed(file)?;
     let mean = |table: &ScenarioTable, out: &mut Problems| {
         compile::scenario(table, file, policy, exports, out)
     };
-    let (scenario, warnings) = config::document(&text, file, mean)?;
+    let (scenario, warnings) = config::checked(&text, file, mean)?;
     Ok(Scenario {
         warnings,
         text,

@@ -11,10 +11,11 @@ use super::{
 use crate::{
     builtin,
     decision::Descriptor,
-    generation::{AccessLogs, Generation, LinkError, Linker, Modules, Origin},
+    generation::{AccessLogs, Generation, Linker, Modules, Origin},
     members::{HeldClock, Live},
     policy::{Digest, Environment, Exports, Loader, Module, Refusal},
     snapshot::PolicyLimits,
+    tenants::Tenants,
     wasm::{self, Anatomy, Compiler, Fuel, WasmLoader, WasmOptions},
 };
 
@@ -171,6 +172,7 @@ impl Stage {
         let linker = Linker {
             live: Arc::clone(&live),
             workers: 1,
+            tenants: Arc::new(Tenants::new(Arc::clone(&live))),
             lanes: Arc::new(OneLane(Arc::clone(&agenda))),
             seed: scenario.seed,
         };
@@ -183,7 +185,7 @@ impl Stage {
         Ok(Self {
             agenda,
             live,
-            generation: linked.map_err(|error: LinkError| Trouble::Input(error.to_string()))?,
+            generation: linked.map_err(|error| Trouble::Input(error.to_string()))?,
             ledger,
         })
     }

@@ -1,6 +1,11 @@
 //! Listeners, logs and limits.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 /// One socket that accepts clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +34,16 @@ pub enum AdminBind {
     Unix(PathBuf),
 }
 
+impl AdminBind {
+    /// Where, if it is TCP.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 /// Both logs of the process or of one vhost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
@@ -41,6 +56,8 @@ pub struct Log {
 /// The error log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorLog {
+    /// The tenant's folder that it may not lead out of.
+    pub beneath: Option<Arc<Path>>,
     /// `None` = standard error.
     pub path: Option<PathBuf>,
     /// Least important level that is written.
@@ -65,6 +82,8 @@ pub enum Level {
 /// The access log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessLog {
+    /// The tenant's folder that it may not lead out of.
+    pub beneath: Option<Arc<Path>>,
     /// `None` = standard output.
     pub path: Option<PathBuf>,
     /// How a line is made.

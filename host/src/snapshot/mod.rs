@@ -8,6 +8,7 @@
 mod balancer;
 mod http;
 mod policy;
+mod quota;
 mod tenant;
 mod vhost;
 
@@ -18,6 +19,7 @@ pub use http::{
 pub use policy::{
     CanaryBy, CanaryRef, Candidates, OnError, PolicyLimits, PolicyRef, PolicySource, ShadowRef,
 };
+pub use quota::{Egress, Quota, Reachable, Tenancy, Tenant};
 pub use tenant::TenantName;
 pub use vhost::{
     Access, Action, ErrorPage, HostPattern, PathPattern, Proxy, Redirect, Route, RouteOrder,
@@ -73,6 +75,10 @@ pub struct Snapshot {
     pub cache_dir: Option<PathBuf>,
     /// Version history and undone digests; `None` keeps them in memory.
     pub state_dir: Option<PathBuf>,
+    /// What the operator says of tenants.
+    pub tenancy: Tenancy,
+    /// Tenants in service, by name; the operator is not among them.
+    pub tenants: BTreeMap<TenantName, Tenant>,
     /// How long SIGTERM waits for requests in flight.
     pub drain_deadline: Duration,
 }

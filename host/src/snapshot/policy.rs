@@ -1,6 +1,10 @@
 //! Which policies there are and what they may use.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -74,6 +78,8 @@ pub struct PolicySource {
     pub name: String,
     /// Absolute path of the `.wasm` file; watched.
     pub source: PathBuf,
+    /// The tenant's folder that `source` may not lead out of.
+    pub beneath: Option<Arc<Path>>,
     /// Given to `describe` and `init` as JSON text.
     pub config: Value,
     /// What a failing call becomes.

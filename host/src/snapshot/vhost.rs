@@ -1,6 +1,9 @@
 //! Virtual hosts and their routes.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
@@ -119,6 +122,8 @@ pub struct Proxy {
 /// A folder of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StaticFiles {
+    /// The tenant's folder that `root` may not lead out of.
+    pub beneath: Option<Arc<Path>>,
     /// Absolute.
     pub root: PathBuf,
     /// The route's path, cut off before looking below `root`; empty for a document root.

@@ -6,7 +6,6 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
     io,
-    path::PathBuf,
     sync::Arc,
     time::SystemTime,
 };
@@ -55,11 +54,11 @@ struct Destination {
 impl ErrorLogs {
     pub(super) fn open(
         snapshot: &Snapshot,
-        mut sink: impl FnMut(&Option<PathBuf>) -> io::Result<Arc<Sink>>,
+        mut sink: impl FnMut(&ErrorLog) -> io::Result<Arc<Sink>>,
     ) -> io::Result<Self> {
         let mut open = |log: &ErrorLog| {
             Ok::<_, io::Error>(Destination {
-                sink: sink(&log.path)?,
+                sink: sink(log)?,
                 level: filter(log.level),
             })
         };

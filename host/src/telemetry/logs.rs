@@ -52,7 +52,7 @@ impl Logs {
 
     /// The access log that is configured so; the same one for all who ask for the same.
     pub fn access(&self, log: &snapshot::AccessLog) -> io::Result<Arc<AccessLog>> {
-        let place = log.path.clone().map_or(Place::Stdout, Place::File);
+        let place = Place::of(log.path.as_ref(), log.beneath.as_ref(), Place::Stdout);
         let format = Format::compile(&log.format)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let mut open = lock(&self.open);
@@ -73,8 +73,12 @@ impl Logs {
     /// Opens the error logs of a configuration, of the process and of vhosts, without using them yet.
     pub fn errors(&self, snapshot: &Snapshot) -> io::Result<ErrorLogs> {
         let mut open = lock(&self.open);
-        ErrorLogs::open(snapshot, |path| {
-            open.sink(path.clone().map_or(Place::Stderr, Place::File))
+        ErrorLogs::open(snapshot, |log| {
+            open.sink(Place::of(
+                log.path.as_ref(),
+                log.beneath.as_ref(),
+                Place::Stderr,
+            ))
         })
     }
 
@@ -119,7 +123,7 @@ impl Open {
         }
         let output = place.open()?;
         let writer = match place {
-            Place::File(_) => &self.files,
+            Place::File(_) | Place::Beneath(..) => &self.files,
             Place::Stderr => &self.stderr,
             Place::Stdout => match &mut self.stdout {
                 Some(writer) => writer,

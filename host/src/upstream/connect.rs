@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     decision::Failure,
-    members::{Full, IdleConnection, InFlight, Lease, Permit},
+    members::{Full, IdleConnection, InFlight, Lease, NoSocket, Permit, Unreachable},
 };
 
 /// A connection to a member, in use by one request.
@@ -36,6 +36,12 @@ pub enum ConnectError {
     /// All connections the member may have stayed busy.
     #[error(transparent)]
     Full(#[from] Full),
+    /// So did all that its tenant may have.
+    #[error(transparent)]
+    NoSocket(#[from] NoSocket),
+    /// It is where its tenant's members may not be.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
     /// Its name has no address.
     #[error("the member's name does not resolve")]
     NoAddress,
@@ -51,10 +57,10 @@ impl ConnectError {
     /// What it says of the member; `None` where the member is not to blame.
     pub fn failure(&self) -> Option<Failure> {
         match self {
-            Self::Full(_) => None,
+            Self::Full(_) | Self::NoSocket(_) => None,
             Self::TimedOut(_) => Some(Failure::ConnectTimeout),
             Self::Io(error) if is_ours(error) => None,
-            Self::NoAddress | Self::Io(_) => Some(Failure::Refused),
+            Self::NoAddress | Self::Unreachable(_) | Self::Io(_) => Some(Failure::Refused),
         }
     }
 }
@@ -95,12 +101,21 @@ pub async fn open(worker: usize, member: &InFlight) -> Result<Connection, Connec
 }
 
 /// A new connection, though kept ones may exist.
-pub async fn connect(member: &InFlight, permit: Permit) -> Result<Connection, ConnectError> {
+pub async fn connect(member: &InFlight, mut permit: Permit) -> Result<Connection, ConnectError> {
     let settings = member.settings();
     let started = Instant::now();
     let deadline = started + settings.connect_timeout;
+    let reach = member.live().reach();
+    permit.count_for(reach)?;
     let mut error = ConnectError::NoAddress;
     for &address in member.live().addresses().iter() {
+        if let Some(Err(unreachable)) = reach.map(|reach| reach.check(address)) {
+            // The first of several says most.
+            if !matches!(error, ConnectError::Unreachable(_)) {
+                error = unreachable.into();
+            }
+            continue;
+        }
         match timeout_at(deadline, TcpStream::connect(address)).await {
             Err(_) => return Err(ConnectError::TimedOut(settings.connect_timeout)),
             Ok(Err(failed)) => error = failed.into(),
@@ -162,7 +177,10 @@ impl Connection {
             },
         );
         // Who closed what was kept when the member moved may have looked before this one was there.
-        if !live.addresses().contains(&address) {
+        let allowed = live
+            .reach()
+            .is_none_or(|reach| reach.judge(address).is_ok());
+        if !allowed || !live.addresses().contains(&address) {
             live.connections().retain(|kept| kept.address != address);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -13,12 +14,17 @@ use super::super::{
     source::OneOrMany,
     units::Time,
 };
-use crate::snapshot::{Balancer, Log, OnError, PolicyLimits, TenantName};
+use crate::{
+    beneath::{self, Purpose},
+    snapshot::{Balancer, HostPattern, Log, OnError, PolicyLimits, Quota, TenantName},
+};
 
 /// What all compile steps share: where relative paths start, which names exist, what was used.
 pub struct Context<'o> {
     /// To whom all that is compiled belongs.
     pub tenant: TenantName,
+    /// What a tenant is held to; `None` = the operator's own file.
+    pub bounds: Option<Bounds>,
     /// Every finding.
     pub out: &'o mut Problems,
     /// Folder of the main file; relative paths start here.
@@ -35,17 +41,51 @@ pub struct Context<'o> {
     pub used_policies: BTreeSet<String>,
     /// Balancers of routes with `proxy = "http://…"`.
     pub anonymous: BTreeMap<String, Arc<Balancer>>,
+    /// Every host that a vhost claims, with its place.
+    pub claims: Vec<(HostPattern, Place)>,
     /// What vhosts' own logs fall back to.
     pub log: Log,
+    /// That is a tenant's, which its vhosts have without saying so.
+    pub own_log: bool,
     /// What policies' own limits fall back to.
     pub policy_limits: PolicyLimits,
     /// What policies' own `on_error` falls back to.
     pub on_error: OnError,
 }
 
+/// What a tenant is held to.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Nothing that it names may lie outside.
+    pub folder: Arc<Path>,
+    /// As the operator set it.
+    pub quota: Arc<Quota>,
+    /// No policy of its own may have more than this.
+    pub limits: PolicyLimits,
+}
+
 impl Context<'_> {
+    /// The folder that nothing may lead out of; `None` = anywhere.
+    pub fn beneath(&self) -> Option<Arc<Path>> {
+        self.bounds.as_ref().map(|b| Arc::clone(&b.folder))
+    }
+
     /// An absolute path for one written in the file.
     pub fn path(&mut self, node: &Node<String>) -> PathBuf {
+        let path = self.plain_path(node);
+        if let Some(bounds) = &self.bounds
+            && let Err(error) = held(&bounds.folder, &node.value, &path)
+        {
+            self.out.error(
+                &node.place,
+                format!("{:?} cannot be used: {error}", node.value),
+                "name a file or folder within the tenant's own folder, without .. and without links that lead out",
+            );
+        }
+        path
+    }
+
+    fn plain_path(&mut self, node: &Node<String>) -> PathBuf {
         if node.value.is_empty() || node.value.contains('\0') {
             self.out.error(
                 &node.place,
@@ -54,6 +94,19 @@ impl Context<'_> {
             );
         }
         self.base.join(&node.value)
+    }
+}
+
+/// Whether a name stays beneath the folder, as far as can be seen now. It is looked at again
+/// whenever the file is opened.
+fn held(folder: &Path, name: &str, path: &Path) -> io::Result<()> {
+    if Path::new(name).is_absolute() {
+        return Err(io::Error::other("it does not begin at the tenant's folder"));
+    }
+    match beneath::open(folder, path, Purpose::Read) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        // What is not there yet, or cannot be read, is told where it is used.
+        _ => Ok(()),
     }
 }
 

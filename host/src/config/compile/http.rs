@@ -142,6 +142,7 @@ pub fn admin(config: &Config, context: &mut Context<'_>) -> Option<Admin> {
 pub fn default_log() -> Log {
     Log {
         error: ErrorLog {
+            beneath: None,
             path: None,
             level: Level::Info,
         },
@@ -159,66 +160,72 @@ pub fn log(node: Option<&Node<LogTable>>, context: &mut Context<'_>) -> Log {
         return context.log.clone();
     };
     let fallback = context.log.clone();
-    let error = error
-        .as_ref()
-        .map_or(fallback.error.clone(), |node| match &node.value {
-            Either::Left(path) => {
-                let path = context.path(&Node {
-                    value: path.clone(),
-                    place: node.place.clone(),
-                });
-                ErrorLog {
-                    path: Some(path),
-                    level: fallback.error.level,
-                }
-            }
-            Either::Right(ErrorLogTable { path, level, .. }) => ErrorLog {
-                path: path
-                    .as_ref()
-                    .map(|n| context.path(n))
-                    .or(fallback.error.path),
-                level: level
-                    .as_ref()
-                    .map_or(fallback.error.level, |n| level_of(n.value)),
-            },
-        });
+    let error = match error {
+        None => fallback.error,
+        Some(node) => error_log(node, fallback.error, context),
+    };
     let access = match access {
         None => fallback.access,
-        Some(Node {
-            value: Either::Left(false),
-            ..
-        }) => None,
-        Some(Node {
-            value: Either::Left(true),
-            ..
-        }) => Some(AccessLog {
-            path: None,
-            format: AccessFormat::Combined,
-        }),
-        Some(Node {
-            value: Either::Right(Either::Left(path)),
-            place,
-        }) => {
-            let path = context.path(&Node {
-                value: path.clone(),
-                place: place.clone(),
-            });
-            Some(AccessLog {
-                path: Some(path),
-                format: AccessFormat::Combined,
-            })
-        }
-        Some(Node {
-            value: Either::Right(Either::Right(AccessTable { path, format, .. })),
-            ..
-        }) => Some(AccessLog {
-            path: path.as_ref().map(|n| context.path(n)),
-            format: format
-                .as_ref()
-                .map_or(AccessFormat::Combined, |n| access_format(n, context)),
-        }),
+        Some(node) => access_log(node, context),
     };
     Log { error, access }
+}
+
+fn error_log(
+    node: &Node<Either<String, ErrorLogTable>>,
+    fallback: ErrorLog,
+    context: &mut Context<'_>,
+) -> ErrorLog {
+    let (path, level) = match &node.value {
+        Either::Left(path) => (Some(node.with(path.clone())), None),
+        Either::Right(ErrorLogTable { path, level, .. }) => (path.clone(), level.as_ref()),
+    };
+    let level = level.map_or(fallback.level, |n| level_of(n.value));
+    match path {
+        Some(path) => ErrorLog {
+            path: Some(context.path(&path)),
+            beneath: context.beneath(),
+            level,
+        },
+        None => {
+            // The operator's own log is not the tenant's to fill.
+            if fallback.beneath.is_none() {
+                needs_path(&node.place, context);
+            }
+            ErrorLog { level, ..fallback }
+        }
+    }
+}
+
+fn access_log(
+    node: &Node<Either<bool, Either<String, AccessTable>>>,
+    context: &mut Context<'_>,
+) -> Option<AccessLog> {
+    let (path, format) = match &node.value {
+        Either::Left(false) => return None,
+        Either::Left(true) => (None, None),
+        Either::Right(Either::Left(path)) => (Some(node.with(path.clone())), None),
+        Either::Right(Either::Right(AccessTable { path, format, .. })) => {
+            (path.clone(), format.as_ref())
+        }
+    };
+    if path.is_none() {
+        needs_path(&node.place, context);
+    }
+    Some(AccessLog {
+        path: path.map(|path| context.path(&path)),
+        beneath: context.beneath(),
+        format: format.map_or(AccessFormat::Combined, |n| access_format(n, context)),
+    })
+}
+
+/// The standard streams are the operator's.
+fn needs_path(place: &Place, context: &mut Context<'_>) {
+    if context.bounds.is_some() {
+        let message = "a tenant's log needs a file of its own";
+        let remedy = "write path = \"access.log\", a file within the tenant's folder";
+        context.out.error(place, message, remedy);
+    }
 }
 
 fn level_of(word: LevelWord) -> Level {

@@ -20,7 +20,14 @@ mod route;
 mod semantic;
 mod snapshot;
 mod target;
+mod tenant;
 mod url;
 mod vhost;
 
-pub(super) use {semantic::routable, snapshot::compile};
+pub(super) use {
+    semantic::routable,
+    snapshot::compile,
+    tenant::{forbidden, tenant, unfit},
+};
+
+pub use tenant::TenantPart;

@@ -1,6 +1,6 @@
 //! Error pages of the operator's own.
 
-use std::{collections::BTreeSet, fs::File, io::Read, path::Path, sync::Arc};
+use std::{collections::BTreeSet, io::Read, path::Path, sync::Arc};
 
 use super::{
     super::{
@@ -9,7 +9,10 @@ use super::{
     },
     context::Context,
 };
-use crate::snapshot::{ErrorPage, StatusRange};
+use crate::{
+    beneath,
+    snapshot::{ErrorPage, StatusRange},
+};
 
 /// An error page is read into memory and sent whole; a larger one is hardly meant.
 const LARGEST: u64 = 256 << 10;
@@ -50,7 +53,7 @@ pub fn pages(node: Option<&Node<Named<String>>>, context: &mut Context<'_>) -> V
 fn page(node: &Node<String>, statuses: Vec<u16>, context: &mut Context<'_>) -> Option<ErrorPage> {
     let path = context.path(node);
     context.files.push(path.clone());
-    let body = match read(&path) {
+    let body = match read(&path, context.beneath().as_deref()) {
         Ok(body) if body.len() as u64 <= LARGEST => body,
         Ok(_) => {
             let message = format!("{} is larger than 256 KiB", path.display());
@@ -80,13 +83,10 @@ fn page(node: &Node<String>, statuses: Vec<u16>, context: &mut Context<'_>) -> O
     })
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    // Opening a FIFO would block, reading a device never end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("not a file"));
-    }
+fn read(path: &Path, beneath: Option<&Path>) -> std::io::Result<Vec<u8>> {
     let mut body = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut body)?;
+    let file = beneath::regular(beneath, path)?;
+    file.take(LARGEST + 1).read_to_end(&mut body)?;
     Ok(body)
 }
 

@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::{
     super::{
-        problems::{Problems, suggest},
+        problems::{Place, Problems, suggest},
         read::{Named, Node},
         source::{OnErrorWord, PolicyLimitsTable, PolicyTable},
         units::{Size, Time},
     },
     bounds,
-    context::{Context, unknown_name},
+    context::{Bounds, Context, unknown_name},
 };
 use crate::snapshot::{OnError, PolicyLimits, PolicyRef, PolicySource};
 
@@ -146,7 +146,39 @@ fn on_error_of(word: OnErrorWord) -> OnError {
     }
 }
 
-/// The operator's own policies.
+/// A tenant's policy has no more than the operator gives every policy.
+fn hold(
+    limits: &PolicyLimits,
+    bounds: &Bounds,
+    table: &PolicyTable,
+    place: &Place,
+    out: &mut Problems,
+) {
+    let (own, most) = (limits, &bounds.limits);
+    let beyond = [
+        ("deadline", own.deadline > most.deadline),
+        ("init_deadline", own.init_deadline > most.init_deadline),
+        ("memory", own.memory > most.memory),
+        ("module_size", own.module_size > most.module_size),
+        ("compile_time", own.compile_time > most.compile_time),
+        ("compile_memory", own.compile_memory > most.compile_memory),
+        ("log_bytes", own.log_bytes > most.log_bytes),
+        ("failures", own.failures > most.failures),
+        ("quarantine", own.quarantine < most.quarantine),
+    ];
+    let place = table.limits.as_ref().map_or(place, |node| &node.place);
+    for (key, beyond) in beyond {
+        if beyond {
+            out.error(
+                &place.child(key, place.span.clone()),
+                "goes beyond what the operator lets tenants' policies have",
+                "leave it out, or ask the operator to raise limits.policy or the tenant's quota",
+            );
+        }
+    }
+}
+
+/// The operator's own policies, or a tenant's.
 pub fn sources(
     tables: &Named<PolicyTable>,
     context: &mut Context<'_>,
@@ -190,6 +222,7 @@ pub fn sources(
             tenant: context.tenant.clone(),
             name: name.clone(),
             source: path,
+            beneath: context.beneath(),
             config: table
                 .config
                 .as_ref()
@@ -216,7 +249,16 @@ pub fn sources(
                 remedy,
             );
         }
-        sources.insert(context.tenant.qualify(name), policy);
+        if let Some(bounds) = context.bounds.clone() {
+            hold(&policy.limits, &bounds, table, place, context.out);
+        }
+        if sources
+            .insert(context.tenant.qualify(name), policy)
+            .is_some()
+        {
+            let message = "another policy has this name";
+            context.out.error(place, message, "rename one of the two");
+        }
     }
     sources
 }

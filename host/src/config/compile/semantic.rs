@@ -1,5 +1,7 @@
 //! What is legal and hardly meant: routes that never serve, things that nobody uses.
 
+use std::sync::Arc;
+
 use super::{
     super::{
         problems::{Place, Problems},
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     routing::{Table, TableError},
-    snapshot::{Action, PathPattern, Route, RouteOrder, Snapshot},
+    snapshot::{Action, PathPattern, Route, RouteOrder, Vhost},
 };
 
 /// Routes that an earlier one keeps from ever serving.
@@ -70,8 +72,8 @@ fn hides(earlier: &PathPattern, later: &PathPattern, order: RouteOrder) -> bool 
 }
 
 /// What only shows when all routes of a vhost are put together: regexes that are too large in sum.
-pub fn routable(snapshot: &Snapshot, config: &Config, out: &mut Problems) {
-    let Err(error) = Table::new(snapshot) else {
+pub fn routable(vhosts: &[Arc<Vhost>], config: &Config, out: &mut Problems) {
+    let Err(error) = Table::of(vhosts) else {
         return;
     };
     let name = match &error {

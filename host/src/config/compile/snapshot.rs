@@ -16,7 +16,7 @@ use super::{
     },
     balancer,
     context::{Context, folder_of, or, time},
-    http, policy, semantic, vhost,
+    http, policy, semantic, tenant, vhost,
 };
 use crate::snapshot::{Balancer, Snapshot, TenantName};
 
@@ -39,6 +39,7 @@ pub fn compile(
     let (policy_limits, on_error) = policy::defaults(limits.policy.as_ref(), out);
     let mut context = Context {
         tenant: TenantName::operator(),
+        bounds: None,
         base: folder_of(path),
         files: vec![],
         balancer_names: balancers
@@ -51,6 +52,8 @@ pub fn compile(
         used_policies: BTreeSet::new(),
         anonymous: BTreeMap::new(),
         log: http::default_log(),
+        own_log: false,
+        claims: vec![],
         policy_limits,
         on_error,
         out,
@@ -66,6 +69,7 @@ pub fn compile(
         semantic::unused(config, &mut context);
     }
 
+    let tenancy = tenant::tenancy(config, &mut context);
     let source = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let snapshot = Snapshot {
         admin: http::admin(config, &mut context),
@@ -90,6 +94,8 @@ pub fn compile(
         name_servers: name_servers(config, &mut context),
         cache_dir: config.cache_dir.as_ref().map(|n| context.path(n)),
         state_dir: config.state_dir.as_ref().map(|n| context.path(n)),
+        tenancy,
+        tenants: BTreeMap::new(),
         // Longer than most requests, and what Kubernetes waits between SIGTERM and SIGKILL.
         drain_deadline: time(&config.drain_deadline, Duration::from_secs(30)),
         log: context.log.clone(),
@@ -164,7 +170,7 @@ fn name_servers(config: &Config, context: &mut Context<'_>) -> Vec<SocketAddr> {
     servers
 }
 
-fn named_balancers(
+pub(super) fn named_balancers(
     tables: &Named<BalancerTable>,
     context: &mut Context<'_>,
 ) -> BTreeMap<String, Arc<Balancer>> {

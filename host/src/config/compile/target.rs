@@ -44,6 +44,7 @@ pub fn files(
         false => index.into_iter().map(|n| n.value).collect(),
     };
     StaticFiles {
+        beneath: context.beneath(),
         root: path,
         prefix: prefix.to_owned(),
         index,

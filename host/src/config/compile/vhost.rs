@@ -9,14 +9,14 @@ use super::{
         source::{Config, OrderWord, VhostTable},
     },
     context::{Context, or},
-    hosts, http, pages, route, semantic, target,
+    hosts, http, pages, route, semantic, target, tenant,
 };
 use crate::snapshot::{HostPattern, Route, RouteOrder, StaticFiles, Vhost};
 
 /// All `[[vhost]]` of the file.
 pub fn vhosts(config: &Config, context: &mut Context<'_>) -> Vec<Arc<Vhost>> {
     let tables: Vec<_> = config.vhost.iter().flat_map(|n| &n.value).collect();
-    if tables.is_empty() {
+    if tables.is_empty() && context.bounds.is_none() {
         context.out.missing(
             &Place::default(),
             "vhost",
@@ -37,6 +37,10 @@ pub fn vhosts(config: &Config, context: &mut Context<'_>) -> Vec<Arc<Vhost>> {
             .filter(|n| n.value)
             .map(|n| &n.place)
         {
+            if context.bounds.is_some() {
+                let message = "who serves hosts that nobody claims is the operator's to say";
+                context.out.error(place, message, "remove it");
+            }
             match &default {
                 Some(other) => {
                     let message = format!("{other} is the default already");
@@ -50,6 +54,7 @@ pub fn vhosts(config: &Config, context: &mut Context<'_>) -> Vec<Arc<Vhost>> {
         list.push(vhost);
     }
     if default.is_none()
+        && context.bounds.is_none()
         && let Some(first) = list.first_mut()
     {
         first.default = true;
@@ -106,7 +111,8 @@ fn vhost(
         document_root,
         error_pages: pages::pages(table.error_page.as_ref(), context),
         replace_member_errors: or(&table.replace_member_errors, false),
-        log: table.log.as_ref().map(|n| http::log(Some(n), context)),
+        log: (table.log.is_some() || context.own_log)
+            .then(|| http::log(table.log.as_ref(), context)),
         name: name?,
     })
 }
@@ -133,6 +139,7 @@ fn claim(
             hosts::pattern(node, context)
         };
         let Some(pattern) = pattern else { continue };
+        tenant::may_claim(&pattern, node, context);
         match claimed.get(&pattern) {
             Some(other) if other == vhost && !is_name => {
                 context.out.warn(
@@ -149,6 +156,7 @@ fn claim(
             }
             None => {
                 claimed.insert(pattern.clone(), vhost.to_owned());
+                context.claims.push((pattern.clone(), node.place.clone()));
                 list.push(pattern);
             }
         }

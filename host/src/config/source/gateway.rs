@@ -6,7 +6,7 @@ use super::{
         table::{table, words},
         units::{Network, Size, Time},
     },
-    BalancerTable, PolicyTable, VhostTable,
+    BalancerTable, PolicyTable, QuotaTable, VhostTable,
 };
 
 table! {
@@ -51,6 +51,13 @@ table! {
         balancer: Named<BalancerTable>,
         /// Policies of your own, by name; used as "policy:NAME".
         policy: Named<PolicyTable>,
+        /// Folder that holds a folder for each tenant. Left out: `tenants` beside this file, where that is there.
+        #[schemars(extend("default" = "tenants"))]
+        tenants_dir: String,
+        /// What every tenant may use.
+        each_tenant: QuotaTable,
+        /// What single tenants may use, by name.
+        tenant: Named<QuotaTable>,
     }
 }
 

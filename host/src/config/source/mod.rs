@@ -7,6 +7,7 @@
 mod balancer;
 mod candidates;
 mod gateway;
+mod tenant;
 mod vhost;
 
 pub use balancer::{
@@ -17,6 +18,7 @@ pub use gateway::{
     AccessTable, AdminTable, Config, ErrorLogTable, LevelWord, LimitsTable, ListenerTable,
     LogTable, OnErrorWord, PolicyLimitsTable,
 };
+pub use tenant::{QuotaTable, TenantFile};
 pub use vhost::{FilesTable, OrderWord, RedirectTable, ReverseTable, RouteTable, VhostTable};
 
 use super::read::{Either, Node};

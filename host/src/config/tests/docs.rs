@@ -9,7 +9,7 @@ use super::super::schema;
 const PAGE: &str = include_str!("../../../../docs/configuration.md");
 
 /// Where the page tells of which table of the schema.
-const SECTIONS: [(&str, &str); 20] = [
+const SECTIONS: [(&str, &str); 21] = [
     ("The file itself", "Config"),
     ("`[admin]`", "AdminTable"),
     ("`[log]`", "LogTable"),
@@ -30,6 +30,7 @@ const SECTIONS: [(&str, &str); 20] = [
     ("`[policy.NAME]`", "PolicyTable"),
     ("`shadow = { … }`", "ShadowTable"),
     ("`canary = { … }`", "CanaryTable"),
+    ("`[each_tenant]`", "QuotaTable"),
 ];
 
 /// Key and default of each row, by heading.

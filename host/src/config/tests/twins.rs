@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Each table with keys that make it good.
-const TABLES: [(&str, &str, &[&str]); 19] = [
+const TABLES: [(&str, &str, &[&str]); 20] = [
     ("Config", "", &["version = 1"]),
     ("AdminTable", "[admin]", &[]),
     ("LogTable", "[log]", &[]),
@@ -45,6 +45,7 @@ const TABLES: [(&str, &str, &[&str]); 19] = [
         "[balancer.app.canary]",
         &["policy = \"own\""],
     ),
+    ("QuotaTable", "[tenant.acme]", &[]),
 ];
 
 /// The file with `line` in `table`, in place of a line for the same key.
@@ -107,6 +108,7 @@ fn file(table: &str, line: &str) -> String {
         "RouteCookieTable",
         "ShadowTable",
         "CanaryTable",
+        "QuotaTable",
     ] {
         let (name, header, good) = table_of(name);
         let optional = !["MemberTable", "BalancerTable", "PolicyTable"].contains(&name);

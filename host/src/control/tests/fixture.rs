@@ -12,7 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::native::Native;
+use super::native::{Gate, Gated};
 use crate::{
     config,
     control::{
@@ -23,6 +23,7 @@ use crate::{
     members::{Clock, Live},
     policy::TenantThreads,
     snapshot::Snapshot,
+    tenants::Tenants,
 };
 
 /// Two balancers; `app` is chosen for by the policy `own` (`policies/own.wasm`).
@@ -52,6 +53,8 @@ source = "policies/own.wasm"
 pub(super) struct Scene {
     pub folder: TempDir,
     pub live: Arc<Live>,
+    /// Holds up whoever loads what says `slow`.
+    pub gate: Arc<Gate>,
     /// Makes [`Surroundings::prepare`] fail.
     pub taken: Arc<AtomicBool>,
     /// Digests of all policies, at each publication.
@@ -88,6 +91,7 @@ impl Scene {
         let scene = Self {
             folder,
             live: Arc::new(Live::new(Clock::start(), 1)),
+            gate: Arc::default(),
             taken: Arc::default(),
             published,
             sender,
@@ -118,12 +122,13 @@ impl Scene {
         Setup {
             path: path.to_owned(),
             linker: Linker {
+                tenants: Arc::new(Tenants::new(Arc::clone(&self.live))),
                 live: Arc::clone(&self.live),
                 workers: 1,
                 lanes: Arc::new(TenantThreads::default()),
                 seed: 0,
             },
-            stock: Stock::new(Arc::new(Native), |name| match name {
+            stock: Stock::new(Arc::new(Gated(Arc::clone(&self.gate))), |name| match name {
                 "byrequests" => Some(b"balancer byrequests"),
                 "reverse" => Some(b"rewriter"),
                 _ => None,

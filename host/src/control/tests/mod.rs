@@ -2,6 +2,7 @@
 
 mod fixture;
 mod linking;
+mod loading;
 mod native;
 mod reloading;
 mod watching;

@@ -30,7 +30,7 @@ pub fn serve(files: &StaticFiles, path: &CanonicalPath, request: FileRequest<'_>
     if name.ends_with('/') || name.is_empty() && !rest.is_empty() {
         return index(files, name, &request);
     }
-    match open::beneath(&files.root, name) {
+    match open::beneath(files, name) {
         Opened::File(file, metadata) => deliver(file, &metadata, name, &request),
         Opened::Folder => FileAnswer::bare(301).with("Location", with_slash(path)),
         other => refuse(other),
@@ -54,13 +54,13 @@ fn is_hidden(segment: &str) -> bool {
 fn index(files: &StaticFiles, folder: &str, request: &FileRequest<'_>) -> FileAnswer {
     for index in &files.index {
         let name = format!("{folder}{index}");
-        match open::beneath(&files.root, &name) {
+        match open::beneath(files, &name) {
             Opened::File(file, metadata) => return deliver(file, &metadata, &name, request),
             Opened::Missing | Opened::Folder => {}
             other => return refuse(other),
         }
     }
-    match open::beneath(&files.root, folder) {
+    match open::beneath(files, folder) {
         Opened::Folder => FileAnswer::bare(403), // No listing.
         other => refuse(other),
     }

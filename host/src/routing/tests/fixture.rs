@@ -24,6 +24,7 @@ pub(super) fn snapshot(vhosts: Vec<Vhost>) -> Snapshot {
         admin: None,
         log: Log {
             error: ErrorLog {
+                beneath: None,
                 path: None,
                 level: Level::Info,
             },
@@ -65,6 +66,13 @@ pub(super) fn snapshot(vhosts: Vec<Vhost>) -> Snapshot {
         },
         cache_dir: None,
         state_dir: None,
+        tenancy: crate::snapshot::Tenancy {
+            dir: None,
+            own: Default::default(),
+            on_error: crate::snapshot::OnError::BuiltIn,
+            each: Arc::new(crate::snapshot::Quota::unlimited()),
+        },
+        tenants: Default::default(),
         drain_deadline: second,
     }
 }
@@ -87,6 +95,7 @@ pub(super) fn vhost(name: &str, order: RouteOrder, routes: Vec<Route>) -> Vhost 
 
 pub(super) fn files() -> StaticFiles {
     StaticFiles {
+        beneath: None,
         root: PathBuf::from("/srv"),
         prefix: String::new(),
         index: vec!["index.html".to_owned()],

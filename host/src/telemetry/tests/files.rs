@@ -8,6 +8,7 @@ use crate::snapshot::{self, AccessFormat};
 
 fn open(logs: &Logs, path: &Path) -> Arc<AccessLog> {
     let log = snapshot::AccessLog {
+        beneath: None,
         path: Some(path.to_owned()),
         format: AccessFormat::Custom("%U".into()),
     };
@@ -86,6 +87,7 @@ fn same_log_is_opened_once_and_formats_share_a_file() {
     let (first, again) = (open(&logs, &path), open(&logs, &path));
     assert!(Arc::ptr_eq(&first, &again));
     let other = logs.access(&snapshot::AccessLog {
+        beneath: None,
         path: Some(path.clone()),
         format: AccessFormat::Custom("other %U".into()),
     });
@@ -114,6 +116,7 @@ fn log_that_cannot_be_opened_is_told_with_its_path() {
     let path = folder.path().join("no/such/folder/access.log");
     let logs = Logs::start().unwrap();
     let log = snapshot::AccessLog {
+        beneath: None,
         path: Some(path.clone()),
         format: AccessFormat::Common,
     };

@@ -42,6 +42,7 @@ fn folder() -> TempDir {
 
 fn files(outer: &TempDir) -> StaticFiles {
     StaticFiles {
+        beneath: None,
         root: outer.path().join("root"),
         prefix: String::new(),
         index: vec!["index.html".to_owned()],

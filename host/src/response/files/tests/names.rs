@@ -64,6 +64,7 @@ fn what_is_not_there_or_not_for_clients_is_refused() {
 #[test]
 fn a_device_is_not_served() {
     let files = StaticFiles {
+        beneath: None,
         root: Path::new("/dev").to_owned(),
         prefix: String::new(),
         index: Vec::new(),

@@ -1,0 +1,133 @@
+//! One tenant as the writer knows it: what of it is in service, and what its files looked like.
+
+use std::{path::PathBuf, sync::Arc};
+
+use tracing::{error, info, warn};
+
+use super::{Cause, Failure, TenantFacts, Trouble, seen::Seen};
+use crate::{
+    config::{self, LoadedTenant, TenantPart},
+    members::Clock,
+    snapshot::{Snapshot, TenantName},
+};
+
+/// One tenant. Default: nothing is known of it yet.
+#[derive(Debug, Default)]
+pub(super) struct Resident {
+    /// In service.
+    part: Option<Arc<TenantPart>>,
+    /// How everything looked that was read last.
+    seen: Vec<(PathBuf, Seen)>,
+    /// What is on disk is right in itself but not in service: what somebody else does may mend it.
+    waits: bool,
+    trouble: Option<Trouble>,
+}
+
+impl Resident {
+    /// What of it is in service.
+    pub fn part(&self) -> Option<&Arc<TenantPart>> {
+        self.part.as_ref()
+    }
+
+    /// What it is made of, as far as that was looked at.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.seen.iter().map(|(path, _)| path.clone())
+    }
+
+    /// Whether its files may say something else than when they were read last.
+    pub fn may_have_changed(&self) -> bool {
+        let same = |(path, seen): &(PathBuf, Seen)| seen.is_same(path);
+        self.waits || self.seen.is_empty() || !self.seen.iter().all(same)
+    }
+
+    /// How its folder and its files look, now that they are about to be read.
+    pub fn look(&mut self, folder: PathBuf) {
+        let files = config::tenant_files(&folder).unwrap_or_default();
+        self.seen.clear();
+        self.seen_too(std::iter::once(folder).chain(files));
+    }
+
+    /// Likewise, of what they name.
+    pub fn seen_too(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        for path in files {
+            let seen = Seen::look(&path);
+            self.seen.push((path, seen));
+        }
+    }
+
+    /// These were read. What nobody looked at before is looked at the next time.
+    pub fn read(&mut self, files: &[PathBuf]) {
+        let unseen = |path: &&PathBuf| !self.seen.iter().any(|(seen, _)| seen == *path);
+        let unseen: Vec<_> = files.iter().filter(unseen).cloned().collect();
+        self.seen
+            .extend(unseen.into_iter().map(|path| (path, Seen::never())));
+    }
+
+    /// A policy of it is being loaded: there is nothing wrong, and it is not over.
+    pub fn waits(&mut self) {
+        self.waits = true;
+    }
+
+    /// It is in service.
+    pub fn entered(&mut self, part: Arc<TenantPart>) {
+        info!(tenant = %part.name, "Tenant's configuration is in service");
+        self.part = Some(part);
+        self.waits = false;
+        self.trouble = None;
+    }
+
+    /// Nothing of it is in service any longer.
+    pub fn left(&mut self) {
+        if let Some(part) = self.part.take() {
+            info!(tenant = %part.name, "Tenant is no longer in service");
+        }
+    }
+
+    /// What is on disk is what is in service.
+    pub fn unchanged(&mut self, tenant: &TenantName) {
+        if self.trouble.take().is_some() {
+            info!(%tenant, "The tenant's configuration on disk is the one in service again");
+        }
+        self.waits = false;
+    }
+
+    /// What is on disk is not taken. The same twice in a row is told once, unless somebody asks.
+    pub fn refuse(&mut self, tenant: &TenantName, failure: &Failure, cause: Cause) -> String {
+        self.waits = matches!(failure, Failure::Claim(_) | Failure::Surroundings(_));
+        let what = failure.to_string();
+        if cause == Cause::Signal || self.trouble.as_ref().is_none_or(|t| t.what != what) {
+            for line in failure.lines().lines() {
+                error!(%tenant, "{line}");
+            }
+            match &self.part {
+                Some(_) => {
+                    error!(%tenant, "The tenant's new configuration is refused; the one in service stays");
+                }
+                None => error!(%tenant, "The tenant is left out"),
+            }
+            self.trouble = Some(Trouble {
+                at_ms: Clock::wall_ms(),
+                what: what.clone(),
+            });
+        }
+        what
+    }
+
+    /// What was hardly meant.
+    pub fn warn(tenant: &TenantName, loaded: &LoadedTenant) {
+        for warning in loaded.lines().lines() {
+            warn!(%tenant, "{warning}");
+        }
+    }
+
+    /// For `switchyard status`.
+    pub fn facts(&self, tenant: &TenantName, operator: &Snapshot) -> TenantFacts {
+        let dir = operator.tenancy.dir.as_deref();
+        TenantFacts {
+            name: tenant.clone(),
+            folder: dir.map(|dir| dir.join(tenant.as_str())).unwrap_or_default(),
+            in_service: self.part.is_some(),
+            last_error: self.trouble.clone(),
+        }
+    }
+}

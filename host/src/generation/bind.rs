@@ -1,0 +1,186 @@
+//! The binding for a place: found among those of the generation before, or made.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use super::{
+    LinkError,
+    key::{Key, Lineage},
+    link::{Fresh, Link},
+    place::Place,
+};
+use crate::{
+    members::Pool,
+    policy::{Allowance, Binding, BindingParts, Environment, Module, Role},
+    snapshot::{OnError, PolicyRef, TenantName},
+};
+
+impl Link<'_> {
+    /// The binding for a place: this generation's, else that of the one before, else a new one.
+    pub(super) fn bind(
+        &mut self,
+        policy: &PolicyRef,
+        tenant: &TenantName,
+        place: Place<'_>,
+        (pool, role): (&Arc<Pool>, Role),
+    ) -> Result<Arc<Binding>, LinkError> {
+        let (module, mut key) = self.resolve(policy, tenant, place)?;
+        let exports = module.exports();
+        if !place.fits(exports) {
+            return Err(LinkError::WrongKind {
+                place: place.to_string(),
+                policy: key.lineage.policy,
+                needs: place.needs(),
+                exports,
+            });
+        }
+        // Who knows members knows those of one pool; everybody else can be shared.
+        let own = exports.balancer || exports.membership;
+        key.lineage.pool = own.then(|| Arc::clone(pool));
+        key.lineage.role = role;
+        if let Some(binding) = self.bindings.find(&key) {
+            return Ok(Arc::clone(binding));
+        }
+        let kept = self.before.and_then(|before| before.find(&key));
+        let binding = match kept {
+            Some(kept) => Arc::clone(kept),
+            None => self.fresh(module, &key, place)?,
+        };
+        self.bindings.add(key, Arc::clone(&binding));
+        Ok(binding)
+    }
+
+    fn resolve(
+        &self,
+        policy: &PolicyRef,
+        tenant: &TenantName,
+        place: Place<'_>,
+    ) -> Result<(Arc<dyn Module>, Key), LinkError> {
+        let missing = |name: &str| LinkError::NoPolicy {
+            place: place.to_string(),
+            policy: tenant.local(name).to_owned(),
+        };
+        let (name, module, config, limits, on_error) = match policy {
+            PolicyRef::BuiltIn { name, config } => {
+                let module = (self.modules.built_in)(name).ok_or_else(|| missing(name))?;
+                let module = module.map_err(|refusal| LinkError::Refused {
+                    place: place.to_string(),
+                    policy: (*name).into(),
+                    refusal,
+                })?;
+                let limits = &self.snapshot.policy_limits;
+                (*name, module, config, limits, OnError::BuiltIn)
+            }
+            PolicyRef::Named(name) => {
+                let source = self.snapshot.policies.get(name);
+                let source = source.ok_or_else(|| missing(name))?;
+                let module = self.modules.named.get(name).ok_or_else(|| missing(name))?;
+                let (limits, on_error) = (&source.limits, source.on_error);
+                (
+                    source.name.as_str(),
+                    Arc::clone(module),
+                    &source.config,
+                    limits,
+                    on_error,
+                )
+            }
+        };
+        let lineage = Lineage {
+            tenant: tenant.clone(),
+            policy: name.into(),
+            built_in: matches!(policy, PolicyRef::BuiltIn { .. }),
+            role: Role::Serving,
+            pool: None,
+        };
+        let key = Key {
+            lineage,
+            digest: module.digest(),
+            config: config.to_string().into(),
+            limits: limits.clone(),
+            on_error,
+        };
+        Ok((module, key))
+    }
+
+    /// A binding that was not in service before.
+    fn fresh(
+        &mut self,
+        module: Arc<dyn Module>,
+        key: &Key,
+        place: Place<'_>,
+    ) -> Result<Arc<Binding>, LinkError> {
+        let binding = match self.prepared.bindings.find(key) {
+            Some(binding) => Arc::clone(binding),
+            None => self.prepare(module, key, place)?,
+        };
+        let predecessor = self.before.and_then(|before| before.predecessor(key));
+        self.fresh.push(Fresh {
+            tenant: key.lineage.tenant.clone(),
+            place: place.to_string(),
+            binding: Arc::clone(&binding),
+            predecessor: predecessor.cloned(),
+        });
+        Ok(binding)
+    }
+
+    fn prepare(
+        &mut self,
+        module: Arc<dyn Module>,
+        key: &Key,
+        place: Place<'_>,
+    ) -> Result<Arc<Binding>, LinkError> {
+        let tenant = &key.lineage.tenant;
+        let pool = key.lineage.pool.as_ref();
+        let scope = pool.map_or("*", |pool| pool.local_name());
+        let binding = format!("{tenant}/{scope}");
+        let environment = Environment {
+            tenant: tenant.shared(),
+            policy: Arc::clone(&key.lineage.policy),
+            limits: key.limits.clone(),
+            seed: self.seed(key, &binding),
+            clock: self.linker.live.clock(),
+        };
+        let parts = BindingParts {
+            policy: Arc::clone(&key.lineage.policy),
+            // What a shadow does must be seen by nobody.
+            module: match key.lineage.role {
+                Role::Shadow => module.apart(),
+                Role::Serving | Role::Canary => module,
+            },
+            config: Arc::clone(&key.config),
+            binding,
+            environment,
+            allowance: self.allowance(tenant),
+            role: key.lineage.role,
+            on_error: key.on_error,
+            pool: key.lineage.pool.clone(),
+            workers: self.linker.workers,
+            clock: self.linker.live.clock(),
+            background: self.linker.lanes.lane(tenant.as_str()),
+        };
+        let binding = Binding::prepare(parts).map_err(|refusal| LinkError::Refused {
+            place: place.to_string(),
+            policy: Arc::clone(&key.lineage.policy),
+            refusal,
+        })?;
+        self.prepared
+            .bindings
+            .add(key.clone(), Arc::clone(&binding));
+        Ok(binding)
+    }
+
+    fn allowance(&self, tenant: &TenantName) -> Option<Arc<Allowance>> {
+        let tenant = self.linker.tenants.of(tenant)?;
+        Some(Arc::clone(tenant.allowance()))
+    }
+
+    /// Differs between bindings, and is the same whenever the linker's is.
+    fn seed(&self, key: &Key, binding: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let parts = (&key.lineage.policy, binding, key.digest, &key.config);
+        (self.linker.seed, parts).hash(&mut hasher);
+        hasher.finish()
+    }
+}
