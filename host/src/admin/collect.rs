@@ -255,7 +255,9 @@ fn version(version: &VersionFacts) -> HistoryStatus {
     let (outcome, cause) = match &version.outcome {
         VersionOutcome::InService { cause } => ("in_service", cause.as_str()),
         VersionOutcome::Refused { why } => ("refused", why.as_str()),
-        VersionOutcome::Undone => ("undone", ""),
+        VersionOutcome::Undone { why } => ("undone", why.as_str()),
+        VersionOutcome::Promoted { why } => ("promoted", why.as_str()),
+        VersionOutcome::Withdrawn { why } => ("withdrawn", why.as_str()),
     };
     HistoryStatus {
         at: timestamp(version.at_ms),

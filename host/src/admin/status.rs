@@ -209,6 +209,6 @@ pub struct HistoryStatus {
     pub digest: Option<String>,
     /// Why it was loaded, or why it was refused.
     pub cause: String,
-    /// `in_service`, `refused` or `undone`.
+    /// `in_service`, `refused`, `undone`, or of a canary `promoted` or `withdrawn`.
     pub outcome: String,
 }

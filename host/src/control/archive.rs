@@ -121,7 +121,9 @@ fn entry(facts: VersionFacts) -> Option<Entry> {
         event: match facts.outcome {
             VersionOutcome::InService { cause } => Event::Entered { cause },
             VersionOutcome::Refused { why } => Event::Refused { why },
-            VersionOutcome::Undone => Event::Undone,
+            VersionOutcome::Undone { why } => Event::Undone { why },
+            VersionOutcome::Promoted { why } => Event::Promoted { why },
+            VersionOutcome::Withdrawn { why } => Event::Withdrawn { why },
         },
     })
 }

@@ -1,11 +1,19 @@
 //! What the writer can be asked to do.
 
-use std::{fmt, io, sync::Arc, thread};
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::Instant,
+};
 
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
-use super::{ControlFacts, Watch, Writer, trail::Watched};
+use super::{ControlFacts, Watch, Writer, trail::Watched, trials::LOOK};
 
 /// Why something is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +24,8 @@ pub enum Cause {
     Signal,
     /// A watched file may have changed: only what did is read.
     Files,
+    /// A version is undone.
+    Rollback,
 }
 
 impl fmt::Display for Cause {
@@ -24,6 +34,7 @@ impl fmt::Display for Cause {
             Self::Start => "start",
             Self::Signal => "SIGHUP",
             Self::Files => "file changed",
+            Self::Rollback => "rollback",
         })
     }
 }
@@ -48,6 +59,18 @@ pub enum Outcome {
 pub(super) enum Command {
     Reload {
         cause: Cause,
+        reply: oneshot::Sender<Outcome>,
+    },
+    Rollback {
+        policy: String,
+        reply: oneshot::Sender<Outcome>,
+    },
+    Promote {
+        policy: String,
+        reply: oneshot::Sender<Outcome>,
+    },
+    Withdraw {
+        policy: String,
         reply: oneshot::Sender<Outcome>,
     },
     Stop,
@@ -77,12 +100,7 @@ impl Controller {
         }));
         thread::Builder::new()
             .name("reload".into())
-            .spawn(move || {
-                while let Ok(Command::Reload { cause, reply }) = inbox.recv() {
-                    // Whoever asked may have gone; the work is done all the same.
-                    let _ = reply.send(writer.reload(cause));
-                }
-            })?;
+            .spawn(move || serve(&mut writer, &inbox))?;
         Ok(Self {
             commands,
             facts,
@@ -93,9 +111,34 @@ impl Controller {
 
     /// Loads what changed. The answer never comes if the writer has been stopped.
     pub fn reload(&self, cause: Cause) -> oneshot::Receiver<Outcome> {
+        self.send(|reply| Command::Reload { cause, reply })
+    }
+
+    /// Goes back to the version before. Policies of tenants are named `tenant:policy`.
+    pub fn rollback(&self, policy: &str) -> oneshot::Receiver<Outcome> {
+        let policy = policy.to_owned();
+        self.send(|reply| Command::Rollback { policy, reply })
+    }
+
+    /// Lets the canary of this policy decide for all.
+    pub fn promote(&self, policy: &str) -> oneshot::Receiver<Outcome> {
+        let policy = policy.to_owned();
+        self.send(|reply| Command::Promote { policy, reply })
+    }
+
+    /// Lets the canary of this policy decide for nobody.
+    pub fn undo(&self, policy: &str) -> oneshot::Receiver<Outcome> {
+        let policy = policy.to_owned();
+        self.send(|reply| Command::Withdraw { policy, reply })
+    }
+
+    fn send(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Outcome>) -> Command,
+    ) -> oneshot::Receiver<Outcome> {
         let (reply, answer) = oneshot::channel();
         // A stopped writer drops the reply, which is what the asker sees.
-        let _ = self.commands.send(Command::Reload { cause, reply });
+        let _ = self.commands.send(command(reply));
         answer
     }
 
@@ -114,6 +157,32 @@ impl Controller {
     /// What the writer knows, as of its latest command.
     pub fn facts(&self) -> Arc<ControlFacts> {
         self.facts.load_full()
+    }
+}
+
+/// Does what it is told, and looks after what is on trial meanwhile.
+fn serve(writer: &mut Writer, inbox: &mpsc::Receiver<Command>) {
+    let mut looked = Instant::now();
+    loop {
+        let command = match writer.is_trying() {
+            true => inbox.recv_timeout(LOOK.saturating_sub(looked.elapsed())),
+            false => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        // Whoever asked may have gone; the work is done all the same.
+        let _ = match command {
+            Ok(Command::Reload { cause, reply }) => reply.send(writer.reload(cause)),
+            Ok(Command::Rollback { policy, reply }) => {
+                reply.send(writer.rollback(&policy, "asked for"))
+            }
+            Ok(Command::Promote { policy, reply }) => reply.send(writer.promote(&policy)),
+            Ok(Command::Withdraw { policy, reply }) => reply.send(writer.withdraw(&policy)),
+            Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+        };
+        if looked.elapsed() >= LOOK {
+            looked = Instant::now();
+            writer.judge();
+        }
     }
 }
 

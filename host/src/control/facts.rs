@@ -93,5 +93,18 @@ pub enum VersionOutcome {
         why: String,
     },
     /// It was taken out of service again in favour of the version before.
-    Undone,
+    Undone {
+        /// For the operator.
+        why: String,
+    },
+    /// As a canary it decides for all.
+    Promoted {
+        /// For the operator.
+        why: String,
+    },
+    /// As a canary it decides for nobody any more.
+    Withdrawn {
+        /// For the operator.
+        why: String,
+    },
 }

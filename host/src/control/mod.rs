@@ -25,12 +25,14 @@ mod resolve_tests;
 mod seen;
 mod settle;
 mod setup;
+mod shelf;
 mod stock;
 mod survey;
 #[cfg(test)]
 mod tests;
 mod tracked;
 mod trail;
+mod trials;
 mod versions;
 mod watch;
 

@@ -13,6 +13,7 @@ use super::{
     seen::Seen,
     tracked::Tracked,
     trail::Watched,
+    trials::Trials,
 };
 use crate::{
     config,
@@ -42,6 +43,7 @@ pub struct Writer {
     /// What an earlier run did, until the policies are there again.
     pub(super) earlier: Earlier,
     pub(super) archive: Archive,
+    pub(super) trials: Trials,
     pub(super) facts: Arc<ArcSwap<ControlFacts>>,
     pub(super) watch: Arc<ArcSwap<Option<Watch>>>,
     pub(super) watched: Arc<ArcSwap<Watched>>,
@@ -68,6 +70,7 @@ impl Writer {
             folder_trouble: None,
             earlier,
             archive: Archive::default(),
+            trials: Trials::default(),
             facts: Arc::default(),
             watch: Arc::default(),
             watched: Arc::default(),

@@ -131,7 +131,7 @@ impl Writer {
             }
             info!(generation = next.number, %cause, "Configuration is in service");
         }
-        self.published(&next, named, cause);
+        self.published(&before, &next, named, cause);
         Ok(())
     }
 
@@ -165,20 +165,38 @@ impl Writer {
         })
     }
 
-    fn published(&mut self, next: &Arc<Generation>, named: &Named, cause: Cause) {
+    fn published(
+        &mut self,
+        before: &Generation,
+        next: &Arc<Generation>,
+        named: &Named,
+        cause: Cause,
+    ) {
         let balancers = next.snapshot.balancers.values();
         self.setup.linker.live.publish(balancers);
         self.setup.surroundings.publish(next);
         let policies = &next.snapshot.policies;
         self.policies.retain(|name, _| policies.contains_key(name));
+        let mut replaced = Vec::new();
         for (name, module) in named {
             let policy = &policies[name];
             let tracked = self.policies.entry(name.clone()).or_insert_with(|| {
                 let earlier = self.earlier.remove(name).unwrap_or_default();
                 Tracked::recalling(policy, earlier)
             });
-            tracked.enter(module, &policy.source, cause);
+            let state_dir = next.snapshot.state_dir.as_deref();
+            let old = tracked.enter(module, policy, (cause, state_dir));
+            if let Some(old) = old.filter(|_| cause != Cause::Rollback) {
+                replaced.push((policy, old, module.digest()));
+            }
         }
+        for (policy, old, new) in &replaced {
+            self.replaced(before, (policy, *old), *new);
+        }
+        if !replaced.is_empty() {
+            self.keep_versions();
+        }
+        self.recall_canaries(next);
     }
 }
 

@@ -188,7 +188,8 @@ impl Writer {
                 continue;
             };
             match tracked.look(policy, &self.setup.stock, again) {
-                Look::Known | Look::Loading => {}
+                // What is in service stays; an undone one comes back with another file alone.
+                Look::Known | Look::Loading | Look::Undone(..) => {}
                 Look::InService => {
                     tracked.dealt_with(policy, seen);
                     tracked.unchanged();

@@ -8,11 +8,13 @@ use std::{
 
 use tracing::{error, info};
 
-use super::{Cause, PolicyFacts, Stock, Trouble, VersionFacts, VersionOutcome, seen::Seen, stock};
+use super::{
+    Cause, PolicyFacts, Stock, Trouble, VersionFacts, VersionOutcome, seen::Seen, shelf, stock,
+};
 use crate::{
     beneath,
     members::Clock,
-    policy::{Digest, Entry, Event, Module, Versions},
+    policy::{CanaryState, Digest, Entry, Event, Module, Versions},
     snapshot::{PolicySource, TenantName},
 };
 
@@ -39,6 +41,8 @@ pub(super) enum Look {
     InService,
     /// Another version.
     New(Arc<dyn Module>),
+    /// One that was undone in an earlier run, and there is no other in service yet.
+    Undone(Digest, Vec<u8>),
     /// It is being loaded.
     Loading,
     /// Nothing that could be put into service.
@@ -69,6 +73,38 @@ impl Tracked {
         self.versions.current()
     }
 
+    /// The version before it.
+    pub fn previous(&self) -> Option<Arc<dyn Module>> {
+        self.versions.previous()
+    }
+
+    /// The latest version that can be gone back to, where the one on disk was undone.
+    pub fn last_good(&self, undone: &Digest) -> Option<Digest> {
+        self.versions.last_good(undone)
+    }
+
+    /// Somebody went back from this version.
+    pub fn undone(&mut self, digest: Digest, why: &str) {
+        let now = Clock::wall_ms();
+        self.versions.undone(digest, why, now);
+        self.trouble = Some(Trouble {
+            at_ms: now,
+            what: format!(
+                "the version on disk was undone: {why}; it stays out until the file changes"
+            ),
+        });
+    }
+
+    /// As a canary this version decides for all, or for nobody.
+    pub fn canary(&self, digest: Digest, state: CanaryState, why: &str) {
+        self.versions.canary(digest, state, why, Clock::wall_ms());
+    }
+
+    /// How far it came as a canary.
+    pub fn canary_state(&self, digest: &Digest) -> CanaryState {
+        self.versions.canary_state(digest)
+    }
+
     /// Likewise, if it came from this file.
     pub fn in_service_from(&self, source: &Path) -> Option<Arc<dyn Module>> {
         self.in_service().filter(|_| self.source == source)
@@ -92,8 +128,13 @@ impl Tracked {
         if self.in_service().is_some_and(|m| m.digest() == digest) {
             return Look::InService;
         }
-        let known = self.refused == Some(digest) || self.versions.is_undone(&digest);
-        if known && !again {
+        if self.versions.is_undone(&digest) {
+            return match self.in_service() {
+                Some(_) => Look::Known,
+                None => Look::Undone(digest, wasm),
+            };
+        }
+        if self.refused == Some(digest) && !again {
             return Look::Known;
         }
         match stock.fetch(policy, wasm) {
@@ -136,20 +177,34 @@ impl Tracked {
         });
     }
 
-    /// This version is in service now, as part of a published generation.
-    pub fn enter(&mut self, module: &Arc<dyn Module>, source: &Path, cause: Cause) {
-        self.source = source.to_owned();
+    /// This version is in service now, as part of a published generation. Returns the one it
+    /// took the place of.
+    pub fn enter(
+        &mut self,
+        module: &Arc<dyn Module>,
+        policy: &PolicySource,
+        (cause, state_dir): (Cause, Option<&Path>),
+    ) -> Option<Digest> {
+        self.source = policy.source.clone();
         let (old, new) = (self.in_service().map(|m| m.digest()), module.digest());
         if old == Some(new) {
-            return;
+            return None;
         }
-        let policy = self.versions.name();
-        info!(tenant = %self.tenant, %policy, digest = ?new, before = ?old, %cause, "Policy is in service");
+        let name = self.versions.name();
+        info!(tenant = %self.tenant, policy = %name, digest = ?new, before = ?old, %cause, "Policy is in service");
         let cause = cause.to_string();
         self.versions
             .entered(Arc::clone(module), &cause, Clock::wall_ms());
         self.refused = None;
         self.trouble = None;
+        // What is on disk may be another one by now; then that will be kept in its turn.
+        if let Some(state_dir) = state_dir
+            && let Ok(wasm) = read(policy)
+            && stock::digest(&wasm) == new
+        {
+            shelf::keep(state_dir, &new, &wasm);
+        }
+        old
     }
 
     /// For `switchyard status`.
@@ -161,7 +216,9 @@ impl Tracked {
             outcome: match entry.event {
                 Event::Entered { cause } => VersionOutcome::InService { cause },
                 Event::Refused { why } => VersionOutcome::Refused { why },
-                Event::Undone => VersionOutcome::Undone,
+                Event::Undone { why } => VersionOutcome::Undone { why },
+                Event::Promoted { why } => VersionOutcome::Promoted { why },
+                Event::Withdrawn { why } => VersionOutcome::Withdrawn { why },
             },
         };
         PolicyFacts {

@@ -2,16 +2,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::Arc,
 };
+
+use tracing::warn;
 
 use super::{
     Failure, Stock, Writer,
     bid::Named,
+    shelf,
     tracked::{Look, Tracked},
 };
 use crate::{
-    policy::Module,
+    policy::{Digest, Module},
     snapshot::{Action, Balancer, PolicyRef, PolicySource, Vhost},
 };
 
@@ -23,17 +27,22 @@ impl Writer {
     ) -> Result<Vec<Named>, Failure> {
         let (mut latest, mut proven) = (Named::new(), Named::new());
         let mut differ = false;
+        let shop = Shop {
+            stock: &self.setup.stock,
+            state_dir: self.operator.state_dir.as_deref(),
+        };
         for (name, policy) in policies {
             let fresh;
             let tracked = match self.policies.get(name) {
                 Some(tracked) => tracked,
                 None => {
-                    fresh = Tracked::new(policy);
+                    let earlier = self.earlier.get(name).cloned().unwrap_or_default();
+                    fresh = Tracked::recalling(policy, earlier);
                     &fresh
                 }
             };
             let stays = tracked.in_service_from(&policy.source);
-            let module = match newest(tracked, policy, &self.setup.stock) {
+            let module = match newest(tracked, policy, shop) {
                 Ok(module) => module,
                 // Those that go together shall come together.
                 Err(loading @ Failure::Loading { .. }) => return Err(loading),
@@ -83,18 +92,58 @@ impl Writer {
     }
 }
 
+/// Where versions come from.
+#[derive(Clone, Copy)]
+struct Shop<'a> {
+    stock: &'a Stock,
+    state_dir: Option<&'a Path>,
+}
+
+/// The version that served when the one on disk was undone in an earlier run. Where it was not
+/// kept, the one on disk is better than none.
+fn back_from(
+    tracked: &Tracked,
+    policy: &PolicySource,
+    (undone, wasm): (Digest, Vec<u8>),
+    shop: Shop<'_>,
+) -> Result<Arc<dyn Module>, Failure> {
+    let kept = || shelf::find(shop.state_dir?, &tracked.last_good(&undone)?);
+    let wasm = match kept() {
+        Some(kept) => kept,
+        None => {
+            let (policy, digest) = (&policy.name, undone);
+            warn!(
+                policy,
+                ?digest,
+                "The version on disk was undone, but none before it was kept; it serves again"
+            );
+            wasm
+        }
+    };
+    let name = policy.name.clone();
+    match shop.stock.fetch(policy, wasm) {
+        None => Err(Failure::Loading { name }),
+        Some(Ok(module)) => Ok(module),
+        Some(Err(refusal)) => Err(Failure::Policy {
+            name,
+            why: refusal.to_string(),
+        }),
+    }
+}
+
 /// What is on disk of a policy, or why that cannot be used.
 fn newest(
     tracked: &Tracked,
     policy: &PolicySource,
-    stock: &Stock,
+    shop: Shop<'_>,
 ) -> Result<Arc<dyn Module>, Failure> {
-    let why = match tracked.look(policy, stock, true) {
+    let why = match tracked.look(policy, shop.stock, true) {
         Look::New(module) => return Ok(module),
         Look::InService | Look::Known => match tracked.in_service() {
             Some(module) => return Ok(module),
             None => "no version of it was in service yet".to_owned(),
         },
+        Look::Undone(digest, wasm) => return back_from(tracked, policy, (digest, wasm), shop),
         Look::Loading => {
             let name = policy.name.clone();
             return Err(Failure::Loading { name });

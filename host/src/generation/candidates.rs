@@ -47,6 +47,7 @@ impl Link<'_> {
                 share: canary.share,
                 by: canary.by.clone(),
                 sessions,
+                promote_after: canary.promote_after,
             });
         }
         Ok(())

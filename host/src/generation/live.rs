@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use super::key::Bindings;
 use crate::{
     decision::{Hook, Outcome, RequestView, Trigger},
-    policy::{Binding, Post, Selector},
+    policy::{Binding, Canary, Post, Selector},
     routing,
     snapshot::{self, Snapshot},
     telemetry::AccessLog,
@@ -106,6 +106,15 @@ impl Generation {
     /// Whose the requests of a vhost are; `None` = the operator's, which nobody counts.
     pub fn tenant(&self, vhost: usize) -> Option<&Tenant> {
         self.vhosts.get(vhost)?.tenant.as_deref()
+    }
+
+    /// Every canary, with the post it stands at.
+    pub fn canaries(&self) -> impl Iterator<Item = (&Post, &Canary)> {
+        let chosen = self.selectors.values();
+        let chosen = chosen.flat_map(|selector| selector.chain.iter().chain(&selector.affinity));
+        let routes = self.vhosts.iter().flat_map(|vhost| &vhost.routes).flatten();
+        let posts = chosen.chain(routes.flat_map(|forward| &forward.rewriters));
+        posts.filter_map(|post| Some((post, post.canary.as_ref()?)))
     }
 
     /// Everything in service that runs a policy, each once.

@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use fnv::FnvHasher;
@@ -33,6 +34,8 @@ pub struct Canary {
     pub by: CanaryBy,
     /// Where a session's name is found.
     pub sessions: Arc<[Trigger]>,
+    /// It decides for all if it was no worse for so long.
+    pub promote_after: Option<Duration>,
 }
 
 /// How far a canary has come.
@@ -193,6 +196,7 @@ mod tests {
                 Trigger::PathParameter("jsessionid".into()),
             ]
             .into(),
+            promote_after: None,
         }
     }
 

@@ -18,6 +18,7 @@ mod choice;
 mod columns;
 mod cpu;
 mod instance;
+mod judge;
 mod observer;
 mod picking;
 mod pin;
@@ -67,6 +68,7 @@ pub use cpu::thread_time;
 pub use instance::{
     Digest, Environment, Exports, Fault, FaultKind, Instance, Loader, Module, Refusal,
 };
+pub use judge::{Measure, Opinion, judge};
 pub use post::Post;
 pub use recovery::LastError;
 pub use report::BindingStatus;

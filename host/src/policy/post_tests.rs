@@ -139,6 +139,7 @@ async fn canary_decides_for_its_share_until_it_is_promoted_or_undone() {
         share: 10_000,
         by: CanaryBy::Header("x-beta".into()),
         sessions: Arc::default(),
+        promote_after: None,
     });
     assert_eq!(
         sequence(&selector, 3).await,
@@ -161,6 +162,7 @@ async fn canary_that_fails_is_answered_for_by_the_one_it_would_replace() {
         share: 10_000,
         by: CanaryBy::Client,
         sessions: Arc::default(),
+        promote_after: None,
     });
     assert_eq!(sequence(&selector, 3).await, "bbb");
 }
@@ -202,6 +204,7 @@ fn session_is_looked_for_where_the_affinity_looks() {
         share: 5_000,
         by: CanaryBy::Session,
         sessions: [Trigger::PathParameter("sid".into())].into(),
+        promote_after: None,
     };
     let takes = |value: &'static str| {
         canary.takes(&Request {

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{Digest, Module};
+use super::{CanaryState, Digest, Module};
 use crate::members::locked;
 
 /// A policy that is replaced every 100 ms must not fill the memory with its history.
@@ -57,7 +57,20 @@ pub enum Event {
         why: String,
     },
     /// It was taken out of service again in favour of the version before.
-    Undone,
+    Undone {
+        /// For the operator.
+        why: String,
+    },
+    /// As a canary it decides for all.
+    Promoted {
+        /// For the operator.
+        why: String,
+    },
+    /// As a canary it decides for nobody any more.
+    Withdrawn {
+        /// For the operator.
+        why: String,
+    },
 }
 
 impl Versions {
@@ -73,7 +86,14 @@ impl Versions {
     pub fn recall(&self, entries: Vec<Entry>) {
         let mut state = locked(&self.state);
         let surplus = entries.len().saturating_sub(HISTORY);
-        state.history = entries.into_iter().skip(surplus).collect();
+        for entry in entries.into_iter().skip(surplus) {
+            match (&entry.event, entry.digest) {
+                (Event::Undone { .. }, Some(digest)) => state.undone.push_back(digest),
+                (Event::Entered { .. }, Some(digest)) => state.undone.retain(|d| *d != digest),
+                _ => {}
+            }
+            state.history.push_back(entry);
+        }
     }
 
     /// The policy's name.
@@ -122,22 +142,53 @@ impl Versions {
         state.note(digest, Event::Refused { why }, at_ms);
     }
 
-    /// Goes back to the version before, which is returned. `None`, and nothing changes, if there is none.
-    pub fn undo(&self, at_ms: u64) -> Option<Arc<dyn Module>> {
-        let mut state = locked(&self.state);
-        let back = state.previous.take()?;
-        let undone = state.current.replace(Arc::clone(&back));
-        if let Some(undone) = undone {
-            let digest = undone.digest();
-            if state.undone.len() == UNDONE {
-                state.undone.pop_front();
+    /// The latest version that was in service and not undone since, other than this one.
+    pub fn last_good(&self, other_than: &Digest) -> Option<Digest> {
+        let state = locked(&self.state);
+        let mut entries = state.history.iter().rev();
+        entries.find_map(|entry| match (&entry.event, entry.digest) {
+            (Event::Entered { .. }, Some(digest))
+                if digest != *other_than && !state.undone.contains(&digest) =>
+            {
+                Some(digest)
             }
-            state.undone.push_back(digest);
-            state.note(Some(digest), Event::Undone, at_ms);
+            _ => None,
+        })
+    }
+
+    /// Somebody went back from this version, so that it must not return by itself.
+    pub fn undone(&self, digest: Digest, why: &str, at_ms: u64) {
+        let mut state = locked(&self.state);
+        if state.undone.len() == UNDONE {
+            state.undone.pop_front();
         }
-        let cause = "undo".to_owned();
-        state.note(Some(back.digest()), Event::Entered { cause }, at_ms);
-        Some(back)
+        state.undone.push_back(digest);
+        let why = why.to_owned();
+        state.note(Some(digest), Event::Undone { why }, at_ms);
+    }
+
+    /// As a canary this version decides for all, or for nobody.
+    pub fn canary(&self, digest: Digest, state: CanaryState, why: &str, at_ms: u64) {
+        let why = why.to_owned();
+        let event = match state {
+            CanaryState::Running => return,
+            CanaryState::Promoted => Event::Promoted { why },
+            CanaryState::Undone => Event::Withdrawn { why },
+        };
+        locked(&self.state).note(Some(digest), event, at_ms);
+    }
+
+    /// How far a version came as a canary.
+    pub fn canary_state(&self, digest: &Digest) -> CanaryState {
+        let state = locked(&self.state);
+        let own = state.history.iter().rev();
+        let mut own = own.filter(|entry| entry.digest == Some(*digest));
+        let state = own.find_map(|entry| match entry.event {
+            Event::Promoted { .. } => Some(CanaryState::Promoted),
+            Event::Withdrawn { .. } => Some(CanaryState::Undone),
+            _ => None,
+        });
+        state.unwrap_or(CanaryState::Running)
     }
 }
 
@@ -190,19 +241,37 @@ mod tests {
     }
 
     #[test]
-    fn version_before_is_kept_and_can_be_gone_back_to_once() {
+    fn version_before_is_kept_and_one_that_was_undone_does_not_return_by_itself() {
         let versions = Versions::new("canary".into());
-        assert!(versions.undo(0).is_none());
         versions.entered(module(1), "start", 1);
         versions.entered(module(2), "file changed", 2);
         assert_eq!(in_service(&versions), (Some(2), Some(1)));
         versions.entered(module(2), "configuration changed", 3);
         assert_eq!(in_service(&versions), (Some(2), Some(1)));
-        assert_eq!(versions.undo(4).unwrap().digest(), module(1).digest());
-        assert_eq!(in_service(&versions), (Some(1), None));
-        assert!(versions.is_undone(&module(2).digest()));
+        versions.entered(module(1), "rollback", 4);
+        let bad = module(2).digest();
+        versions.undone(bad, "it was worse", 4);
+        assert_eq!(in_service(&versions), (Some(1), Some(2)));
+        assert!(versions.is_undone(&bad));
+
+        let later = Versions::new("canary".into());
+        later.recall(versions.history().into_iter().rev().collect());
+        assert!(later.is_undone(&bad), "over restarts too");
+        assert_eq!(later.last_good(&bad), Some(module(1).digest()));
         versions.entered(module(2), "asked for", 5);
-        assert!(!versions.is_undone(&module(2).digest()));
+        assert!(!versions.is_undone(&bad));
+    }
+
+    #[test]
+    fn what_became_of_a_canary_is_remembered() {
+        let versions = Versions::new("canary".into());
+        let digest = module(1).digest();
+        versions.entered(module(1), "start", 1);
+        assert_eq!(versions.canary_state(&digest), CanaryState::Running);
+        for state in [CanaryState::Promoted, CanaryState::Undone] {
+            versions.canary(digest, state, "said so", 2);
+            assert_eq!(versions.canary_state(&digest), state);
+        }
     }
 
     #[test]

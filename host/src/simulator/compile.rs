@@ -138,6 +138,7 @@ impl Frame<'_> {
             source: Some(made(self.source.clone())),
             config: policy.and_then(|p| p.config.clone()),
             limits: policy.and_then(|p| p.limits.clone()),
+            rollback: None,
             on_error: None,
         };
         let listener = ListenerTable {

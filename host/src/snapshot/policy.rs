@@ -82,10 +82,36 @@ pub struct PolicySource {
     pub beneath: Option<Arc<Path>>,
     /// Given to `describe` and `init` as JSON text.
     pub config: Value,
+    /// When a new version is undone by itself; `None` = never.
+    pub rollback: Option<Rollback>,
     /// What a failing call becomes.
     pub on_error: OnError,
     /// Limits of its own.
     pub limits: PolicyLimits,
+}
+
+/// When a version that is worse than the one before is undone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rollback {
+    /// It is watched for so many calls.
+    pub calls: u64,
+    /// Or for so long.
+    pub time: Duration,
+    /// So much more of its calls may fail, 0 to 1.
+    pub errors: f64,
+    /// So many times longer may the slowest hundredth of its calls take.
+    pub slower: f64,
+}
+
+impl Default for Rollback {
+    fn default() -> Self {
+        Self {
+            calls: 10_000,
+            time: Duration::from_secs(60),
+            errors: 0.01,
+            slower: 4.0,
+        }
+    }
 }
 
 /// What the request gets where a policy failed.

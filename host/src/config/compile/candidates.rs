@@ -5,14 +5,14 @@ use http::HeaderName;
 use super::{
     super::{
         read::{Either, Node},
-        source::{CanaryTable, ShadowTable},
+        source::{CanaryTable, RollbackTable, ShadowTable},
         units::Percent,
     },
     bounds,
-    context::Context,
+    context::{Context, time},
     policy,
 };
-use crate::snapshot::{CanaryBy, CanaryRef, Candidates, PolicyRef, ShadowRef};
+use crate::snapshot::{CanaryBy, CanaryRef, Candidates, PolicyRef, Rollback, ShadowRef};
 
 /// What a shadow sees where nothing is said: enough to tell, cheap enough to forget.
 const SAMPLE: u32 = 1_000;
@@ -21,6 +21,32 @@ const SHARE: u32 = 500;
 
 type Shadow = Node<Either<String, ShadowTable>>;
 type Canary = Node<CanaryTable>;
+
+/// When a new version is undone by itself; `None` = never.
+pub fn rollback(node: Option<&Node<Either<bool, RollbackTable>>>) -> Option<Rollback> {
+    let bounds = Rollback::default();
+    let table = match node.map(|node| &node.value) {
+        None | Some(Either::Left(true)) => return Some(bounds),
+        Some(Either::Left(false)) => return None,
+        Some(Either::Right(table)) => table,
+    };
+    let hundredths = |hundredths: u32| f64::from(hundredths) / 100.0;
+    Some(Rollback {
+        calls: table
+            .calls
+            .as_ref()
+            .map_or(bounds.calls, |n| n.value.into()),
+        time: time(&table.time, bounds.time),
+        errors: table
+            .errors
+            .as_ref()
+            .map_or(bounds.errors, |n| hundredths(n.value.0) / 100.0),
+        slower: table
+            .slower
+            .as_ref()
+            .map_or(bounds.slower, |n| hundredths(n.value.0)),
+    })
+}
 
 /// The candidates of a balancer or a route.
 pub fn candidates(

@@ -219,6 +219,7 @@ pub fn sources(
             );
         }
         let policy = PolicySource {
+            rollback: super::candidates::rollback(table.rollback.as_ref()),
             tenant: context.tenant.clone(),
             name: name.clone(),
             source: path,

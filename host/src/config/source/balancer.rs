@@ -7,7 +7,7 @@ use super::{
         units::{LoadFactor, Statuses, Time},
     },
     OneOrMany,
-    candidates::{CanaryTable, ShadowTable},
+    candidates::{CanaryTable, RollbackTable, ShadowTable},
     gateway::{OnErrorWord, PolicyLimitsTable},
 };
 
@@ -189,6 +189,8 @@ table! {
         /// Given to the policy as JSON: any TOML.
         #[schemars(extend("default" = {}))]
         config: serde_json::Value,
+        /// Undo a new version that is worse than the one before: false, or when.
+        rollback: Either<bool, RollbackTable>,
         /// What a failing call becomes; limits.policy.on_error where left out.
         on_error: OnErrorWord,
         /// Bounds of its own; what is left out is as in limits.policy.

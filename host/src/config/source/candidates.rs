@@ -2,7 +2,7 @@
 
 use super::super::{
     table::table,
-    units::{Percent, Time},
+    units::{LoadFactor, Percent, Time},
 };
 
 table! {
@@ -31,5 +31,23 @@ table! {
         by: String,
         /// Let it decide for all if it was no worse for so long; left out: when somebody says so.
         promote_after: Time,
+    }
+}
+
+table! {
+    /// When a new version that is worse than the one before is undone by itself.
+    pub struct RollbackTable {
+        /// It is watched for so many calls.
+        #[schemars(extend("default" = 10000))]
+        calls: u32,
+        /// Or for so long.
+        #[schemars(extend("default" = "60s"))]
+        time: Time,
+        /// So many more percent of its calls, or of the requests a canary decides for, may fail.
+        #[schemars(extend("default" = 1))]
+        errors: Percent,
+        /// So many times longer may the slowest hundredth of its calls take.
+        #[schemars(extend("default" = 4))]
+        slower: LoadFactor,
     }
 }

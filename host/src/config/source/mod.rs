@@ -13,7 +13,7 @@ mod vhost;
 pub use balancer::{
     BalancerTable, HealthTable, MemberTable, PolicyTable, RouteCookieTable, StatusWord,
 };
-pub use candidates::{CanaryTable, ShadowTable};
+pub use candidates::{CanaryTable, RollbackTable, ShadowTable};
 pub use gateway::{
     AccessTable, AdminTable, Config, ErrorLogTable, LevelWord, LimitsTable, ListenerTable,
     LogTable, OnErrorWord, PolicyLimitsTable,

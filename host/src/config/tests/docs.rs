@@ -9,7 +9,7 @@ use super::super::schema;
 const PAGE: &str = include_str!("../../../../docs/configuration.md");
 
 /// Where the page tells of which table of the schema.
-const SECTIONS: [(&str, &str); 21] = [
+const SECTIONS: [(&str, &str); 22] = [
     ("The file itself", "Config"),
     ("`[admin]`", "AdminTable"),
     ("`[log]`", "LogTable"),
@@ -28,6 +28,7 @@ const SECTIONS: [(&str, &str); 21] = [
     ("`route_cookie = { … }`", "RouteCookieTable"),
     ("`health = { … }`", "HealthTable"),
     ("`[policy.NAME]`", "PolicyTable"),
+    ("`rollback = { … }`", "RollbackTable"),
     ("`shadow = { … }`", "ShadowTable"),
     ("`canary = { … }`", "CanaryTable"),
     ("`[each_tenant]`", "QuotaTable"),

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Each table with keys that make it good.
-const TABLES: [(&str, &str, &[&str]); 20] = [
+const TABLES: [(&str, &str, &[&str]); 21] = [
     ("Config", "", &["version = 1"]),
     ("AdminTable", "[admin]", &[]),
     ("LogTable", "[log]", &[]),
@@ -35,6 +35,7 @@ const TABLES: [(&str, &str, &[&str]); 20] = [
         &["url = \"http://10.0.0.1\""],
     ),
     ("PolicyTable", "[policy.own]", &["source = \"own.wasm\""]),
+    ("RollbackTable", "[policy.own.rollback]", &[]),
     (
         "ShadowTable",
         "[balancer.app.shadow]",
@@ -106,6 +107,7 @@ fn file(table: &str, line: &str) -> String {
         "MemberTable",
         "PolicyTable",
         "RouteCookieTable",
+        "RollbackTable",
         "ShadowTable",
         "CanaryTable",
         "QuotaTable",
