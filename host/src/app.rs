@@ -35,6 +35,7 @@ use crate::{
     listener::ConnectionCount,
     members::{Clock, Live},
     policy::{BackgroundThread, TenantThreads},
+    recording::Recorders,
     snapshot::{AdminBind, Snapshot},
     telemetry::Logs,
     tenants::Tenants,
@@ -131,12 +132,14 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     let (changed, changes) = watch::channel(0);
     let announcer = upkeep::start(&live, &changes).map_err(system("start the upkeep thread"))?;
     let tenants = Arc::new(Tenants::new(Arc::clone(&live)));
+    let recorders = Arc::new(Recorders::default());
     let linker = Linker {
         tenants: Arc::clone(&tenants),
         live: Arc::clone(&live),
         workers,
         lanes: Arc::new(TenantThreads::default()),
         seed: RandomState::new().hash_one(0),
+        recorders: Some(Arc::clone(&recorders)),
     };
     let setup = Setup {
         path: options.config.clone(),
@@ -217,6 +220,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
         watch.stop();
     }
     controller.stop();
+    recorders.finish();
     Ok(ending)
 }
 

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     members::{Clock, Live},
     policy::Lanes,
+    recording::Recorders,
     routing,
     snapshot::Snapshot,
     tenants::Tenants,
@@ -28,6 +29,8 @@ pub struct Linker {
     pub lanes: Arc<dyn Lanes>,
     /// Makes every binding's random choices its own; the same seed gives the same choices.
     pub seed: u64,
+    /// Writes down what policies decide; `None` where nothing is in service.
+    pub recorders: Option<Arc<Recorders>>,
 }
 
 /// What a generation comes after, and what it is called.

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Each table with keys that make it good.
-const TABLES: [(&str, &str, &[&str]); 20] = [
+const TABLES: [(&str, &str, &[&str]); 21] = [
     ("Config", "", &["version = 1"]),
     ("AdminTable", "[admin]", &[]),
     ("LogTable", "[log]", &[]),
@@ -46,6 +46,11 @@ const TABLES: [(&str, &str, &[&str]); 20] = [
         &["policy = \"own\""],
     ),
     ("QuotaTable", "[tenant.acme]", &[]),
+    (
+        "RecordTable",
+        "[policy.own.record]",
+        &["path = \"own.rec\""],
+    ),
 ];
 
 /// The file with `line` in `table`, in place of a line for the same key.
@@ -105,6 +110,7 @@ fn file(table: &str, line: &str) -> String {
         "HealthTable",
         "MemberTable",
         "PolicyTable",
+        "RecordTable",
         "RouteCookieTable",
         "ShadowTable",
         "CanaryTable",
