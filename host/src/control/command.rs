@@ -1,11 +1,16 @@
 //! What the writer can be asked to do.
 
-use std::{fmt, io, sync::Arc, thread};
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex},
+    thread,
+};
 
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use super::{ControlFacts, Watch, Writer, trail::Watched};
+use crate::members::locked;
 
 /// Why something is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,27 @@ pub enum Outcome {
     },
 }
 
+/// What became of reloads since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReloadCounts {
+    /// A new generation is in service.
+    pub published: u64,
+    /// Nothing that counts had changed.
+    pub unchanged: u64,
+    /// What was in service stayed.
+    pub refused: u64,
+}
+
+impl ReloadCounts {
+    fn count(&mut self, outcome: &Outcome) {
+        *match outcome {
+            Outcome::Published { .. } => &mut self.published,
+            Outcome::Unchanged => &mut self.unchanged,
+            Outcome::Refused { .. } => &mut self.refused,
+        } += 1;
+    }
+}
+
 pub(super) enum Command {
     Reload {
         cause: Cause,
@@ -60,6 +86,7 @@ pub struct Controller {
     facts: Arc<ArcSwap<ControlFacts>>,
     watch: Arc<ArcSwap<Option<Watch>>>,
     watched: Arc<ArcSwap<Watched>>,
+    counts: Arc<Mutex<ReloadCounts>>,
 }
 
 impl Controller {
@@ -75,12 +102,16 @@ impl Controller {
             // A stopped writer wants to hear of nothing.
             let _ = loaded.send(Command::Reload { cause, reply });
         }));
+        let counts = Arc::<Mutex<ReloadCounts>>::default();
+        let counted = Arc::clone(&counts);
         thread::Builder::new()
             .name("reload".into())
             .spawn(move || {
                 while let Ok(Command::Reload { cause, reply }) = inbox.recv() {
+                    let outcome = writer.reload(cause);
+                    locked(&counted).count(&outcome);
                     // Whoever asked may have gone; the work is done all the same.
-                    let _ = reply.send(writer.reload(cause));
+                    let _ = reply.send(outcome);
                 }
             })?;
         Ok(Self {
@@ -88,6 +119,7 @@ impl Controller {
             facts,
             watch,
             watched,
+            counts,
         })
     }
 
@@ -97,6 +129,11 @@ impl Controller {
         // A stopped writer drops the reply, which is what the asker sees.
         let _ = self.commands.send(Command::Reload { cause, reply });
         answer
+    }
+
+    /// What became of reloads since the start.
+    pub fn reloads(&self) -> ReloadCounts {
+        *locked(&self.counts)
     }
 
     /// Ends the writer's thread once it has done what it was asked before.

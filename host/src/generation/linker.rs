@@ -13,7 +13,7 @@ use crate::{
     policy::Lanes,
     recording::Recorders,
     routing,
-    snapshot::Snapshot,
+    snapshot::{Snapshot, TenantName},
     tenants::Tenants,
 };
 
@@ -96,7 +96,9 @@ impl Linker {
                     Vec::new()
                 });
                 let tenant = self.tenants.of(&vhost.tenant);
+                let exchanges = self.live.exchanges().of(&vhost.tenant, &vhost.name);
                 LiveVhost {
+                    exchanges,
                     tenant,
                     routes,
                     access,
@@ -111,6 +113,7 @@ impl Linker {
             table,
             vhosts,
             access: access.process,
+            exchanges: self.live.exchanges().of(&TenantName::operator(), ""),
             selectors,
             bindings,
             snapshot,
