@@ -52,6 +52,7 @@ fn start(name: &str, config: &str, members: usize) -> Box<dyn Instance> {
         limits: limits(),
         seed: 1,
         clock: Default::default(),
+        tape: switchyard::recording::Source::None,
     };
     let mut instance = module
         .instantiate(config, &context, &environment)

@@ -34,7 +34,8 @@ use crate::{
     generation::Linker,
     listener::ConnectionCount,
     members::{Clock, Live},
-    policy::{BackgroundThread, TenantThreads},
+    policy::{BackgroundThread, Loader, TenantThreads},
+    recording::Recorders,
     snapshot::{AdminBind, Snapshot},
     telemetry::Logs,
     tenants::Tenants,
@@ -119,10 +120,10 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     let workers = options.workers.max(1);
     let live = Arc::new(Live::new(Clock::start(), workers));
     let background = BackgroundThread::on_demand("drain", 0);
-    let loader = WasmLoader::new(WasmOptions {
+    let loader = Arc::new(WasmLoader::new(WasmOptions {
         cache_dir: snapshot.cache_dir.clone(),
         ..WasmOptions::default()
-    })?;
+    })?);
     let (outlets, inboxes) = Outlets::new(workers, background);
     // Addresses first: policies take a while to compile, and a taken port is known at once.
     outlets.bind(&snapshot)?;
@@ -131,17 +132,19 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     let (changed, changes) = watch::channel(0);
     let announcer = upkeep::start(&live, &changes).map_err(system("start the upkeep thread"))?;
     let tenants = Arc::new(Tenants::new(Arc::clone(&live)));
+    let recorders = Arc::new(Recorders::default());
     let linker = Linker {
         tenants: Arc::clone(&tenants),
         live: Arc::clone(&live),
         workers,
         lanes: Arc::new(TenantThreads::default()),
         seed: RandomState::new().hash_one(0),
+        recorders: Some(Arc::clone(&recorders)),
     };
     let setup = Setup {
         path: options.config.clone(),
         linker,
-        stock: Stock::new(Arc::new(loader), |name| {
+        stock: Stock::new(Arc::clone(&loader) as Arc<dyn Loader>, |name| {
             builtin::find(name).map(|policy| policy.wasm)
         }),
         surroundings: Box::new(Outside {
@@ -177,6 +180,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
             Arc::clone(&outlets),
             Arc::clone(&accepting),
         );
+        let (reloads, connections) = (Arc::clone(&controller), Arc::clone(&connections));
         Sources {
             live: Arc::clone(&live),
             tenants,
@@ -185,6 +189,10 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
             listeners: Box::new(move || outlets.addresses()),
             ready: Box::new(move || accepting.load(Ordering::Acquire)),
             started_at_ms: Clock::wall_ms(),
+            reloads: Box::new(move || reloads.reloads()),
+            connections: Box::new(move || connections.open()),
+            guests: Box::new(move || loader.metrics()),
+            recorders: Arc::clone(&recorders),
         }
     };
     endpoint.start(Arc::new(sources))?;
@@ -217,6 +225,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
         watch.stop();
     }
     controller.stop();
+    recorders.finish();
     Ok(ending)
 }
 

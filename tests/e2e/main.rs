@@ -25,6 +25,7 @@
 )]
 
 mod conf;
+mod metrics;
 mod mouth;
 
 mod access;
@@ -50,6 +51,7 @@ mod policy_reload;
 mod policy_rewriters;
 mod polyglot;
 mod proxying;
+mod recording;
 mod reload;
 mod resolving;
 mod resources;

@@ -11,13 +11,17 @@ use super::status::{
     PolicyStatus, Status, TenantStatus, TenantUsage, TroubleStatus,
 };
 use crate::{
-    control::{ControlFacts, PolicyFacts, TenantFacts, Trouble, VersionFacts, VersionOutcome},
+    control::{
+        ControlFacts, PolicyFacts, ReloadCounts, TenantFacts, Trouble, VersionFacts, VersionOutcome,
+    },
     generation::Current,
     members::{Admission, Clock, Endpoint, Live, Pool},
     policy::{BindingStatus, StandingWord},
+    recording::Recorders,
     snapshot::{self, PolicyRef, TenantName},
     telemetry::timestamp,
     tenants::{Tenants, Usage},
+    wasm::Sample,
 };
 
 /// Where the facts come from.
@@ -36,6 +40,14 @@ pub struct Sources {
     pub ready: Box<dyn Fn() -> bool + Send + Sync>,
     /// When the process started, milliseconds since 1970.
     pub started_at_ms: u64,
+    /// Reloads so far.
+    pub reloads: Box<dyn Fn() -> ReloadCounts + Send + Sync>,
+    /// Client connections open now.
+    pub connections: Box<dyn Fn() -> usize + Send + Sync>,
+    /// What policies count.
+    pub guests: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
+    /// What is written down of policies.
+    pub recorders: Arc<Recorders>,
 }
 
 impl Sources {
@@ -196,7 +208,7 @@ fn allowed(status: snapshot::Status) -> &'static str {
 }
 
 /// One word for both: the operator's, unless it is worse than that.
-fn state(status: snapshot::Status, admission: Admission) -> &'static str {
+pub(super) fn state(status: snapshot::Status, admission: Admission) -> &'static str {
     match (status, admission) {
         (snapshot::Status::Disabled | snapshot::Status::Stopped, _) | (_, Admission::Admitting) => {
             allowed(status)

@@ -1,4 +1,4 @@
-//! The read-only endpoint that `switchyard status` asks.
+//! The endpoint that `switchyard status` and Prometheus ask.
 //!
 //! JSON on a listener of its own, loopback or a Unix socket by default, and on a
 //! thread of its own: looking on must neither wait for traffic nor slow it down. It
@@ -7,6 +7,7 @@
 
 mod bind;
 mod collect;
+mod metrics;
 mod server;
 mod status;
 

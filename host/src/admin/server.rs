@@ -32,6 +32,7 @@ use tracing::{debug, warn};
 use super::{
     bind::{Bound, Connection, Listener},
     collect::Sources,
+    metrics,
 };
 use crate::{
     members::locked,
@@ -150,12 +151,13 @@ pub(crate) fn shown(at: &AdminBind) -> String {
 fn router(sources: Arc<Sources>, hosts: Arc<Hosts>) -> Router {
     Router::new()
         .route("/status", get(status))
+        .route("/metrics", get(metrics_page))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .fallback(|| async {
             (
                 StatusCode::NOT_FOUND,
-                "There are /status, /livez and /readyz.\n",
+                "There are /status, /metrics, /livez and /readyz.\n",
             )
         })
         .with_state(sources)
@@ -164,6 +166,14 @@ fn router(sources: Arc<Sources>, hosts: Arc<Hosts>) -> Router {
 
 async fn status(State(sources): State<Arc<Sources>>) -> impl IntoResponse {
     Json(sources.status())
+}
+
+async fn metrics_page(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    let format = metrics::Format::accepted(accept.unwrap_or_default());
+    let page = metrics::render(&sources, format);
+    let kind = HeaderValue::from_static(format.content_type());
+    ([(header::CONTENT_TYPE, kind)], page).into_response()
 }
 
 async fn ready(State(sources): State<Arc<Sources>>) -> (StatusCode, &'static str) {

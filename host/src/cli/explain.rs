@@ -136,6 +136,7 @@ fn linked(
         workers: 1,
         lanes: Arc::new(TenantThreads::default()),
         seed: RandomState::new().hash_one(0),
+        recorders: None,
     };
     let modules = Modules { named, built_in };
     let origin = Origin {

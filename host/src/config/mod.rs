@@ -11,6 +11,7 @@ mod load;
 pub(crate) mod problems;
 pub(crate) mod read;
 mod schema;
+mod share;
 pub(crate) mod source;
 pub(crate) mod table;
 mod tenant;

@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     sync::{
-        Arc,
+        Arc, Mutex,
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use super::{ControlFacts, Watch, Writer, trail::Watched, trials::LOOK};
+use crate::members::locked;
 
 /// Why something is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,27 @@ pub enum Outcome {
     },
 }
 
+/// What became of reloads since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReloadCounts {
+    /// A new generation is in service.
+    pub published: u64,
+    /// Nothing that counts had changed.
+    pub unchanged: u64,
+    /// What was in service stayed.
+    pub refused: u64,
+}
+
+impl ReloadCounts {
+    fn count(&mut self, outcome: &Outcome) {
+        *match outcome {
+            Outcome::Published { .. } => &mut self.published,
+            Outcome::Unchanged => &mut self.unchanged,
+            Outcome::Refused { .. } => &mut self.refused,
+        } += 1;
+    }
+}
+
 pub(super) enum Command {
     Reload {
         cause: Cause,
@@ -83,6 +105,7 @@ pub struct Controller {
     facts: Arc<ArcSwap<ControlFacts>>,
     watch: Arc<ArcSwap<Option<Watch>>>,
     watched: Arc<ArcSwap<Watched>>,
+    counts: Arc<Mutex<ReloadCounts>>,
 }
 
 impl Controller {
@@ -98,14 +121,17 @@ impl Controller {
             // A stopped writer wants to hear of nothing.
             let _ = loaded.send(Command::Reload { cause, reply });
         }));
+        let counts = Arc::<Mutex<ReloadCounts>>::default();
+        let counted = Arc::clone(&counts);
         thread::Builder::new()
             .name("reload".into())
-            .spawn(move || serve(&mut writer, &inbox))?;
+            .spawn(move || serve(&mut writer, &inbox, &counted))?;
         Ok(Self {
             commands,
             facts,
             watch,
             watched,
+            counts,
         })
     }
 
@@ -142,6 +168,11 @@ impl Controller {
         answer
     }
 
+    /// What became of reloads since the start.
+    pub fn reloads(&self) -> ReloadCounts {
+        *locked(&self.counts)
+    }
+
     /// Ends the writer's thread once it has done what it was asked before.
     pub fn stop(&self) {
         // It may have ended already.
@@ -161,7 +192,7 @@ impl Controller {
 }
 
 /// Does what it is told, and looks after what is on trial meanwhile.
-fn serve(writer: &mut Writer, inbox: &mpsc::Receiver<Command>) {
+fn serve(writer: &mut Writer, inbox: &mpsc::Receiver<Command>, counts: &Mutex<ReloadCounts>) {
     let mut looked = Instant::now();
     loop {
         let command = match writer.is_trying() {
@@ -170,7 +201,11 @@ fn serve(writer: &mut Writer, inbox: &mpsc::Receiver<Command>) {
         };
         // Whoever asked may have gone; the work is done all the same.
         let _ = match command {
-            Ok(Command::Reload { cause, reply }) => reply.send(writer.reload(cause)),
+            Ok(Command::Reload { cause, reply }) => {
+                let outcome = writer.reload(cause);
+                locked(counts).count(&outcome);
+                reply.send(outcome)
+            }
             Ok(Command::Rollback { policy, reply }) => {
                 reply.send(writer.rollback(&policy, "asked for"))
             }

@@ -36,7 +36,7 @@ mod trials;
 mod versions;
 mod watch;
 
-pub use command::{Cause, Controller, Outcome};
+pub use command::{Cause, Controller, Outcome, ReloadCounts};
 pub use facts::{ControlFacts, PolicyFacts, TenantFacts, Trouble, VersionFacts, VersionOutcome};
 pub use reload::Writer;
 pub use setup::{Failure, Setup, Surroundings};

@@ -1,11 +1,16 @@
 //! Decisions and the records that carry them; each mirrors one of `wit/policy.wit`.
+//!
+//! They are written into recordings field by field, so whoever changes one raises
+//! `recording::VERSION`; a test there holds the bytes.
+
+use serde::{Deserialize, Serialize};
 
 use std::time::Duration;
 
 use super::{RequestView, ResponseView};
 
 /// What the operator configured about a member.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// `snapshot::MemberId`.
     pub id: String,
@@ -20,7 +25,7 @@ pub struct Member {
 }
 
 /// Which member serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// Index into the last `members-changed`; the host checks it.
     Member(u32),
@@ -31,7 +36,7 @@ pub enum Verdict {
 }
 
 /// To what a session is tied.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pin {
     /// A member's route.
     Route(String),
@@ -42,7 +47,7 @@ pub enum Pin {
 }
 
 /// A session's claim on a member.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Which one.
     pub pin: Pin,
@@ -51,7 +56,7 @@ pub struct Hold {
 }
 
 /// A header change, as the policy gave it: unchecked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Edit {
     /// Leave exactly one line of that name.
     Set(String, Vec<u8>),
@@ -66,7 +71,7 @@ pub enum Edit {
 }
 
 /// What a rewriter wants of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RequestPlan {
     /// Path and query, `None` = unchanged.
     pub path: Option<String>,
@@ -77,7 +82,7 @@ pub struct RequestPlan {
 }
 
 /// What a rewriter wants of a response.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ResponsePlan {
     /// `None` = unchanged.
     pub status: Option<u16>,
@@ -88,7 +93,7 @@ pub struct ResponsePlan {
 }
 
 /// What happens to a response's body.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum BodyPlan {
     /// Nothing.
     #[default]
@@ -102,7 +107,7 @@ pub enum BodyPlan {
 }
 
 /// `from` becomes `to`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Substitution {
     /// Not empty.
     pub from: Vec<u8>,
@@ -111,7 +116,7 @@ pub struct Substitution {
 }
 
 /// How links in HTML are mapped.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LinkPlan {
     /// URL prefixes; the first that matches at a boundary wins.
     pub urls: Vec<Substitution>,
@@ -120,7 +125,7 @@ pub struct LinkPlan {
 }
 
 /// Why an exchange failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// It did not.
     None,
@@ -146,7 +151,7 @@ impl Failure {
 }
 
 /// One finished exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Of the members that `member` indexes.
     pub revision: u64,
@@ -195,7 +200,7 @@ pub enum Concurrency {
 }
 
 /// A decision that can be triggered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hook {
     /// `affinity.locate`
     Locate,
@@ -208,7 +213,7 @@ pub enum Hook {
 }
 
 /// When a hook is worth calling. Names are lower case.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trigger {
     /// The request has this header.
     RequestHeader(String),
@@ -264,7 +269,7 @@ pub struct Descriptor {
 }
 
 /// What is wrong with a policy's configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// JSON pointer; empty = the whole.
     pub at: String,
@@ -273,7 +278,7 @@ pub struct Problem {
 }
 
 /// Which instance this is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     /// `tenant/route-or-pool`.
     pub binding: String,

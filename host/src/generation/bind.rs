@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use tracing::error;
+
 use super::{
     LinkError,
     key::{Key, Lineage},
@@ -14,6 +16,7 @@ use super::{
 use crate::{
     members::Pool,
     policy::{Allowance, Binding, BindingParts, Environment, Module, Role},
+    recording::{Recordings, Source},
     snapshot::{OnError, PolicyRef, TenantName},
 };
 
@@ -62,7 +65,7 @@ impl Link<'_> {
             place: place.to_string(),
             policy: tenant.local(name).to_owned(),
         };
-        let (name, module, config, limits, on_error) = match policy {
+        let (name, module, config, limits, on_error, record) = match policy {
             PolicyRef::BuiltIn { name, config } => {
                 let module = (self.modules.built_in)(name).ok_or_else(|| missing(name))?;
                 let module = module.map_err(|refusal| LinkError::Refused {
@@ -71,7 +74,7 @@ impl Link<'_> {
                     refusal,
                 })?;
                 let limits = &self.snapshot.policy_limits;
-                (*name, module, config, limits, OnError::BuiltIn)
+                (*name, module, config, limits, OnError::BuiltIn, &None)
             }
             PolicyRef::Named(name) => {
                 let source = self.snapshot.policies.get(name);
@@ -84,6 +87,7 @@ impl Link<'_> {
                     &source.config,
                     limits,
                     on_error,
+                    &source.record,
                 )
             }
         };
@@ -100,6 +104,7 @@ impl Link<'_> {
             config: config.to_string().into(),
             limits: limits.clone(),
             on_error,
+            record: record.clone(),
         };
         Ok((module, key))
     }
@@ -141,6 +146,7 @@ impl Link<'_> {
             limits: key.limits.clone(),
             seed: self.seed(key, &binding),
             clock: self.linker.live.clock(),
+            tape: Source::None,
         };
         let parts = BindingParts {
             policy: Arc::clone(&key.lineage.policy),
@@ -154,6 +160,7 @@ impl Link<'_> {
             environment,
             allowance: self.allowance(tenant),
             role: key.lineage.role,
+            recordings: self.recordings(key),
             on_error: key.on_error,
             pool: key.lineage.pool.clone(),
             workers: self.linker.workers,
@@ -169,6 +176,20 @@ impl Link<'_> {
             .bindings
             .add(key.clone(), Arc::clone(&binding));
         Ok(binding)
+    }
+
+    /// Where its calls are written down. That this is not possible keeps no policy out of service.
+    fn recordings(&self, key: &Key) -> Option<Arc<Recordings>> {
+        let (recorders, record) = (self.linker.recorders.as_ref()?, key.record.as_ref()?);
+        let (tenant, policy) = (&key.lineage.tenant, &key.lineage.policy);
+        match recorders.open(tenant.as_str(), policy, record) {
+            Ok(recorder) => Some(Arc::new(Recordings::new(recorder))),
+            Err(cause) => {
+                let path = record.path.display();
+                error!(%tenant, %policy, %path, %cause, "No thread can be started; decisions are not recorded");
+                None
+            }
+        }
     }
 
     fn allowance(&self, tenant: &TenantName) -> Option<Arc<Allowance>> {

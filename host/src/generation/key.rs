@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     members::Pool,
     policy::{Binding, Digest, Role},
-    snapshot::{OnError, PolicyLimits, TenantName},
+    snapshot::{OnError, PolicyLimits, Record, TenantName},
 };
 
 /// What makes two bindings the same: with all of it unchanged, a reload keeps the instances.
@@ -17,6 +17,7 @@ pub(super) struct Key {
     pub config: Arc<str>,
     pub limits: PolicyLimits,
     pub on_error: OnError,
+    pub record: Option<Record>,
 }
 
 /// Whose state a new binding takes over: that of the same policy in the same place.
@@ -41,6 +42,7 @@ impl PartialEq for Key {
             && self.config == other.config
             && self.limits == other.limits
             && self.on_error == other.on_error
+            && self.record == other.record
     }
 }
 

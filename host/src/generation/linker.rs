@@ -11,8 +11,9 @@ use super::{
 use crate::{
     members::{Clock, Live},
     policy::Lanes,
+    recording::Recorders,
     routing,
-    snapshot::Snapshot,
+    snapshot::{Snapshot, TenantName},
     tenants::Tenants,
 };
 
@@ -28,6 +29,8 @@ pub struct Linker {
     pub lanes: Arc<dyn Lanes>,
     /// Makes every binding's random choices its own; the same seed gives the same choices.
     pub seed: u64,
+    /// Writes down what policies decide; `None` where nothing is in service.
+    pub recorders: Option<Arc<Recorders>>,
 }
 
 /// What a generation comes after, and what it is called.
@@ -93,7 +96,9 @@ impl Linker {
                     Vec::new()
                 });
                 let tenant = self.tenants.of(&vhost.tenant);
+                let exchanges = self.live.exchanges().of(&vhost.tenant, &vhost.name);
                 LiveVhost {
+                    exchanges,
                     tenant,
                     routes,
                     access,
@@ -108,6 +113,7 @@ impl Linker {
             table,
             vhosts,
             access: access.process,
+            exchanges: self.live.exchanges().of(&TenantName::operator(), ""),
             selectors,
             bindings,
             snapshot,

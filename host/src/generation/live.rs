@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use super::key::Bindings;
 use crate::{
     decision::{Hook, Outcome, RequestView, Trigger},
+    members::Exchanges,
     policy::{Binding, Canary, Post, Selector},
     routing,
     snapshot::{self, Snapshot},
@@ -25,6 +26,7 @@ pub struct Generation {
     /// By the same indices as `snapshot.vhosts`.
     pub vhosts: Vec<LiveVhost>,
     pub(super) access: Option<Arc<AccessLog>>,
+    pub(super) exchanges: Arc<Exchanges>,
     pub(super) selectors: BTreeMap<String, Arc<Selector>>,
     pub(super) bindings: Bindings,
 }
@@ -38,6 +40,8 @@ pub struct LiveVhost {
     pub routes: Vec<Option<Arc<Forward>>>,
     /// Takes its requests; `None` = nobody writes them down.
     pub access: Option<Arc<AccessLog>>,
+    /// Counts its requests.
+    pub exchanges: Arc<Exchanges>,
 }
 
 /// Access logs, opened.
@@ -90,6 +94,7 @@ impl Generation {
             table: routing::Table::default(),
             vhosts: Vec::new(),
             access: None,
+            exchanges: Arc::default(),
             selectors: BTreeMap::new(),
             bindings: Bindings::default(),
         }
@@ -115,6 +120,12 @@ impl Generation {
         let routes = self.vhosts.iter().flat_map(|vhost| &vhost.routes).flatten();
         let posts = chosen.chain(routes.flat_map(|forward| &forward.rewriters));
         posts.filter_map(|post| Some((post, post.canary.as_ref()?)))
+    }
+
+    /// Where a request of this vhost is counted, or one that reaches no vhost.
+    pub fn exchanges(&self, vhost: Option<usize>) -> &Exchanges {
+        let own = vhost.and_then(|index| self.vhosts.get(index));
+        own.map_or(&self.exchanges, |vhost| &vhost.exchanges)
     }
 
     /// Everything in service that runs a policy, each once.

@@ -76,6 +76,7 @@ impl InFlight {
 
     /// The head of a final answer came: good news, unless the status is one of `fail_on_status`.
     pub fn answered(&self, status: u16, first_byte: Duration) {
+        self.live().answered(status);
         let fails = &self.members.balancer.fail_on_status;
         if fails.iter().any(|range| range.contains(status)) {
             let retry = self.settings().retry;

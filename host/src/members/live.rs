@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{Clock, KnownNames, OwnAddresses, Pool, Reach, reach::Reaches, signal::locked};
+use super::{
+    Clock, ExchangeBook, KnownNames, OwnAddresses, Pool, Reach, reach::Reaches, signal::locked,
+};
 use crate::snapshot::{Balancer, TenantName};
 
 /// Live state of all balancers. Made once, outlives every reload.
@@ -15,6 +17,7 @@ pub struct Live {
     workers: usize,
     names: Arc<KnownNames>,
     reaches: Reaches,
+    exchanges: ExchangeBook,
     pools: Mutex<BTreeMap<String, Arc<Pool>>>,
 }
 
@@ -26,6 +29,7 @@ impl Live {
             workers: workers.max(1),
             names: Arc::default(),
             reaches: Reaches::default(),
+            exchanges: ExchangeBook::default(),
             pools: Mutex::default(),
         }
     }
@@ -48,6 +52,11 @@ impl Live {
     /// Where this process listens, which no tenant reaches.
     pub fn own_addresses(&self) -> &OwnAddresses {
         self.reaches.own()
+    }
+
+    /// Finished requests, by virtual host.
+    pub fn exchanges(&self) -> &ExchangeBook {
+        &self.exchanges
     }
 
     /// The pool of that name, made with this configuration if there was none. An existing one

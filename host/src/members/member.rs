@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use tracing::{info, warn};
 
 use super::{
-    Admission, Clock, Connections, KnownNames, Micros, Reach, Transition,
+    Admission, CLASSES, Clock, Connections, KnownNames, Micros, Reach, Transition,
     breaker::{Breaker, Harm, Ticket},
     clock::micros,
     signal::{Signal, locked},
@@ -38,6 +38,7 @@ pub struct MemberLive {
     elected: AtomicU64,
     busy: AtomicU32,
     failures: AtomicU64,
+    answers: [AtomicU64; CLASSES],
     consecutive: AtomicU32,
     latency_us: AtomicU32,
     traffic: Traffic,
@@ -72,6 +73,8 @@ pub struct MemberStatus {
     pub consecutive_failures: u32,
     /// Failures so far.
     pub failures: u64,
+    /// Final answers by the first digit of their status.
+    pub answers: [u64; CLASSES],
     /// Moving average of the first byte's latency.
     pub latency_us: u32,
     /// Connections open or being opened.
@@ -110,6 +113,7 @@ impl MemberLive {
             elected: AtomicU64::new(0),
             busy: AtomicU32::new(0),
             failures: AtomicU64::new(0),
+            answers: Default::default(),
             consecutive: AtomicU32::new(0),
             latency_us: AtomicU32::new(0),
             traffic: Traffic::default(),
@@ -218,6 +222,7 @@ impl MemberLive {
             bytes_out,
             consecutive_failures: self.consecutive_failures(),
             failures: self.failures.load(Relaxed),
+            answers: std::array::from_fn(|class| self.answers[class].load(Relaxed)),
             latency_us: self.latency_us(),
             connections: self.connections.open(),
             idle_connections: self.connections.idle(),
@@ -259,6 +264,13 @@ impl MemberLive {
 
     pub(super) fn sent(&self, bytes: u64) {
         self.traffic.sent(bytes, || self.clock.now());
+    }
+
+    /// A final answer of this status began.
+    pub(super) fn answered(&self, status: u16) {
+        let class = usize::from(status / 100);
+        let class = self.answers.get(class).unwrap_or(&self.answers[0]);
+        class.fetch_add(1, Relaxed);
     }
 
     pub(super) fn succeeded(&self, ticket: Ticket, first_byte: Duration) {

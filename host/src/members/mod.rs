@@ -32,6 +32,7 @@ mod clock;
 mod connections;
 #[cfg(test)]
 mod connections_tests;
+mod exchanges;
 mod facts;
 mod idle;
 mod in_flight;
@@ -51,6 +52,7 @@ pub use breaker::{Admission, Transition};
 pub(crate) use clock::micros;
 pub use clock::{Clock, HeldClock, Micros};
 pub use connections::{Connections, Full, IdleConnection, Kept, Lease, Permit};
+pub use exchanges::{CLASSES, ExchangeBook, ExchangeCounts, Exchanges, Finished};
 pub use facts::Facts;
 pub use idle::IdleSlots;
 pub use in_flight::InFlight;

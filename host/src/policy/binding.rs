@@ -25,6 +25,7 @@ use super::{
 use crate::{
     decision::{Concurrency, Context, Descriptor, Hook},
     members::{Clock, Follower, Pool, PoolMembers},
+    recording::{Recordings, Source},
     snapshot::{MemberId, OnError},
 };
 
@@ -45,6 +46,8 @@ pub struct BindingParts {
     pub allowance: Option<Arc<Allowance>>,
     /// What it is there for.
     pub role: Role,
+    /// Where its calls are written down.
+    pub recordings: Option<Arc<Recordings>>,
     /// What a failing call becomes.
     pub on_error: OnError,
     /// Whose members it is told of; balancers need one.
@@ -111,6 +114,9 @@ impl Binding {
     /// when they are needed. Slow: off the workers. [`Self::enter_service`] comes next.
     pub fn prepare(parts: BindingParts) -> Result<Arc<Self>, Refusal> {
         let descriptor = parts.module.describe(&parts.config, &parts.environment)?;
+        if let Some(recordings) = &parts.recordings {
+            recordings.described(&descriptor.triggers);
+        }
         let replicas = match descriptor.concurrency {
             Concurrency::Exclusive => 1,
             Concurrency::Replicated => parts.workers.max(1),
@@ -176,6 +182,7 @@ impl Binding {
             pool.follow(me);
         }
         self.start_ticks();
+        self.start_recording();
         Ok(())
     }
 
@@ -295,10 +302,27 @@ pub(super) fn refused(during: &'static str) -> impl Fn(Fault) -> Refusal {
     move |fault| Refusal::Faulted { during, fault }
 }
 
+/// An instance for a slot; its calls are recorded where that is wanted.
 pub(super) fn instance(
     parts: &BindingParts,
     replica: usize,
     replicas: usize,
+) -> Result<Box<dyn Instance>, Refusal> {
+    let recordings = parts.recordings.as_ref();
+    let tape = recordings.map_or(Source::None, |all| Source::Record(all.at(replica)));
+    taped(parts, replica, replicas, tape)
+}
+
+/// An instance beside those in slots.
+pub(super) fn spare(parts: &BindingParts, replicas: usize) -> Result<Box<dyn Instance>, Refusal> {
+    taped(parts, 0, replicas, Source::None)
+}
+
+fn taped(
+    parts: &BindingParts,
+    replica: usize,
+    replicas: usize,
+    tape: Source,
 ) -> Result<Box<dyn Instance>, Refusal> {
     let context = Context {
         binding: parts.binding.clone(),
@@ -308,6 +332,7 @@ pub(super) fn instance(
     let mut environment = parts.environment.clone();
     // Replicas must not make the same random choices.
     environment.seed = environment.seed.wrapping_add(replica as u64);
+    environment.tape = tape;
     parts
         .module
         .instantiate(&parts.config, &context, &environment)

@@ -10,6 +10,7 @@ use crate::{
         Verdict,
     },
     members::Clock,
+    recording::{self, Answer, Source},
     snapshot::PolicyLimits,
 };
 
@@ -99,6 +100,21 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// As a recording has it.
+    pub fn answer(&self) -> Answer {
+        let kind = match self {
+            Self::Trap(_) => recording::FaultKind::Trap,
+            Self::Deadline(_) => recording::FaultKind::Deadline,
+            Self::Memory(_) => recording::FaultKind::Memory,
+            Self::HostLimit(_) => recording::FaultKind::HostLimit,
+            Self::Ended => recording::FaultKind::Ended,
+        };
+        let text = self.to_string();
+        Answer::Fault { kind, text }
+    }
+}
+
 /// Why a policy was not taken into service. The version in service stays.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -181,6 +197,8 @@ pub struct Environment {
     pub seed: u64,
     /// The time of calls that are no decision, the same as that of decisions.
     pub clock: Clock,
+    /// Whether its calls are recorded, or replayed.
+    pub tape: Source,
 }
 
 /// Turns bytes into a module. Slow; never called on a worker thread.

@@ -27,6 +27,7 @@ mod pin_tests;
 mod post;
 #[cfg(test)]
 mod post_tests;
+mod recorded;
 mod recovery;
 mod report;
 mod rewriter;

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Binding, Fault, FaultKind, Instance, Refusal, StandingWord,
-    binding::instance,
+    binding::spare,
     slot::Occupant,
     standing::{Consequence, Standing},
 };
@@ -158,7 +158,7 @@ impl Binding {
 
     /// An instance beside those in service, for one body.
     pub(super) fn extra_instance(&self) -> Result<Box<dyn Instance>, Refusal> {
-        instance(&self.parts, 0, self.slots.len())
+        spare(&self.parts, self.slots.len())
     }
 
     fn release(&self) {

@@ -91,12 +91,16 @@ impl Binding {
     }
 
     fn seated(&self, index: usize, instance: Box<dyn Instance>, revision: u64) {
-        let slot = &self.slots[index];
-        let tenure = slot.enter_blocking().seat(instance, revision);
+        let tenure = self.slots[index].enter_blocking().seat(instance, revision);
+        self.look_after(index, tenure);
+    }
+
+    /// Saves the instance of a tenure now and then, and lets it go when it is idle.
+    pub(super) fn look_after(&self, index: usize, tenure: u64) {
         let look = Look {
             index,
             tenure,
-            calls: slot.timing.calls(),
+            calls: self.slots[index].timing.calls(),
             quiet: Duration::ZERO,
         };
         self.look_later(look);

@@ -8,6 +8,7 @@ use std::{
 use super::{Background, Binding, BindingParts, Environment, Job, Post, Role, testing::Native};
 use crate::{
     members::{Clock, Pool, locked},
+    recording::Source,
     snapshot::{OnError, PolicyLimits},
 };
 
@@ -81,9 +82,11 @@ pub(super) fn parts(native: &Native, pool: Option<&Arc<Pool>>, later: &Arc<Later
             limits: limits(),
             seed: 1,
             clock: pool.map_or_else(Clock::start, |pool| pool.clock()),
+            tape: Source::None,
         },
         allowance: None,
         role: Role::Serving,
+        recordings: None,
         on_error: OnError::BuiltIn,
         pool: pool.cloned(),
         workers: 2,

@@ -13,6 +13,7 @@ use crate::{
     decision::Pin,
     generation::Generation,
     http1::{Fields, RequestHead, Target, Version},
+    members::Finished,
     policy::{Chosen, Decider, Session},
     snapshot::Member,
     telemetry::Record,
@@ -120,7 +121,7 @@ impl Trace<'_> {
     }
 }
 
-/// Writes the access log's line. `head` is `None` where it could not be read.
+/// Counts the request and writes the access log's line. `head` is `None` where it could not be read.
 pub fn write(
     live: &Generation,
     down: &Downstream<'_>,
@@ -128,6 +129,14 @@ pub fn write(
     trace: &Trace<'_>,
     next: Next,
 ) {
+    let received = down.head_bytes + trace.received_bytes;
+    live.exchanges(trace.vhost_index).count(Finished {
+        status: trace.status,
+        received,
+        sent: trace.head_bytes + trace.body_bytes,
+        retries: trace.attempts.saturating_sub(1),
+        broken: trace.aborted,
+    });
     let Some(log) = live.access_log(trace.vhost_index) else {
         return;
     };
@@ -151,7 +160,7 @@ pub fn write(
         status: trace.status,
         body_bytes: trace.body_bytes,
         head_bytes: trace.head_bytes,
-        received_bytes: down.head_bytes + trace.received_bytes,
+        received_bytes: received,
         tenant: trace.tenant,
         vhost: trace.vhost,
         route: trace.route,

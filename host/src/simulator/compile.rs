@@ -135,6 +135,7 @@ impl Frame<'_> {
         }
         let policy = self.table.policy.as_ref().map(|n| &n.value);
         let policy = PolicyTable {
+            record: None,
             source: Some(made(self.source.clone())),
             config: policy.and_then(|p| p.config.clone()),
             limits: policy.and_then(|p| p.limits.clone()),

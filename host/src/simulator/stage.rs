@@ -81,6 +81,7 @@ impl Tested {
             limits: limits(),
             seed: 1,
             clock: HeldClock::new().clock(),
+            tape: crate::recording::Source::None,
         };
         self.module.describe(config, &environment)
     }
@@ -170,6 +171,7 @@ impl Stage {
         };
         let live = Arc::new(Live::new(agenda.clock(), 1));
         let linker = Linker {
+            recorders: None,
             live: Arc::clone(&live),
             workers: 1,
             tenants: Arc::new(Tenants::new(Arc::clone(&live))),

@@ -17,8 +17,8 @@ pub use http::{
     AccessFormat, AccessLog, Admin, AdminBind, ErrorLog, HttpLimits, Level, Listener, Log,
 };
 pub use policy::{
-    CanaryBy, CanaryRef, Candidates, OnError, PolicyLimits, PolicyRef, PolicySource, Rollback,
-    ShadowRef,
+    CanaryBy, CanaryRef, Candidates, OnError, PolicyLimits, PolicyRef, PolicySource, Record,
+    Rollback, ShadowRef,
 };
 pub use quota::{Egress, Quota, Reachable, Tenancy, Tenant};
 pub use tenant::TenantName;

@@ -88,6 +88,21 @@ pub struct PolicySource {
     pub on_error: OnError,
     /// Limits of its own.
     pub limits: PolicyLimits,
+    /// Where its decisions are written down; `None` = nowhere.
+    pub record: Option<Record>,
+}
+
+/// A policy's recording.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Absolute path of the file.
+    pub path: PathBuf,
+    /// Share of the calls, above 0, at most 1.
+    pub sample: f64,
+    /// Names of headers, cookies and parameters whose values are replaced.
+    pub redact: Vec<String>,
+    /// Bytes of a file, after which it is put aside and a new one begun.
+    pub max_size: u64,
 }
 
 /// When a version that is worse than the one before is undone.

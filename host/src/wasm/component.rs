@@ -1,6 +1,6 @@
 //! A compiled policy: checked against the contract, ready to be instantiated.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use wasmtime::component::{Component, InstancePre, Linker};
 
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     decision::{Context, Descriptor},
     policy::{Digest, Environment, Exports, Instance, Module, Refusal},
+    recording::{self, Source, Tape},
     snapshot::PolicyLimits,
 };
 
@@ -73,10 +74,11 @@ impl WasmModule {
             limits: limits.clone(),
             seed: 0,
             clock: Default::default(),
+            tape: Source::None,
         };
         // A binding of its own: what a start function counts or stores is nobody's.
         let binding = Services::default().bind(&environment, digest, None);
-        module.start(&environment, binding, 0)?;
+        module.start(&environment, binding, 0, Tape::Off)?;
         Ok(module)
     }
 
@@ -85,8 +87,10 @@ impl WasmModule {
         environment: &Environment,
         binding: Arc<Binding>,
         replica: u32,
+        tape: Tape,
     ) -> Result<WasmInstance, Refusal> {
         let mut instance = WasmInstance::empty(&self.engine, environment, binding, replica);
+        instance.tape(tape);
         let mut typed = true;
         let started = instance.start(|store| {
             let instance = self.pre.instantiate(&mut *store)?;
@@ -111,9 +115,10 @@ impl WasmModule {
         config: &str,
         context: &Context,
         environment: &Environment,
+        tape: Tape,
     ) -> Result<Box<dyn Instance>, Refusal> {
         let binding = services.bind(environment, self.digest, Some(&context.binding));
-        let mut instance = self.start(environment, binding, context.replica)?;
+        let mut instance = self.start(environment, binding, context.replica, tape)?;
         let answer = instance.init(config, context);
         answer
             .map_err(|fault| Refusal::Faulted {
@@ -123,6 +128,18 @@ impl WasmModule {
             .map_err(Refusal::Config)?;
         Ok(Box::new(instance))
     }
+}
+
+/// What is recorded is in service; what stands apart may be a replay.
+fn replayed(tape: &Source) -> Tape {
+    match tape {
+        Source::Replay(script) => Tape::Replay(Arc::clone(script)),
+        Source::None | Source::Record(_) => Tape::Off,
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Module for WasmModule {
@@ -147,7 +164,7 @@ impl Module for WasmModule {
 
     fn describe(&self, config: &str, environment: &Environment) -> Result<Descriptor, Refusal> {
         let binding = self.services.bind(environment, self.digest, None);
-        let mut instance = self.start(environment, binding, 0)?;
+        let mut instance = self.start(environment, binding, 0, Tape::Off)?;
         let answer = instance.describe(config);
         answer
             .map_err(|fault| Refusal::Faulted {
@@ -163,7 +180,20 @@ impl Module for WasmModule {
         context: &Context,
         environment: &Environment,
     ) -> Result<Box<dyn Instance>, Refusal> {
-        self.instance(&self.services, config, context, environment)
+        let limits = &environment.limits;
+        let about = recording::Instance {
+            digest: self.digest.to_string(),
+            config,
+            context,
+            deadline_us: micros(limits.deadline),
+            init_deadline_us: micros(limits.init_deadline),
+            memory: limits.memory as u64,
+        };
+        let tape = match &environment.tape {
+            Source::Record(recording) => recording.begin(&about).unwrap_or_default(),
+            other => replayed(other),
+        };
+        self.instance(&self.services, config, context, environment, tape)
     }
 
     fn instantiate_apart(
@@ -172,6 +202,7 @@ impl Module for WasmModule {
         context: &Context,
         environment: &Environment,
     ) -> Result<Box<dyn Instance>, Refusal> {
-        self.instance(&self.services.fork(), config, context, environment)
+        let tape = replayed(&environment.tape);
+        self.instance(&self.services.fork(), config, context, environment, tape)
     }
 }

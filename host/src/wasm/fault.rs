@@ -33,6 +33,8 @@ pub(super) enum Stop {
     NotGranted(String),
     #[error("a handle that this instance was never given")]
     Handle,
+    #[error("asks for what the recording does not hold")]
+    Unrecorded,
 }
 
 /// What `error` means for the instance that raised it.
@@ -47,7 +49,8 @@ pub(super) fn classify(error: &wasmtime::Error) -> Fault {
             | Stop::CellIndex { .. }
             | Stop::Exit(_)
             | Stop::NotGranted(_)
-            | Stop::Handle,
+            | Stop::Handle
+            | Stop::Unrecorded,
         )
         | None => {}
     }

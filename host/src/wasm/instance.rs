@@ -15,28 +15,23 @@ use super::{
     views,
 };
 use crate::{
-    decision::{
-        Call, Context, Descriptor, Edit, Hold, Member, Outcome, Problem, RequestPlan, ResponsePlan,
-        Verdict,
-    },
+    decision::{Call, Context, Descriptor, Problem},
     members::Clock,
-    policy::{Digest, Environment, Fault, Instance},
+    policy::{Environment, Fault},
+    recording::{Answer, Asked, Began, Tape},
 };
-
-/// What `save` may use: whoever wants a decision meanwhile waits.
-const SAVING: Duration = Duration::from_millis(10);
 
 /// A store with its guest. Owned by one caller at a time; leaves nothing behind when dropped.
 pub(super) struct WasmInstance {
     store: Store<State>,
     guests: Option<Guests>,
-    body: Option<ResourceAny>,
+    pub(super) body: Option<ResourceAny>,
     ticker: Arc<Ticker>,
     running: Arc<Running>,
     clock: Clock,
     fuel: Option<Arc<Fuel>>,
-    deadline: Duration,
-    init_deadline: Duration,
+    pub(super) deadline: Duration,
+    pub(super) init_deadline: Duration,
     /// Cleared before each call and set again after it went well, so that a
     /// panic in the middle of one ends the instance too.
     sound: bool,
@@ -69,7 +64,7 @@ impl WasmInstance {
         &mut self,
         start: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Guests>,
     ) -> Result<(), wasmtime::Error> {
-        self.store.data_mut().lifecycle_clock = (self.clock.now(), self.clock.calendar_ms());
+        let began = self.begin(&Asked::Instantiate, self.moment(), u64::MAX);
         self.enter(self.init_deadline)?;
         let running = self.running.clone();
         let inside = self.ticker.enter(&running);
@@ -78,7 +73,19 @@ impl WasmInstance {
         self.store.data_mut().settle();
         self.guests = Some(started?);
         self.sound = true;
+        let tape = &mut self.store.data_mut().tape;
+        tape.finish(Asked::Instantiate, began, Answer::Done);
         Ok(())
+    }
+
+    /// Everything from here on is recorded, or replayed.
+    pub(super) fn tape(&mut self, tape: Tape) {
+        self.store.data_mut().tape = tape;
+    }
+
+    /// Bytes of linear memory it has.
+    pub(super) fn memory_taken(&self) -> usize {
+        self.store.data().limiter.taken()
     }
 
     /// `lifecycle.describe`
@@ -100,13 +107,60 @@ impl WasmInstance {
         config: &str,
         context: &Context,
     ) -> Result<Result<(), Vec<Problem>>, Fault> {
-        let context = convert::context(context);
-        self.lifecycle(|guests, store| {
-            Ok(guests
-                .lifecycle
-                .call_init(store, config, &context)?
-                .map_err(convert::problems))
+        let asked = || Asked::Init {
+            config: config.to_owned(),
+            context: context.clone(),
+        };
+        self.taped(asked, None, |me| {
+            let context = convert::context(context);
+            me.lifecycle(|guests, store| {
+                Ok(guests
+                    .lifecycle
+                    .call_init(store, config, &context)?
+                    .map_err(convert::problems))
+            })
         })
+    }
+
+    /// One call, written down where the instance is recorded.
+    pub(super) fn taped<R>(
+        &mut self,
+        asked: impl FnOnce() -> Asked,
+        call: Option<&Call<'_>>,
+        run: impl FnOnce(&mut Self) -> Result<R, Fault>,
+    ) -> Result<R, Fault>
+    where
+        for<'a> Answer: From<&'a R>,
+    {
+        if self.store.data().tape.is_off() {
+            return run(self);
+        }
+        let asked = asked();
+        let began = match call {
+            Some(call) => self.begin(&asked, (call.now_us, call.wall_ms), call.triggered()),
+            None => self.begin(&asked, self.moment(), u64::MAX),
+        };
+        let answer = run(self);
+        let tape = &mut self.store.data_mut().tape;
+        let said = match &answer {
+            Ok(answer) => Answer::from(answer),
+            Err(fault) => fault.answer(),
+        };
+        tape.finish(asked, began, said);
+        answer
+    }
+
+    /// The clock of calls that bring none.
+    fn moment(&self) -> (u64, u64) {
+        (self.clock.now(), self.clock.calendar_ms())
+    }
+
+    fn begin(&mut self, asked: &Asked, clock: (u64, u64), triggered: u64) -> Began {
+        let state = self.store.data_mut();
+        state.lifecycle_clock = clock;
+        let began = state.tape_begins(asked, triggered);
+        state.lifecycle_clock = (began.now_us, began.wall_ms);
+        began
     }
 
     /// Readies the store for a call that may use `allowed` of CPU time.
@@ -125,7 +179,7 @@ impl WasmInstance {
     }
 
     /// A call with `call`'s views, within the deadline of a decision.
-    fn decide<R>(
+    pub(super) fn decide<R>(
         &mut self,
         call: &Call<'_>,
         ask: impl FnOnce(&Guests, &mut Store<State>) -> wasmtime::Result<R>,
@@ -136,7 +190,7 @@ impl WasmInstance {
     }
 
     /// A call without views, off the request's path.
-    fn lifecycle<R>(
+    pub(super) fn lifecycle<R>(
         &mut self,
         ask: impl FnOnce(&Guests, &mut Store<State>) -> wasmtime::Result<R>,
     ) -> Result<R, Fault> {
@@ -144,12 +198,16 @@ impl WasmInstance {
     }
 
     /// A call without views, whose clock is the decisions'.
-    fn timed<R>(
+    pub(super) fn timed<R>(
         &mut self,
         allowed: Duration,
         ask: impl FnOnce(&Guests, &mut Store<State>) -> wasmtime::Result<R>,
     ) -> Result<R, Fault> {
-        self.store.data_mut().lifecycle_clock = (self.clock.now(), self.clock.calendar_ms());
+        let moment = self.moment();
+        let state = self.store.data_mut();
+        if state.tape.is_off() {
+            state.lifecycle_clock = moment;
+        }
         self.run(allowed, ask)
     }
 
@@ -177,131 +235,5 @@ impl WasmInstance {
             Err(error) if fuel::is_out(&error) => Err(Fault::Deadline(allowed)),
             Err(error) => Err(classify(&error)),
         }
-    }
-}
-
-/// An interface that `policy` has seen in `Exports`; asking without is a fault of
-/// the instance and not a panic.
-fn exported<'a, G>(guest: &'a Option<G>, interface: &'static str) -> Result<&'a G, Stop> {
-    guest.as_ref().ok_or(Stop::Absent {
-        interface,
-        why: "the policy does not export it",
-    })
-}
-
-impl Instance for WasmInstance {
-    fn memory(&self) -> usize {
-        self.store.data().limiter.taken()
-    }
-
-    fn members_changed(&mut self, revision: u64, members: &[Member]) -> Result<(), Fault> {
-        let members: Vec<_> = members.iter().map(convert::member).collect();
-        self.lifecycle(|guests, store| {
-            exported(&guests.membership, "membership")?
-                .call_members_changed(store, revision, &members)
-        })
-    }
-
-    fn pick(&mut self, call: &Call<'_>, attempt: u32, state: u64) -> Result<Verdict, Fault> {
-        self.decide(call, |guests, store| {
-            Ok(exported(&guests.balancer, "balancer")?
-                .call_pick(store, attempt, state)?
-                .into())
-        })
-    }
-
-    fn locate(&mut self, call: &Call<'_>) -> Result<Option<Hold>, Fault> {
-        self.decide(call, |guests, store| {
-            Ok(exported(&guests.affinity, "affinity")?
-                .call_locate(store)?
-                .map(Hold::from))
-        })
-    }
-
-    fn bind(&mut self, call: &Call<'_>) -> Result<Vec<Edit>, Fault> {
-        self.decide(call, |guests, store| {
-            Ok(convert::edits(
-                exported(&guests.affinity, "affinity")?.call_bind(store)?,
-            )?)
-        })
-    }
-
-    fn on_request(&mut self, call: &Call<'_>) -> Result<RequestPlan, Fault> {
-        self.decide(call, |guests, store| {
-            Ok(convert::request_plan(
-                exported(&guests.rewriter, "rewriter")?.call_on_request(store)?,
-            )?)
-        })
-    }
-
-    fn on_response(&mut self, call: &Call<'_>) -> Result<ResponsePlan, Fault> {
-        self.decide(call, |guests, store| {
-            Ok(convert::response_plan(
-                exported(&guests.rewriter, "rewriter")?.call_on_response(store)?,
-            )?)
-        })
-    }
-
-    fn completed(&mut self, batch: &[Outcome]) -> Result<(), Fault> {
-        let batch: Vec<_> = batch.iter().map(convert::outcome).collect();
-        self.timed(self.deadline, |guests, store| {
-            exported(&guests.observer, "observer")?.call_completed(store, &batch)
-        })
-    }
-
-    fn tick(&mut self) -> Result<(), Fault> {
-        self.timed(self.deadline, |guests, store| {
-            exported(&guests.ticker, "ticker")?.call_tick(store)
-        })
-    }
-
-    fn save(&mut self) -> Result<Vec<u8>, Fault> {
-        self.timed(self.init_deadline.min(SAVING), |guests, store| {
-            exported(&guests.handoff, "handoff")?.call_save(store)
-        })
-    }
-
-    fn restore(
-        &mut self,
-        previous: &Digest,
-        states: &[Vec<u8>],
-    ) -> Result<Result<(), String>, Fault> {
-        let previous = previous.to_string();
-        self.lifecycle(|guests, store| {
-            exported(&guests.handoff, "handoff")?.call_restore(store, &previous, states)
-        })
-    }
-
-    fn open_body(&mut self, seed: &[u8]) -> Result<(), Fault> {
-        let body = self.timed(self.deadline, |guests, store| {
-            exported(&guests.transformer, "transformer")?
-                .body()
-                .call_constructor(store, seed)
-        })?;
-        self.body = Some(body);
-        Ok(())
-    }
-
-    fn write_body(&mut self, chunk: &[u8]) -> Result<Vec<u8>, Fault> {
-        let body = self.body;
-        self.timed(self.deadline, |guests, store| {
-            let body = *exported(&body, "transformer.body")?;
-            exported(&guests.transformer, "transformer")?
-                .body()
-                .call_write(store, body, chunk)
-        })
-    }
-
-    fn finish_body(&mut self) -> Result<Vec<u8>, Fault> {
-        let body = self.body.take();
-        self.timed(self.deadline, |guests, store| {
-            let body = *exported(&body, "transformer.body")?;
-            let rest = exported(&guests.transformer, "transformer")?
-                .body()
-                .call_finish(&mut *store, body)?;
-            // Runs the guest's destructor.
-            body.resource_drop(store)?;
-            Ok(rest)
-        })
     }
 }

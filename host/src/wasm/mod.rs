@@ -16,6 +16,7 @@ mod compiler;
 mod component;
 mod convert;
 mod engine;
+mod exports;
 mod fault;
 mod fuel;
 mod guests;
@@ -26,6 +27,7 @@ mod memfd;
 mod sections;
 mod services;
 mod state;
+mod tape;
 #[cfg(test)]
 mod tests;
 mod ticker;

@@ -10,12 +10,15 @@ use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 use super::{
     fault::Stop,
-    host::{entropy::Entropy, handles::Handles, log::Journal},
+    host::{entropy::Entropy, handles::Handles, log::Journal, shared::Opened},
     services::{Binding, Series},
     views::Views,
     wasi::Console,
 };
-use crate::policy::{Environment, thread_time};
+use crate::{
+    policy::{Environment, thread_time},
+    recording::Tape,
+};
 
 /// Host calls within one call of the guest. A pick over 100 members needs ten;
 /// a rewriter that reads every header of a large head some hundreds.
@@ -50,10 +53,11 @@ pub(super) struct State {
     pub(super) journal: Journal,
     pub(super) console: Console,
     pub(super) binding: Arc<Binding>,
-    pub(super) cells: Handles<super::services::Cells>,
+    pub(super) cells: Handles<Opened>,
     pub(super) series: Handles<Arc<Series>>,
     /// The clock of calls that bring none: frozen when the call began.
     pub(super) lifecycle_clock: (u64, u64),
+    pub(super) tape: Tape,
 }
 
 impl State {
@@ -75,6 +79,7 @@ impl State {
             cells: Handles::default(),
             series: Handles::default(),
             lifecycle_clock: (0, 0),
+            tape: Tape::Off,
         }
     }
 

@@ -91,6 +91,7 @@ impl<'a> Bench<'a> {
             limits: limits(),
             seed: 1,
             clock: Clock::start(),
+            tape: crate::recording::Source::None,
         };
         let descriptor = module.describe(config, &environment)?;
         let instance = module.instantiate(config, &context(), &environment)?;

@@ -10,6 +10,7 @@ use super::{
     inspect::inspect,
     new::new,
     project::{Kind, Language},
+    replay::{ReplayArgs, replay},
     test::test,
 };
 
@@ -70,6 +71,8 @@ pub enum PolicyCommand {
         #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=10_000))]
         members: u16,
     },
+    /// Show which recorded decisions another version would have made otherwise
+    Replay(ReplayArgs),
 }
 
 /// Does it.
@@ -88,5 +91,6 @@ pub fn policy(command: PolicyCommand) -> ExitCode {
             config,
             members,
         } => bench(&file, &config, members),
+        PolicyCommand::Replay(args) => replay(&args),
     }
 }

@@ -6,6 +6,7 @@ mod command;
 mod inspect;
 mod new;
 mod project;
+mod replay;
 mod spread;
 mod test;
 mod workload;

@@ -13,6 +13,7 @@ use super::{
     },
     bounds,
     context::{Bounds, Context, unknown_name},
+    record,
 };
 use crate::snapshot::{OnError, PolicyLimits, PolicyRef, PolicySource};
 
@@ -237,6 +238,7 @@ pub fn sources(
                 context.policy_limits.clone(),
                 context.out,
             ),
+            record: record::record(table.record.as_ref(), &sources, context),
         };
         if let Some(node) = table
             .limits

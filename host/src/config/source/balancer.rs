@@ -3,8 +3,9 @@
 use super::{
     super::{
         read::{Either, Named, Node},
+        share::Share,
         table::{table, words},
-        units::{LoadFactor, Statuses, Time},
+        units::{LoadFactor, Size, Statuses, Time},
     },
     OneOrMany,
     candidates::{CanaryTable, RollbackTable, ShadowTable},
@@ -195,5 +196,25 @@ table! {
         on_error: OnErrorWord,
         /// Bounds of its own; what is left out is as in limits.policy.
         limits: PolicyLimitsTable,
+        /// Writes decisions down with all that went into them, for switchyard policy replay.
+        record: RecordTable,
+    }
+}
+
+table! {
+    /// A policy's recording.
+    pub struct RecordTable {
+        /// The file. One that is there is put aside as NAME.1.
+        #[schemars(required)]
+        path: String,
+        /// Share of the decisions that is recorded, in runs without a gap.
+        #[schemars(extend("default" = 0.01))]
+        sample: Share,
+        /// Headers, cookies and parameters whose values are replaced by a hash.
+        #[schemars(extend("default" = ["authorization", "cookie", "jsessionid", "proxy-authorization", "set-cookie"]))]
+        redact: Vec<Node<String>>,
+        /// A file of this size is put aside as NAME.1 and a new one begun.
+        #[schemars(extend("default" = "64MiB"))]
+        max_size: Size,
     }
 }

@@ -11,7 +11,7 @@ mod tenant;
 mod vhost;
 
 pub use balancer::{
-    BalancerTable, HealthTable, MemberTable, PolicyTable, RouteCookieTable, StatusWord,
+    BalancerTable, HealthTable, MemberTable, PolicyTable, RecordTable, RouteCookieTable, StatusWord,
 };
 pub use candidates::{CanaryTable, RollbackTable, ShadowTable};
 pub use gateway::{

@@ -268,4 +268,9 @@ pub const TWINS: &[(&str, &str, &str)] = &[
         "limits = { on_error = \"refuse\" }",
         "policy.own.on_error",
     ),
+    ("PolicyTable", "record = true", "a table"),
+    ("RecordTable", "path = \"\"", "not a path"),
+    ("RecordTable", "sample = 0", "0.01"),
+    ("RecordTable", "redact = [\"a=b\"]", "the name alone"),
+    ("RecordTable", "max_size = \"1KiB\"", "1MiB"),
 ];

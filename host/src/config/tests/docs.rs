@@ -9,7 +9,7 @@ use super::super::schema;
 const PAGE: &str = include_str!("../../../../docs/configuration.md");
 
 /// Where the page tells of which table of the schema.
-const SECTIONS: [(&str, &str); 22] = [
+const SECTIONS: [(&str, &str); 23] = [
     ("The file itself", "Config"),
     ("`[admin]`", "AdminTable"),
     ("`[log]`", "LogTable"),
@@ -32,6 +32,7 @@ const SECTIONS: [(&str, &str); 22] = [
     ("`shadow = { … }`", "ShadowTable"),
     ("`canary = { … }`", "CanaryTable"),
     ("`[each_tenant]`", "QuotaTable"),
+    ("`record = { … }`", "RecordTable"),
 ];
 
 /// Key and default of each row, by heading.

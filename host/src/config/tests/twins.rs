@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Each table with keys that make it good.
-const TABLES: [(&str, &str, &[&str]); 21] = [
+const TABLES: [(&str, &str, &[&str]); 22] = [
     ("Config", "", &["version = 1"]),
     ("AdminTable", "[admin]", &[]),
     ("LogTable", "[log]", &[]),
@@ -47,6 +47,11 @@ const TABLES: [(&str, &str, &[&str]); 21] = [
         &["policy = \"own\""],
     ),
     ("QuotaTable", "[tenant.acme]", &[]),
+    (
+        "RecordTable",
+        "[policy.own.record]",
+        &["path = \"own.rec\""],
+    ),
 ];
 
 /// The file with `line` in `table`, in place of a line for the same key.
@@ -106,6 +111,7 @@ fn file(table: &str, line: &str) -> String {
         "HealthTable",
         "MemberTable",
         "PolicyTable",
+        "RecordTable",
         "RouteCookieTable",
         "RollbackTable",
         "ShadowTable",

@@ -127,6 +127,7 @@ impl Scene {
                 workers: 1,
                 lanes: Arc::new(TenantThreads::default()),
                 seed: 0,
+                recorders: None,
             },
             stock: Stock::new(Arc::new(Gated(Arc::clone(&self.gate))), |name| match name {
                 "byrequests" => Some(b"balancer byrequests"),

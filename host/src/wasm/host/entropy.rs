@@ -16,6 +16,16 @@ impl Entropy {
         Self(seed ^ if replica == 0 { 0 } else { offset.next() })
     }
 
+    /// At a point of its sequence that a recording noted.
+    pub(in crate::wasm) fn at(state: u64) -> Self {
+        Self(state)
+    }
+
+    /// Where it stands.
+    pub(in crate::wasm) fn state(&self) -> u64 {
+        self.0
+    }
+
     /// The next word.
     pub(in crate::wasm) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

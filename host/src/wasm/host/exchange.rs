@@ -10,7 +10,8 @@ use wasmtime::{
 use super::linker::absent;
 use crate::{
     decision::{Call, FieldsView, RequestView, ResponseView},
-    wasm::state::State,
+    recording::{Function, Recalled, Value},
+    wasm::{fault::Stop, state::State, tape::Taped},
 };
 
 type Cx<'a> = StoreContextMut<'a, State>;
@@ -70,20 +71,21 @@ impl State {
 /// A function that reads one text.
 fn text(
     linker: &mut LinkerInstance<'_, State>,
-    name: &str,
+    (name, function): (&str, Function),
     read: fn(&State) -> wasmtime::Result<&str>,
 ) -> wasmtime::Result<()> {
     linker.func_wrap(name, move |cx: Cx<'_>, (): ()| {
         let state = cx.data();
         state.meter.call()?;
-        Ok((state.text(read(state)?)?,))
+        let text = state.import(function, Vec::new, || state.text(read(state)?))?;
+        Ok((text,))
     })
 }
 
 /// A function of a name.
-fn named<R>(
+fn named<R: Taped>(
     linker: &mut LinkerInstance<'_, State>,
-    name: &str,
+    (name, function): (&str, Function),
     read: impl Fn(&State, &str) -> wasmtime::Result<R> + Send + Sync + 'static,
 ) -> wasmtime::Result<()>
 where
@@ -92,22 +94,26 @@ where
     linker.func_wrap(name, move |cx: Cx<'_>, (name,): (WasmStr,)| {
         let state = cx.data();
         state.meter.call()?;
-        Ok((read(state, &name.to_str(cx.as_context())?)?,))
+        let name = name.to_str(cx.as_context())?;
+        let arguments = || vec![(&*name).into()];
+        let result = state.import(function, arguments, || read(state, &name))?;
+        Ok((result,))
     })
 }
 
 /// The functions that read a message's header.
 fn fields(
     linker: &mut LinkerInstance<'_, State>,
+    [header, headers, header_names]: [Function; 3],
     message: fn(&State) -> wasmtime::Result<&dyn FieldsView>,
 ) -> wasmtime::Result<()> {
-    named(linker, "header", move |state, name| {
+    named(linker, ("header", header), move |state, name| {
         message(state)?
             .header(name)
             .map(|value| state.bytes(value))
             .transpose()
     })?;
-    named(linker, "headers", move |state, name| {
+    named(linker, ("headers", headers), move |state, name| {
         let message = message(state)?;
         state.list(
             |each| message.headers(name, each),
@@ -118,37 +124,55 @@ fn fields(
     linker.func_wrap("header-names", move |cx: Cx<'_>, (): ()| {
         let state = cx.data();
         state.meter.call()?;
-        let message = message(state)?;
-        Ok((state.list(|each| message.header_names(each), str::len, str::to_owned)?,))
+        let names = state.import(header_names, Vec::new, || {
+            let message = message(state)?;
+            state.list(|each| message.header_names(each), str::len, str::to_owned)
+        })?;
+        Ok((names,))
     })
 }
 
 /// `request`
 pub(super) fn request(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    text(linker, "method", |state| Ok(state.request()?.method()))?;
-    text(linker, "path", |state| Ok(state.request()?.path()))?;
-    text(linker, "scheme", |state| Ok(state.request()?.scheme()))?;
-    text(linker, "authority", |state| {
+    text(linker, ("method", Function::Method), |state| {
+        Ok(state.request()?.method())
+    })?;
+    text(linker, ("path", Function::Path), |state| {
+        Ok(state.request()?.path())
+    })?;
+    text(linker, ("scheme", Function::Scheme), |state| {
+        Ok(state.request()?.scheme())
+    })?;
+    text(linker, ("authority", Function::Authority), |state| {
         Ok(state.request()?.authority())
     })?;
-    text(linker, "original-path", |state| {
+    text(linker, ("original-path", Function::OriginalPath), |state| {
         Ok(state.request()?.original_path())
     })?;
-    text(linker, "original-scheme", |state| {
-        Ok(state.request()?.original_scheme())
-    })?;
-    text(linker, "original-authority", |state| {
-        Ok(state.request()?.original_authority())
-    })?;
-    fields(linker, |state| Ok(state.request()?))?;
-    named(linker, "cookie", |state, name| {
+    text(
+        linker,
+        ("original-scheme", Function::OriginalScheme),
+        |state| Ok(state.request()?.original_scheme()),
+    )?;
+    text(
+        linker,
+        ("original-authority", Function::OriginalAuthority),
+        |state| Ok(state.request()?.original_authority()),
+    )?;
+    let functions = [
+        Function::RequestHeader,
+        Function::RequestHeaders,
+        Function::RequestHeaderNames,
+    ];
+    fields(linker, functions, |state| Ok(state.request()?))?;
+    named(linker, ("cookie", Function::Cookie), |state, name| {
         state
             .request()?
             .cookie(name)
             .map(|value| state.bytes(value))
             .transpose()
     })?;
-    named(linker, "cookies", |state, name| {
+    named(linker, ("cookies", Function::Cookies), |state, name| {
         let request = state.request()?;
         state.list(
             |each| request.cookies(name, each),
@@ -156,21 +180,25 @@ pub(super) fn request(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Resul
             <[u8]>::to_vec,
         )
     })?;
-    named(linker, "query", |state, name| {
+    named(linker, ("query", Function::Query), |state, name| {
         state
             .request()?
             .query(name)
             .map(|value| state.text(&value))
             .transpose()
     })?;
-    named(linker, "path-parameter", |state, name| {
-        state
-            .request()?
-            .path_parameter(name)
-            .map(|value| state.text(value))
-            .transpose()
-    })?;
-    named(linker, "attribute", |state, name| {
+    named(
+        linker,
+        ("path-parameter", Function::PathParameter),
+        |state, name| {
+            state
+                .request()?
+                .path_parameter(name)
+                .map(|value| state.text(value))
+                .transpose()
+        },
+    )?;
+    named(linker, ("attribute", Function::Attribute), |state, name| {
         state
             .request()?
             .attribute(name)
@@ -180,36 +208,55 @@ pub(super) fn request(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Resul
     linker.func_wrap("triggered", |cx: Cx<'_>, (): ()| {
         let state = cx.data();
         state.meter.call()?;
-        state.request()?;
-        Ok((state.views.call().map_or(u64::MAX, Call::triggered),))
+        let triggered = match state.tape.triggered() {
+            Recalled::Known(Value::Number(recorded)) => recorded,
+            Recalled::Known(_) | Recalled::Missing => return Err(Stop::Unrecorded.into()),
+            Recalled::Live => {
+                state.request()?;
+                state.views.call().map_or(u64::MAX, Call::triggered)
+            }
+        };
+        Ok((triggered,))
     })?;
     linker.func_wrap("tried", |cx: Cx<'_>, (): ()| {
         let state = cx.data();
         state.meter.call()?;
-        let tried = state.request()?.tried();
-        state.meter.bytes(size_of_val(tried))?;
-        Ok((state
-            .scratch
-            .narrow
-            .fill(|out| out.extend_from_slice(tried)),))
+        let tried = state.import(Function::Tried, Vec::new, || {
+            let tried = state.request()?.tried();
+            state.meter.bytes(size_of_val(tried))?;
+            Ok(state
+                .scratch
+                .narrow
+                .fill(|out| out.extend_from_slice(tried)))
+        })?;
+        Ok((tried,))
     })
 }
 
 /// `response`
 pub(super) fn response(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     linker.func_wrap("status", |cx: Cx<'_>, (): ()| {
-        cx.data().meter.call()?;
-        Ok((cx.data().response()?.status(),))
+        let state = cx.data();
+        state.meter.call()?;
+        let status = || Ok(state.response()?.status());
+        Ok((state.import(Function::Status, Vec::new, status)?,))
     })?;
-    fields(linker, |state| Ok(state.response()?))?;
-    text(linker, "member-id", |state| {
+    let functions = [
+        Function::ResponseHeader,
+        Function::ResponseHeaders,
+        Function::ResponseHeaderNames,
+    ];
+    fields(linker, functions, |state| Ok(state.response()?))?;
+    text(linker, ("member-id", Function::MemberId), |state| {
         Ok(state.response()?.member_id())
     })?;
-    text(linker, "member-route", |state| {
+    text(linker, ("member-route", Function::MemberRoute), |state| {
         Ok(state.response()?.member_route())
     })?;
     linker.func_wrap("moved", |cx: Cx<'_>, (): ()| {
-        cx.data().meter.call()?;
-        Ok((cx.data().response()?.moved(),))
+        let state = cx.data();
+        state.meter.call()?;
+        let moved = || Ok(state.response()?.moved());
+        Ok((state.import(Function::Moved, Vec::new, moved)?,))
     })
 }

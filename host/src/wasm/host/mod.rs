@@ -12,7 +12,7 @@ mod linker;
 pub(super) mod log;
 mod metrics;
 mod pool;
-mod shared;
+pub(super) mod shared;
 mod store;
 
 pub(super) use linker::{CONTRACT, IMPORTS, linker};

@@ -3,7 +3,7 @@
 use wasmtime::{StoreContextMut, component::LinkerInstance};
 
 use super::linker::absent;
-use crate::{decision::PoolView, wasm::state::State};
+use crate::{decision::PoolView, recording::Function, wasm::state::State};
 
 type Cx<'a> = StoreContextMut<'a, State>;
 
@@ -16,30 +16,36 @@ impl State {
 
 fn narrow(
     linker: &mut LinkerInstance<'_, State>,
-    name: &str,
+    (name, function): (&str, Function),
     read: fn(&dyn PoolView, &mut Vec<u32>),
 ) -> wasmtime::Result<()> {
     linker.func_wrap(name, move |cx: Cx<'_>, (): ()| {
         let state = cx.data();
         state.meter.call()?;
-        let pool = state.pool()?;
-        let column = state.scratch.narrow.fill(|out| read(pool, out));
-        state.meter.bytes(size_of_val(column.as_slice()))?;
+        let column = state.import(function, Vec::new, || {
+            let pool = state.pool()?;
+            let column = state.scratch.narrow.fill(|out| read(pool, out));
+            state.meter.bytes(size_of_val(column.as_slice()))?;
+            Ok(column)
+        })?;
         Ok((column,))
     })
 }
 
 fn wide(
     linker: &mut LinkerInstance<'_, State>,
-    name: &str,
+    (name, function): (&str, Function),
     read: fn(&dyn PoolView, &mut Vec<u64>),
 ) -> wasmtime::Result<()> {
     linker.func_wrap(name, move |cx: Cx<'_>, (): ()| {
         let state = cx.data();
         state.meter.call()?;
-        let pool = state.pool()?;
-        let column = state.scratch.wide.fill(|out| read(pool, out));
-        state.meter.bytes(size_of_val(column.as_slice()))?;
+        let column = state.import(function, Vec::new, || {
+            let pool = state.pool()?;
+            let column = state.scratch.wide.fill(|out| read(pool, out));
+            state.meter.bytes(size_of_val(column.as_slice()))?;
+            Ok(column)
+        })?;
         Ok((column,))
     })
 }
@@ -49,30 +55,48 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Result<(
     linker.func_wrap("name", |cx: Cx<'_>, (): ()| {
         let state = cx.data();
         state.meter.call()?;
-        let name = state.pool()?.name();
-        state.meter.bytes(name.len())?;
-        Ok((state.scratch.text.fill(|out| out.push_str(name)),))
+        let name = state.import(Function::PoolName, Vec::new, || {
+            let name = state.pool()?.name();
+            state.meter.bytes(name.len())?;
+            Ok(state.scratch.text.fill(|out| out.push_str(name)))
+        })?;
+        Ok((name,))
     })?;
     linker.func_wrap("usable", |cx: Cx<'_>, (): ()| {
         let state = cx.data();
         state.meter.call()?;
-        let usable = state.pool()?.usable();
-        state.meter.bytes(usable.len())?;
-        Ok((state
-            .scratch
-            .bytes
-            .fill(|out| out.extend_from_slice(usable)),))
+        let usable = state.import(Function::Usable, Vec::new, || {
+            let usable = state.pool()?.usable();
+            state.meter.bytes(usable.len())?;
+            Ok(state
+                .scratch
+                .bytes
+                .fill(|out| out.extend_from_slice(usable)))
+        })?;
+        Ok((usable,))
     })?;
     // A column's size is the pool's, not the guest's to choose, so it is charged once it is there.
-    narrow(linker, "weights", |pool, out| {
+    narrow(linker, ("weights", Function::Weights), |pool, out| {
         out.extend_from_slice(pool.weights())
     })?;
-    narrow(linker, "in-flight", |pool, out| pool.in_flight(out))?;
-    wide(linker, "elected", |pool, out| pool.elected(out))?;
-    wide(linker, "bytes-in", |pool, out| pool.bytes_in(out))?;
-    wide(linker, "bytes-out", |pool, out| pool.bytes_out(out))?;
-    narrow(linker, "latency-us", |pool, out| pool.latency_us(out))?;
-    narrow(linker, "consecutive-failures", |pool, out| {
-        pool.consecutive_failures(out)
-    })
+    narrow(linker, ("in-flight", Function::InFlight), |pool, out| {
+        pool.in_flight(out)
+    })?;
+    wide(linker, ("elected", Function::Elected), |pool, out| {
+        pool.elected(out)
+    })?;
+    wide(linker, ("bytes-in", Function::BytesIn), |pool, out| {
+        pool.bytes_in(out)
+    })?;
+    wide(linker, ("bytes-out", Function::BytesOut), |pool, out| {
+        pool.bytes_out(out)
+    })?;
+    narrow(linker, ("latency-us", Function::Latency), |pool, out| {
+        pool.latency_us(out)
+    })?;
+    narrow(
+        linker,
+        ("consecutive-failures", Function::ConsecutiveFailures),
+        |pool, out| pool.consecutive_failures(out),
+    )
 }

@@ -7,7 +7,10 @@ use wasmtime::{
     component::{LinkerInstance, WasmList, WasmStr},
 };
 
-use crate::wasm::state::State;
+use crate::{
+    recording::{Function, Value},
+    wasm::state::State,
+};
 
 type Cx<'a> = StoreContextMut<'a, State>;
 
@@ -21,8 +24,15 @@ pub(super) fn link(store: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
             state.meter.bytes(value.len())?;
             Ok(state.scratch.bytes.fill(|out| out.extend_from_slice(value)))
         };
-        let value = state.binding.store.get(&key, Instant::now(), copy);
-        Ok((value.transpose()?,))
+        let value = state.import(
+            Function::StoreGet,
+            || vec![(&*key).into()],
+            || {
+                let value = state.binding.store.get(&key, Instant::now(), copy);
+                value.transpose()
+            },
+        )?;
+        Ok((value,))
     })?;
     store.func_wrap(
         "put",
@@ -31,19 +41,25 @@ pub(super) fn link(store: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
             state.meter.call()?;
             state.meter.bytes(value.len())?;
             let key = key.to_str(cx.as_context())?;
-            state.binding.store.put(
-                &key,
-                value.as_le_slice(cx.as_context()),
-                ttl_ms,
-                Instant::now(),
-            );
-            Ok(())
+            let value = value.as_le_slice(cx.as_context());
+            let arguments = || vec![(&*key).into(), Value::Bytes(value.to_vec()), ttl_ms.into()];
+            state.import(Function::StorePut, arguments, || {
+                state.binding.store.put(&key, value, ttl_ms, Instant::now());
+                Ok(())
+            })
         },
     )?;
     store.func_wrap("delete", |cx: Cx<'_>, (key,): (WasmStr,)| {
         let state = cx.data();
         state.meter.call()?;
-        state.binding.store.delete(&key.to_str(cx.as_context())?);
-        Ok(())
+        let key = key.to_str(cx.as_context())?;
+        state.import(
+            Function::StoreDelete,
+            || vec![(&*key).into()],
+            || {
+                state.binding.store.delete(&key);
+                Ok(())
+            },
+        )
     })
 }

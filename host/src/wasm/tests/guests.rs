@@ -8,6 +8,7 @@ use wit_parser::{ManglingAndAbi, Resolve};
 use crate::{
     decision::{Call, Context, FieldsView, PoolView, RequestView},
     policy::{Environment, Instance, Loader, Module, Refusal},
+    recording::Source,
     snapshot::PolicyLimits,
     wasm::{Compiler, WasmLoader, WasmOptions},
 };
@@ -119,6 +120,7 @@ pub fn environment() -> Environment {
         limits: limits(),
         seed: 7,
         clock: Default::default(),
+        tape: Source::None,
     }
 }
 

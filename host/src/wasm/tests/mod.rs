@@ -7,7 +7,9 @@ mod faults;
 pub(super) mod guests;
 mod hosting;
 mod loading;
+mod moments;
 mod real;
+mod replaying;
 
 use std::{
     fs,
