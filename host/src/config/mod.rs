@@ -8,6 +8,9 @@
 mod compile;
 mod diagnostic;
 mod load;
+mod problems;
+mod reach;
+mod read;
 pub(crate) mod problems;
 pub(crate) mod read;
 mod schema;
