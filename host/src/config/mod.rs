@@ -8,10 +8,8 @@
 mod compile;
 mod diagnostic;
 mod load;
-mod problems;
-mod reach;
-mod read;
 pub(crate) mod problems;
+mod reach;
 pub(crate) mod read;
 mod schema;
 pub(crate) mod source;
