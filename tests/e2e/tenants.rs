@@ -8,7 +8,8 @@ use std::{
 
 use serde_json::Value;
 use switchyard_tests::{
-    Client, Gateway, Member, Request, SetOnDrop, Setup, eventually, guests, scripts, wait::DEADLINE,
+    Client, Gateway, Member, Request, SetOnDrop, Setup, command, eventually, guests, scripts,
+    wait::DEADLINE,
 };
 
 use crate::conf::{balancer, entry};
@@ -270,5 +271,118 @@ fn a_policy_that_cannot_be_taken_keeps_what_its_tenant_has() {
             .iter()
             .any(|p| p["name"] == "p" && p["tenant"] == "acme"),
         "{status:#}"
+    );
+}
+
+/// Block `number` of TOML on the tenants' page.
+fn shown(number: usize) -> &'static str {
+    let page = include_str!("../../docs/tenants.md");
+    let mut blocks = page.split("```toml\n").skip(1);
+    let block = blocks.nth(number).expect("the page shows it");
+    block.split("\n```").next().expect("split gives one")
+}
+
+#[test]
+fn the_tenants_page_can_be_followed() {
+    let m = ["w1", "w2", "b"].map(|name| Member::start(name, scripts::name()));
+    // Ports that are free here, and members that are there.
+    let operator = shown(0)
+        .replace("127.0.0.1:9191", "127.0.0.1:0")
+        .replace("127.0.0.1:8080", "127.0.0.1:0")
+        .replace("10.1.0.0/16:8080", "127.0.0.1");
+    let there = |text: &str| {
+        let hosts = ["10.1.0.11:8080", "10.1.0.12:8080", "10.1.0.21:8080"];
+        let pairs = hosts.iter().zip(&m);
+        pairs.fold(text.to_owned(), |text, (host, member)| {
+            text.replace(host, &member.addr().to_string())
+        })
+    };
+    let setup = Setup::new("")
+        .whole(&operator)
+        .file("tenants/acme/site.toml", there(shown(1)));
+    let file = setup.dir().join("switchyard.toml");
+    fs::write(&file, &operator).unwrap();
+    let checked = command::switchyard(&["check", file.to_str().unwrap()]);
+    assert!(checked.status.success(), "{}", checked.all());
+    let gateway = setup.start();
+    assert_eq!(at(&gateway, "www.acme.example"), "w1");
+    assert_eq!(at(&gateway, "www.acme.example"), "w2");
+    gateway.write_file(
+        "tenants/beta/pick.wasm",
+        guests::sdk_example("least_latency"),
+    );
+    gateway.write_file("tenants/beta/site.toml", there(shown(2)));
+    wait_for(&gateway, "beta.example", "b");
+    let admin = gateway.admin_addr().to_string();
+    let status = command::switchyard(&["status", "--admin", &admin]).all();
+    for words in [
+        "acme",
+        "beta",
+        "serving",
+        "balancer shop of tenant acme",
+        "POLICY CPU",
+    ] {
+        assert!(status.contains(words), "{words}: {status}");
+    }
+    let log = gateway.dir().join("tenants/acme/logs/access.log");
+    eventually("the tenant's own log", DEADLINE, || {
+        (fs::read_to_string(&log).ok()?.lines().count() == 2).then_some(())
+    });
+    // With `hosts` these and nothing else.
+    let elsewhere = there(shown(1)).replace("www.acme.example", "www.other.example");
+    gateway.replace_file("tenants/acme/site.toml", elsewhere);
+    gateway.wait_for_log(&["tenant=acme", "not among the hosts"]);
+    assert_eq!(at(&gateway, "www.acme.example"), "w1");
+    fs::remove_dir_all(gateway.dir().join("tenants/beta")).unwrap();
+    wait_for(&gateway, "beta.example", "404");
+}
+
+#[test]
+fn many_tenants_with_three_policies_each_start_and_one_of_them_reloads() {
+    const TENANTS: usize = 40;
+    let a = Member::start("a", scripts::name());
+    let file = |tenant: usize, path: &str| {
+        format!(
+            "[[vhost]]\nname = \"t{tenant}.example\"\n[[vhost.route]]\npath = \"{path}\"\nbalancer = \"app\"\n\
+             rewrite = \"policy:r\"\n{}\
+             [policy.p]\nsource = \"p.wasm\"\n[policy.q]\nsource = \"p.wasm\"\n[policy.r]\nsource = \"r.wasm\"\n",
+            balancer(
+                "app",
+                "lbmethod = [\"policy:p\", \"policy:q\"]",
+                &[entry(&a, "")]
+            )
+        )
+    };
+    let (p, r) = (guests::component("balancer"), guests::component("rewriter"));
+    let mut setup = Setup::new(format!("{OPERATOR}{LOCAL}"));
+    for tenant in 0..TENANTS {
+        setup = setup
+            .file(&format!("tenants/t{tenant}/site.toml"), file(tenant, "/"))
+            .file(&format!("tenants/t{tenant}/p.wasm"), &p)
+            .file(&format!("tenants/t{tenant}/r.wasm"), &r);
+    }
+    let gateway = setup.start();
+    for tenant in 0..TENANTS {
+        assert_eq!(at(&gateway, &format!("t{tenant}.example")), "a");
+    }
+    let calls = |tenant: &str| {
+        let status = gateway.status();
+        let policies = status["policies"].as_array().unwrap();
+        let p = policies
+            .iter()
+            .find(|p| p["tenant"] == tenant && p["name"] == "p");
+        p.unwrap()["calls"].as_u64().unwrap()
+    };
+    let before = calls("t8");
+    gateway.replace_file("tenants/t7/site.toml", file(7, "/new"));
+    wait_for(&gateway, "t7.example", "404");
+    assert_eq!(
+        gateway.ask(&Request::get("/new").host("t7.example")).text(),
+        "a"
+    );
+    assert_eq!(
+        calls("t8"),
+        before,
+        "another tenant's instances are the same ones"
     );
 }

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, guests, polyglot, soak, test, tomcat};
+use crate::{bench, demo, guests, polyglot, soak, tenants, test, tomcat};
 
 /// Switchyard's own commands.
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ pub enum Command {
     Bench(bench::Options),
     /// Send a million requests while config and policy are replaced every 100 ms
     Soak(soak::Options),
+    /// Measure start, memory and reload with 200 tenants of three policies each
+    Tenants(tenants::Options),
     /// Install what policies in C, JavaScript and Python are built with
     Toolchains,
     /// Write the C bindings of a world of the contract

@@ -59,11 +59,22 @@ impl Client {
 
     /// Sends a GET and reads the answer. An error is what a browser would show as one.
     pub fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
+        let host = self.server.to_string();
+        self.get_at(&host, path, headers)
+    }
+
+    /// Likewise, of a certain host.
+    pub fn get_at(
+        &mut self,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> io::Result<Answer> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => BufReader::new(connect(self.server)?),
         };
-        let mut head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n", self.server);
+        let mut head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }

@@ -12,6 +12,7 @@ mod polyglot;
 mod soak;
 mod stamp;
 mod steps;
+mod tenants;
 mod test;
 mod tomcat;
 mod workspace;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Tenants(options) => tenants::run(&options),
         Command::Tomcat(options) => tomcat::run(&options),
         Command::Toolchains => polyglot::toolchains(),
         Command::Bindings(options) => polyglot::bindings(&options),

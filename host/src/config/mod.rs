@@ -9,6 +9,7 @@ mod compile;
 mod diagnostic;
 mod load;
 pub(crate) mod problems;
+mod reach;
 pub(crate) mod read;
 mod schema;
 mod share;

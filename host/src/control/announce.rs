@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,9 +20,17 @@ use crate::snapshot::Snapshot;
 /// How long a generation waits for the names of its members.
 const SETTLE: Duration = Duration::from_secs(5);
 
+/// And how long for names of tenants' alone, once it serves: a tenant that names what nobody knows
+/// shall not hold up everybody else's reload.
+const HURRY: Duration = Duration::from_millis(250);
+
 /// Announces members that are to come, so that they have addresses when they do.
 #[derive(Debug)]
-pub struct Announcer(mpsc::UnboundedSender<Word>);
+pub struct Announcer {
+    words: mpsc::UnboundedSender<Word>,
+    /// Something was announced before.
+    started: AtomicBool,
+}
 
 /// What an [`Announcer`] says, for [`resolve::run`](super::resolve::run).
 #[derive(Debug)]
@@ -39,6 +50,9 @@ pub(super) struct Announced {
     /// Whom to ask; empty = the system's.
     pub servers: Vec<SocketAddr>,
     pub until: Instant,
+    /// Those that are waited for until then only.
+    pub hurried: BTreeSet<Arc<str>>,
+    pub hurry_until: Instant,
     /// Dropped once there is nothing more to wait for.
     pub waits: oneshot::Sender<()>,
 }
@@ -46,7 +60,11 @@ pub(super) struct Announced {
 /// An announcer and who hears it.
 pub fn announcer() -> (Announcer, Expected) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (Announcer(sender), Expected(receiver))
+    let announcer = Announcer {
+        words: sender,
+        started: AtomicBool::new(false),
+    };
+    (announcer, Expected(receiver))
 }
 
 impl Announcer {
@@ -60,23 +78,40 @@ impl Announcer {
     /// What was announced does not come: its names and its name servers are forgotten.
     pub fn abandon(&self) {
         // Where nobody hears it, nobody asks either.
-        let _ = self.0.send(Word::Abandoned);
+        let _ = self.words.send(Word::Abandoned);
     }
 
     /// The answer ends when there is nothing more to wait for.
     pub(super) fn begin(&self, next: &Snapshot) -> oneshot::Receiver<()> {
-        let members = next.balancers.values().flat_map(|b| &b.members);
-        let names = members
-            .filter(|member| is_name(&member.host))
-            .map(|member| member.host.as_str().into())
-            .collect();
+        let (mut names, mut hurried) = (BTreeSet::new(), BTreeSet::new());
+        for balancer in next.balancers.values() {
+            let members = balancer.members.iter();
+            let of_these = match balancer.tenant.is_operator() {
+                true => &mut names,
+                false => &mut hurried,
+            };
+            of_these.extend(
+                members
+                    .filter(|member| is_name(&member.host))
+                    .map(|member| Arc::<str>::from(member.host.as_str())),
+            );
+        }
+        hurried.retain(|name| !names.contains(name));
+        names.extend(hurried.iter().cloned());
+        let patience = match self.started.swap(true, Ordering::Relaxed) {
+            true => HURRY,
+            false => SETTLE,
+        };
         let (waits, tried) = oneshot::channel();
         // Also without names: it may have other servers for those to come. Where nobody hears
         // it, there is nothing to wait for.
-        let _ = self.0.send(Word::Next(Announced {
+        let now = Instant::now();
+        let _ = self.words.send(Word::Next(Announced {
             names,
+            hurried,
+            hurry_until: now + patience,
             servers: next.name_servers.clone(),
-            until: Instant::now() + SETTLE,
+            until: now + SETTLE,
             waits,
         }));
         tried

@@ -54,6 +54,8 @@ struct Next {
     own: BTreeSet<Arc<str>>,
     untried: BTreeSet<Arc<str>>,
     until: Instant,
+    hurried: BTreeSet<Arc<str>>,
+    hurry_until: Instant,
     /// Dropped once all were tried, or their time is over.
     waits: Option<oneshot::Sender<()>>,
 }
@@ -125,6 +127,8 @@ impl Resolver {
             own: BTreeSet::new(),
             untried: BTreeSet::new(),
             until: announced.until,
+            hurried: announced.hurried,
+            hurry_until: announced.hurry_until,
             waits: Some(announced.waits),
             names,
         };
@@ -251,6 +255,11 @@ impl Next {
     }
 
     fn expire(&mut self, now: Instant) {
+        if self.hurry_until <= now && !self.hurried.is_empty() {
+            let hurried = std::mem::take(&mut self.hurried);
+            self.untried.retain(|name| !hurried.contains(name));
+            self.look();
+        }
         if self.until <= now {
             self.waits = None;
         }
@@ -258,7 +267,11 @@ impl Next {
 
     /// When nobody waits longer, where somebody does.
     fn end(&self) -> Option<Instant> {
-        self.waits.is_some().then_some(self.until)
+        let end = match self.hurried.is_empty() {
+            true => self.until,
+            false => self.until.min(self.hurry_until),
+        };
+        self.waits.is_some().then_some(end)
     }
 
     fn look(&mut self) {

@@ -8,9 +8,10 @@ use toml::de::DeValue;
 use super::{
     super::{
         problems::{Place, Problems},
+        reach::Reach,
         read::{Named, Node, Read, Value},
         table::table,
-        units::{Reach, Size, Time},
+        units::{Size, Time},
     },
     BalancerTable, LogTable, PolicyTable, VhostTable,
 };

@@ -47,7 +47,12 @@ fn a_policy_that_takes_long_to_load_holds_up_neither_the_operator_nor_tenants() 
     scene.write("tenants/beta/own.wasm", "balancer quick");
     scene.write("switchyard.toml", &CONFIG.replace("/shop", "/store"));
     published(&mut writer);
-    assert!(serves(&writer, "beta:app") && !serves(&writer, "acme:app"));
+    assert_eq!(writer.operator.vhosts[0].routes[1].name, "/store");
+    while !serves(&writer, "beta:app") {
+        woken.recv_timeout(DEADLINE).unwrap();
+        writer.reload(Cause::Files);
+    }
+    assert!(!serves(&writer, "acme:app"));
     assert_eq!(
         facts(&writer).tenants[0].last_error,
         None,
