@@ -67,7 +67,7 @@ fn a_policy_decides_which_member_serves() {
 
 /// Block `number` of that language in the guide.
 fn shown(language: &str, number: usize) -> &'static str {
-    let guide = include_str!("../../docs/write-a-policy.md");
+    let guide = include_str!("../../docs/authors.md");
     let fence = format!("```{language}\n");
     let mut blocks = guide.split(&fence).skip(1);
     let block = blocks.nth(number).expect("the guide shows it");

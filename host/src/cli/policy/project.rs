@@ -123,9 +123,11 @@ mod tests {
             let path = format!("vendor/switchyard-policy/{file}");
             assert_eq!(*find(&path), text("guest-sdk", file));
         }
-        assert!(
-            files.iter().all(|(_, text)| !text.contains("{{")),
-            "a word was not filled"
-        );
+        let own = files
+            .iter()
+            .filter(|(path, _)| !path.starts_with("vendor/"));
+        for (path, text) in own {
+            assert!(!text.contains("{{"), "a word was not filled in {path}");
+        }
     }
 }
