@@ -10,7 +10,7 @@ use std::{
 use switchyard_tests::{
     Member, Setup,
     command::{Said, switchyard_in},
-    guests, scripts, target,
+    guests, polyglot, scripts, target,
 };
 
 use crate::conf::site;
@@ -131,6 +131,9 @@ fn the_guide_is_followed_from_an_empty_directory() {
             place.push(folder);
             continue;
         }
+        if command.starts_with("cargo ") {
+            desk.provide("canary");
+        }
         let printed = desk.run(&place, command);
         let found: Vec<_> = printed.lines().collect();
         assert!(
@@ -138,9 +141,6 @@ fn the_guide_is_followed_from_an_empty_directory() {
             "$ {command}\n{printed}\n--- is not what the guide shows:\n{}",
             lines.join("\n")
         );
-        if let Some(name) = command.strip_prefix("switchyard policy new ") {
-            desk.provide(name);
-        }
     }
     serve(&fs::read(place.join("canary.wasm")).unwrap());
 }
@@ -219,6 +219,35 @@ fn every_kind_of_project_builds_and_holds_its_scenario() {
     }
 }
 
+/// So do projects in other languages, where their tools are.
+#[test]
+fn projects_in_other_languages_build_and_hold_their_scenario() {
+    let desk = Desk::new();
+    for language in ["c", "js", "python"] {
+        if polyglot::built(language).is_none() {
+            continue;
+        }
+        let name = format!("in-{language}");
+        let made = switchyard_in(
+            desk.folder.path(),
+            &["policy", "new", &name, "--lang", language],
+        );
+        assert!(made.status.success(), "{}", made.all());
+        let place = desk.folder.path().join(&name);
+        let tools = polyglot::toolchains();
+        let line = format!(
+            "SWITCHYARD_TOOLCHAINS={} switchyard policy build && \
+             switchyard policy test {name}.wasm scenarios/*.toml && echo held",
+            tools.display()
+        );
+        let printed = desk.run(&place, &line);
+        assert!(printed.ends_with("held\n"), "{printed}");
+    }
+    let arguments = ["policy", "new", "it", "--lang", "c", "--kind", "rewriter"];
+    let refused = switchyard_in(desk.folder.path(), &arguments);
+    assert_eq!(refused.status.code(), Some(64), "{}", refused.all());
+}
+
 const SCENARIO: &str = "[balancer]\nmembers = [{ url = \"http://a\" }, { url = \"http://b\" }]\n[[step]]\nrequests = 4\n";
 
 /// Runs `policy test` on the test guests' balancer with this configuration.
@@ -231,13 +260,16 @@ fn tested(guest: &str, scenario: &str) -> Said {
 
 #[test]
 fn a_policy_that_misbehaves_breaks_its_scenario_with_the_reason() {
-    for (does, due) in [
-        ("trap", "the policy failed"),
-        ("loop", "ran longer than its deadline"),
-        ("allocate", "more memory than its limit"),
-        ("out-of-range", "could not follow"),
+    for (does, deadline, due) in [
+        ("trap", "5ms", "the policy failed"),
+        ("loop", "5ms", "ran longer than its deadline"),
+        // Filling memory takes instructions, too.
+        ("allocate", "1s", "more memory than its limit"),
+        ("out-of-range", "5ms", "could not follow"),
     ] {
-        let config = format!("[policy]\nconfig = {{ does = \"{does}\" }}\n");
+        let config = format!(
+            "[policy]\nconfig = {{ does = \"{does}\" }}\nlimits = {{ deadline = \"{deadline}\" }}\n"
+        );
         let said = tested(
             "balancer",
             &format!("{config}{SCENARIO}headers = {{ x-misbehave = \"1\" }}\n"),
