@@ -10,7 +10,7 @@ fn rust_blocks(page: &str) -> Vec<&str> {
 
 #[test]
 fn the_guide_shows_the_canary_as_it_is_compiled() {
-    let guide = include_str!("../../docs/write-a-policy.md");
+    let guide = include_str!("../../docs/authors.md");
     let canary = include_str!("../examples/canary.rs");
     let shown = rust_blocks(guide);
     assert_eq!(shown.len(), 2, "the policy and its tests");

@@ -7,6 +7,7 @@
 //!
 //! | what | where |
 //! |---|---|
+//! | a scenario with mistakes, a policy that cannot be tested, a missing toolchain | `authors` |
 //! | a configuration with five mistakes, a missing file, a port in use | `bad_config` |
 //! | a policy that traps, loops, allocates, picks a member that cannot be, logs a megabyte | `policies` |
 //! | a policy that is not Wasm, half written, of another kind, refuses its configuration | `policy_reload` |
@@ -31,6 +32,7 @@ mod mouth;
 mod access;
 mod admin_status;
 mod affinity;
+mod authors;
 mod bad_config;
 mod balancing;
 mod connections;

@@ -1,9 +1,6 @@
 //! Policies of the operator's own: what they decide, and what becomes of bad ones.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use switchyard_tests::{Gateway, Member, Request, Setup, guests, scripts};
@@ -63,43 +60,6 @@ fn a_policy_decides_which_member_serves() {
     let (_members, setup) = balanced("first", "", "");
     let gateway = setup.start();
     assert_eq!(sequence(&gateway, 6), "aaaaaa");
-}
-
-/// Block `number` of that language in the guide.
-fn shown(language: &str, number: usize) -> &'static str {
-    let guide = include_str!("../../docs/write-a-policy.md");
-    let fence = format!("```{language}\n");
-    let mut blocks = guide.split(&fence).skip(1);
-    let block = blocks.nth(number).expect("the guide shows it");
-    block.split("\n```").next().expect("split gives one")
-}
-
-#[test]
-fn the_guides_policy_is_loaded_as_the_guide_says() {
-    let members = ["one", "two", "canary"].map(|n| Member::start(n, scripts::name()));
-    // The second block of TOML is what stands in switchyard.toml; the first is a Cargo.toml.
-    let mut text = shown("toml", 1).replace("percent = 5", "percent = 100");
-    for (member, host) in members.iter().zip(["10.0.0.11", "10.0.0.12", "10.0.0.13"]) {
-        let there = format!("{host}:8080");
-        assert!(text.contains(&there), "{text}");
-        text = text.replace(&there, &member.addr().to_string());
-    }
-    let text = site(&[("/", "balancer = \"mycluster\"")]) + &text;
-    // As cargo makes it: the gateway turns the core module into a component.
-    let module = guests::sdk_example("canary");
-    assert_eq!(module[..8], *b"\0asm\x01\0\0\0", "a core module");
-    let gateway = Setup::new(text)
-        .file("policies/canary.wasm", &module)
-        .start();
-    assert_eq!(sequence(&gateway, 4), "canary".repeat(4));
-    // And none of them, where nobody is to go there.
-    let text = fs::read_to_string(gateway.file()).unwrap();
-    gateway.replace_file(
-        "switchyard.toml",
-        text.replace("percent = 100", "percent = 0"),
-    );
-    gateway.wait_for_status("the new configuration", |s| s["config"]["generation"] == 2);
-    assert_eq!(sequence(&gateway, 4), "onetwo".repeat(2));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     io::Read,
+    path::Path,
     process::{Command, ExitStatus, Stdio},
     thread,
 };
@@ -35,8 +36,15 @@ impl Said {
 /// Where it does not end in time; it is killed then.
 #[track_caller]
 pub fn switchyard(arguments: &[&str]) -> Said {
+    switchyard_in(Path::new("."), arguments)
+}
+
+/// Likewise, in this folder.
+#[track_caller]
+pub fn switchyard_in(folder: &Path, arguments: &[&str]) -> Said {
     let mut command = Command::new(target::switchyard());
     command
+        .current_dir(folder)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -34,22 +34,24 @@ pub fn built(language: &str) -> Option<Vec<u8>> {
     Some(fs::read(&out).unwrap_or_else(|e| panic!("{}: {e}", out.display())))
 }
 
+/// Where `cargo xtask toolchains` installs what the scripts run.
+pub fn toolchains() -> PathBuf {
+    let tmp = target::shared("polyglot");
+    let target = tmp.ancestors().nth(2).expect("it lies in target/tmp");
+    target.join("toolchains")
+}
+
 /// Whether there is a toolchain.
 fn build(example: &Path, root: &Path, dir: &Path, out: &Path) -> bool {
     let bindings = dir.join("bindings");
     c_bindings(&root.join("wit"), "balancer-policy", &bindings).unwrap_or_else(|e| panic!("{e}"));
     // Half a file of a build that was interrupted is not to be taken for a policy.
     let unfinished = out.with_extension("unfinished");
-    let toolchains = dir
-        .ancestors()
-        .nth(2)
-        .expect("it lies in target/tmp")
-        .join("toolchains");
     let script = example.join("build.sh");
     let ended = Command::new(&script)
         .arg(&unfinished)
         .env("BINDINGS", &bindings)
-        .env("SWITCHYARD_TOOLCHAINS", toolchains)
+        .env("SWITCHYARD_TOOLCHAINS", toolchains())
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|e| panic!("{}: {e}", script.display()));

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes weighted.c a policy. Usage: build.sh [FILE.wasm]
 #
-# BINDINGS names a folder with the contract's C bindings; where it is not set they are made
-# with `wit-bindgen c`, or with the repository's own `cargo xtask bindings`.
+# BINDINGS names a folder with the contract's C bindings, else `bindings` here is taken; where there
+# is none they are made with `wit-bindgen c`, or with the repository's own `cargo xtask bindings`.
 # Ends with 3 where the toolchain is missing.
 set -eu
 out=$(realpath -m "${1:-weighted.wasm}")
@@ -14,6 +14,9 @@ missing() {
 cc=$(command -v "${CC:-clang}") || missing clang
 command -v wasm-ld >/dev/null || missing wasm-ld
 [ -f /usr/include/wasm32-wasi/stdlib.h ] || missing wasi-libc
+if [ -z "${BINDINGS:-}" ] && [ -d bindings ]; then
+    BINDINGS=bindings
+fi
 if [ -z "${BINDINGS:-}" ]; then
     BINDINGS=$(mktemp -d)
     trap 'rm -r "$BINDINGS"' EXIT

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    compile::{lines, meant},
+    compile::meant,
     names::Names,
     scenario::Answer,
     source::{AnswerTable, FailsWord, ScenarioTable, StepTable},
+    traffic::lines,
 };
 use crate::{
     config::{

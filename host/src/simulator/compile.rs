@@ -4,13 +4,14 @@
 //! it means in a gateway. Everything goes on after a mistake, so that all of them
 //! are reported.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use super::{
     answer, expect,
     names::Names,
-    scenario::{Ask, Clients, Scenario, Step, Traffic},
+    scenario::{Scenario, Step},
     source::{ScenarioTable, StepTable},
+    traffic,
 };
 use crate::{
     config::{
@@ -22,7 +23,6 @@ use crate::{
             VhostTable,
         },
     },
-    http1::is_token,
     policy::Exports,
     snapshot::{Balancer, MemberId, Snapshot},
 };
@@ -32,11 +32,9 @@ pub(super) const TESTED: &str = "tested";
 /// The only balancer.
 pub(super) const POOL: &str = "pool";
 /// Serves everything.
-const VHOST: &str = "www.example.com";
+pub(super) const VHOST: &str = "www.example.com";
 /// Each takes some microseconds and 200 bytes.
-const REQUESTS: u64 = 1_000_000;
-/// Clients that keep cookies.
-const SESSIONS: u32 = 100_000;
+pub(super) const REQUESTS: u64 = 1_000_000;
 
 /// Gives a scenario its meaning.
 pub(super) fn scenario(
@@ -87,7 +85,7 @@ pub(super) fn scenario(
     let steps = steps
         .iter()
         .zip(pools)
-        .map(|(node, pool)| step(node, pool, table, &names, out))
+        .map(|(node, pool)| step(node, pool, (table, file), &names, out))
         .collect();
     Scenario {
         snapshot: Arc::new(snapshot),
@@ -285,7 +283,7 @@ pub(super) fn meant<'a>(
 fn step(
     node: &Node<StepTable>,
     balancer: Option<Arc<Balancer>>,
-    scenario: &ScenarioTable,
+    (scenario, file): (&ScenarioTable, &Path),
     names: &Names,
     out: &mut Problems,
 ) -> Step {
@@ -297,9 +295,10 @@ fn step(
             accepts.extend(id.map(|id| (id.clone(), accept)));
         }
     }
-    let traffic = traffic(table, out);
+    let traffic = traffic::traffic(table, file, out);
     let mut expect = expect::expected(table.expect.as_ref(), names, out);
-    if traffic.requests == 0 && !expect.is_empty() {
+    let nothing = traffic.requests == 0 && traffic.recorded.is_empty() && table.log.is_none();
+    if nothing && !expect.is_empty() {
         let message = "nothing is sent that could be as expected";
         out.error(&node.place, message, "write requests = 1 or more");
     }
@@ -316,97 +315,4 @@ fn step(
         answers: answer::answers(scenario, table, names, out),
         expect,
     }
-}
-
-fn traffic(table: &StepTable, out: &mut Problems) -> Traffic {
-    let text = |node: &Option<Node<String>>, default: &str| {
-        node.as_ref()
-            .map_or_else(|| default.to_owned(), |n| n.value.clone())
-    };
-    let client = table.client.as_ref().and_then(|node| {
-        let address = node.value.parse().ok();
-        if address.is_none() {
-            let message = format!("{:?} is no address", node.value);
-            out.error(&node.place, message, "write one such as \"192.0.2.1\"");
-        }
-        address
-    });
-    let headers = lines(table.headers.as_ref(), out);
-    let mut cookies = Vec::new();
-    for (name, node) in table.cookies.iter().flat_map(|n| &n.value.0) {
-        let legal = |c: char| c.is_ascii_graphic() && !";,\"\\".contains(c);
-        if !is_token(name.as_bytes()) || !node.value.chars().all(legal) {
-            let remedy = "use a token, and a value without blanks, ; and ,";
-            out.error(&node.place, "no cookie that a client would send", remedy);
-        }
-        cookies.push((name.clone(), node.value.clone()));
-    }
-    let ask = Ask {
-        method: text(&table.method, "GET"),
-        path: text(&table.path, "/"),
-        host: text(&table.host, VHOST),
-        headers,
-        cookies,
-        // For documentation (RFC 5737).
-        client: client.unwrap_or_else(|| [192, 0, 2, 1].into()),
-    };
-    if let Err(why) = super::exchange::head_of(&ask, &BTreeMap::new()) {
-        let place = [&table.path, &table.method, &table.host]
-            .into_iter()
-            .flatten()
-            .next();
-        let place = place.map_or_else(Default::default, |n| n.place.clone());
-        out.error(
-            &place,
-            format!("no client can ask this: {why}"),
-            "correct method, path, host or headers",
-        );
-    }
-    Traffic {
-        requests: table.requests.as_ref().map_or(0, |n| n.value),
-        every: table.every.as_ref().map(|n| n.value.0).unwrap_or_default(),
-        ask: Arc::new(ask),
-        clients: clients(table, out),
-    }
-}
-
-fn clients(table: &StepTable, out: &mut Problems) -> Clients {
-    match (&table.session, &table.sessions) {
-        (Some(_), Some(node)) => {
-            let remedy = "remove one of the two";
-            out.error(&node.place, "session and sessions cannot both be", remedy);
-            Clients::Strangers
-        }
-        (Some(one), None) => Clients::One(one.value.as_str().into()),
-        (None, Some(node)) => {
-            if !(1..=SESSIONS).contains(&node.value) {
-                let message = format!("{} sessions cannot take turns", node.value);
-                out.error(&node.place, message, format!("use 1 to {SESSIONS}"));
-            }
-            Clients::Turns(node.value.max(1))
-        }
-        (None, None) => Clients::Strangers,
-    }
-}
-
-/// Field lines in order, names and values checked.
-pub(super) fn lines(
-    table: Option<&Node<Named<OneOrMany<String>>>>,
-    out: &mut Problems,
-) -> Vec<(String, String)> {
-    let mut lines = Vec::new();
-    for (name, node) in table.iter().flat_map(|n| &n.value.0) {
-        if !is_token(name.as_bytes()) {
-            let remedy = "use letters, digits and -";
-            out.error(&node.place, format!("{name:?} is no field name"), remedy);
-        }
-        for value in each(Some(node)) {
-            if !crate::http1::is_legal_value(value.value.as_bytes()) {
-                let remedy = "leave control characters out";
-                out.error(&value.place, "no value that a field can have", remedy);
-            }
-            lines.push((name.to_ascii_lowercase(), value.value));
-        }
-    }
-    lines
 }

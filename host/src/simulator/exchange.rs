@@ -9,8 +9,9 @@ use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, sync::Arc};
 use http::Method;
 
 use super::{
-    play::{End, Scene, Sent, Try},
+    play::{End, Sent, Try},
     scenario::{Answer, Ask},
+    scene::Scene,
 };
 use crate::{
     decision::{Failure, Outcome},

@@ -17,10 +17,15 @@ mod expect;
 mod judge;
 mod names;
 mod play;
+mod recorded;
 mod report;
 mod scenario;
+mod scene;
 mod source;
 mod stage;
+#[cfg(test)]
+mod tests;
+mod traffic;
 mod watched;
 
 pub use play::{Outcome, play};

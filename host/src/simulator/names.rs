@@ -92,14 +92,16 @@ mod tests {
 
     #[test]
     fn members_have_the_shortest_name_that_is_no_others() {
-        let mut members = ["a", "a", "c"].map(member);
-        members[0].port = 1;
-        members[0].id = MemberId("http://a:1".into());
+        let mut members = ["a:1", "a:80", "c"].map(member);
+        for (member, (host, port)) in members.iter_mut().zip([("a", 1), ("a", 80), ("c", 80)]) {
+            (member.host, member.port) = (host.into(), port);
+            member.route.clear();
+        }
         members[2].route = "w3".into();
         let names = Names::of(&members);
         assert_eq!(names.words(), ["a:1", "a:80", "w3"]);
         assert_eq!(names.find("a"), None, "two are called so");
-        assert_eq!(names.find("c"), Some(&members[2].id));
+        assert_eq!(names.find("c"), names.find("w3"));
         assert_eq!(names.name(&members[0].id), "a:1");
     }
 }

@@ -1,8 +1,7 @@
 //! Plays a scenario from its first step to its last.
 
 use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     future::Future,
     pin::Pin,
@@ -14,13 +13,13 @@ use std::{
 use super::{
     agenda::Due,
     compile::{POOL, TESTED},
-    exchange::{Asked, Jar, exchange},
+    exchange::{Asked, exchange},
     report::{self, Told},
-    scenario::{Answer, Clients, Scenario, Step},
+    scenario::{Ask, Clients, Scenario, Step},
+    scene::Scene,
     stage::{Stage, Tested, Trouble},
 };
 use crate::{
-    decision::Failure,
     http1::Fields,
     members::Micros,
     policy::{Chosen, Decider},
@@ -141,7 +140,7 @@ pub fn play(tested: &Tested, scenario: &Scenario) -> Result<Outcome, Trouble> {
         tallies.push(player.tally());
         tallies
     };
-    let played = scene.played.into_inner();
+    let played = scene.into_played();
     let told = Told {
         tested,
         scenario,
@@ -163,100 +162,6 @@ pub(super) struct Tally {
     pub balancer: Arc<Balancer>,
 }
 
-/// What requests see and write down.
-pub(super) struct Scene<'a> {
-    pub stage: &'a Stage,
-    scenario: &'a Scenario,
-    /// Somebody looks at messages.
-    keeps_messages: bool,
-    played: RefCell<Vec<Played>>,
-    jars: RefCell<BTreeMap<Arc<str>, Jar>>,
-    dead: RefCell<BTreeSet<MemberId>>,
-}
-
-impl<'a> Scene<'a> {
-    fn new(stage: &'a Stage, scenario: &'a Scenario) -> Self {
-        let steps = scenario.steps.iter().flat_map(|step| &step.expect);
-        let mut all = steps.chain(&scenario.expect);
-        Self {
-            stage,
-            scenario,
-            keeps_messages: all.any(|expected| expected.what.reads_messages()),
-            played: RefCell::default(),
-            jars: RefCell::default(),
-            dead: RefCell::default(),
-        }
-    }
-
-    /// A client's cookies.
-    pub fn jar(&self, session: Option<&Arc<str>>) -> Jar {
-        let jars = self.jars.borrow();
-        session
-            .and_then(|session| jars.get(session))
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    /// Keeps what an answer gives its client (RFC 6265 5.3, but for paths, domains and ages).
-    pub fn keeps(&self, session: Option<&Arc<str>>, fields: &Fields) {
-        let Some(session) = session else { return };
-        let mut jars = self.jars.borrow_mut();
-        let jar = jars.entry(Arc::clone(session)).or_default();
-        for line in fields.all("set-cookie") {
-            let line = String::from_utf8_lossy(line);
-            let mut parts = line.split(';').map(str::trim);
-            let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
-                continue;
-            };
-            let gone = parts.any(|part| part.eq_ignore_ascii_case("max-age=0"));
-            match gone {
-                true => jar.remove(name.trim()),
-                false => jar.insert(name.trim().to_owned(), value.trim().to_owned()),
-            };
-        }
-    }
-
-    /// What a member answers in a step.
-    pub fn answer(&self, step: usize, id: &MemberId) -> Arc<Answer> {
-        let answer = &self.scenario.steps[step].answers[id];
-        if !self.dead.borrow().contains(id) {
-            return Arc::clone(answer);
-        }
-        Arc::new(Answer {
-            fails: Some(Failure::Refused),
-            ..Answer::clone(answer)
-        })
-    }
-
-    /// Notes whom a request is sent to.
-    pub fn tries(&self, number: usize, one: Try) {
-        self.played.borrow_mut()[number].tries.push(one);
-    }
-
-    /// Notes what it is by then.
-    pub fn sends(&self, number: usize, sent: Sent) {
-        if self.keeps_messages {
-            self.played.borrow_mut()[number].sent = Some(sent);
-        }
-    }
-
-    /// Notes how it ended. What came first counts: an answer whose body goes wrong has been given.
-    pub fn ends(&self, number: usize, end: End) {
-        let played = &mut self.played.borrow_mut()[number];
-        if !matches!(played.end, End::Open) {
-            return;
-        }
-        played.end = match end {
-            End::Answered { status, .. } if !self.keeps_messages => End::Answered {
-                status,
-                fields: Fields::new(),
-                body: Vec::new(),
-            },
-            end => end,
-        };
-    }
-}
-
 /// A request under way.
 type Open<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -274,13 +179,23 @@ impl Player<'_> {
             self.balancer = Arc::clone(balancer);
         }
         for (id, accepts) in &step.accepts {
-            let mut dead = self.scene.dead.borrow_mut();
-            match accepts {
-                true => dead.remove(id),
-                false => dead.insert(id.clone()),
-            };
+            self.scene.accepts(id, *accepts);
         }
         self.pass(step.wait);
+        for recorded in &step.traffic.recorded {
+            self.pass(recorded.after);
+            let ask = &step.traffic.ask;
+            self.send(Asked {
+                step: index,
+                ask: Arc::new(Ask {
+                    method: recorded.method.clone(),
+                    path: recorded.path.clone(),
+                    client: recorded.address.unwrap_or(ask.client),
+                    ..Ask::clone(ask)
+                }),
+                session: Some(Arc::clone(&recorded.client)),
+            });
+        }
         for turn in 0..step.traffic.requests {
             let session = match &step.traffic.clients {
                 Clients::Strangers => None,
@@ -297,16 +212,7 @@ impl Player<'_> {
     }
 
     fn send(&mut self, asked: Asked) {
-        let number = {
-            let mut played = self.scene.played.borrow_mut();
-            played.push(Played {
-                session: asked.session.clone(),
-                tries: Vec::new(),
-                sent: None,
-                end: End::Open,
-            });
-            played.len() - 1
-        };
+        let number = self.scene.begins(asked.session.clone());
         self.open
             .insert(number, Box::pin(exchange(self.scene, number, asked)));
         self.go_on(number);
@@ -372,7 +278,7 @@ impl Player<'_> {
         let bindings = self.scene.stage.generation.bindings();
         let tested = bindings.filter(|binding| **binding.policy() == *TESTED);
         Tally {
-            requests: self.scene.played.borrow().len(),
+            requests: self.scene.begun(),
             faults: self.scene.stage.ledger.faults(),
             overruled: tested.map(|binding| binding.status().overruled).sum(),
             marks: self.scene.stage.ledger.marks(),

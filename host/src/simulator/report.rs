@@ -240,12 +240,12 @@ impl Told<'_> {
             None => writeln!(out, "{file}: {} held", count(all.len(), "expectation")),
             Some(step) => {
                 let place = step.map_or("of all requests together".to_owned(), |step| {
-                    self.step(step)
+                    format!("in {}", self.step(step))
                 });
                 let verb = if failed == 1 { "is" } else { "are" };
                 writeln!(
                     out,
-                    "{file}: {failed} of {} {verb} broken, the first in {place}",
+                    "{file}: {failed} of {} {verb} broken, the first {place}",
                     count(all.len(), "expectation")
                 )
             }

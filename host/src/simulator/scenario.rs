@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{compile, expect::Expected, names::Names, source::ScenarioTable};
+use super::{compile, expect::Expected, names::Names, recorded::Recorded, source::ScenarioTable};
 use crate::{
     config::{self, Diagnostic, Report, problems::Problems},
     decision::Failure,
@@ -53,6 +53,8 @@ pub(super) struct Step {
 pub(super) struct Traffic {
     pub requests: u32,
     pub every: Duration,
+    /// Sent instead, where there are any.
+    pub recorded: Vec<Recorded>,
     pub ask: Arc<Ask>,
     pub clients: Clients,
 }
@@ -99,7 +101,16 @@ pub(super) struct Answer {
 
 /// Reads a scenario for a policy with these exports. What is wrong with it comes all at once.
 pub fn read(file: &Path, policy: &Path, exports: Exports) -> Result<Scenario, Report> {
-    let text = config::typed(file)?;
+    parse(config::typed(file)?, file, policy, exports)
+}
+
+/// Likewise a text as if it stood in `file`.
+pub(super) fn parse(
+    text: String,
+    file: &Path,
+    policy: &Path,
+    exports: Exports,
+) -> Result<Scenario, Report> {
     let mean = |table: &ScenarioTable, out: &mut Problems| {
         compile::scenario(table, file, policy, exports, out)
     };

@@ -131,7 +131,7 @@ pub(crate) fn limits() -> PolicyLimits {
     PolicyLimits {
         deadline: Duration::from_millis(5),
         init_deadline: Duration::from_secs(1),
-        memory: 64 << 20,
+        memory: 256 << 20,
         module_size: 64 << 20,
         compile_time: Duration::from_secs(120),
         compile_memory: 4 << 30,

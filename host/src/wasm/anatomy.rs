@@ -22,7 +22,7 @@ const DEPTH: u32 = 4;
 /// Interfaces and schema of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Anatomy {
-    /// As `package/interface@version`, in order.
+    /// As `package/interface@version`, sorted.
     pub imports: Vec<String>,
     /// Likewise.
     pub exports: Vec<String>,
@@ -60,8 +60,11 @@ pub fn anatomy(wasm: &[u8]) -> Result<Anatomy, String> {
 fn interfaces(resolve: &Resolve, world: WorldId) -> (Vec<String>, Vec<String>) {
     let world = &resolve.worlds[world];
     let name = |key: &WorldKey| resolve.name_world_key(key);
-    let imports = world.imports.keys().map(name).collect();
-    let exports = world.exports.keys().map(name).collect();
+    // A component lists them in no order that would mean something.
+    let mut imports: Vec<_> = world.imports.keys().map(name).collect();
+    let mut exports: Vec<_> = world.exports.keys().map(name).collect();
+    imports.sort_unstable();
+    exports.sort_unstable();
     (imports, exports)
 }
 

@@ -49,9 +49,10 @@ mod tests {
 
     #[test]
     fn sections_are_walked_up_to_the_first_that_is_not_whole() {
-        let wasm = b"\0asm\x01\0\0\0\x00\x05\x04namex\x01\x01a\x02\xff\xff\xff\xff\x0f";
+        let wasm = b"\0asm\x01\0\0\0\x00\x05\x04name\x01\xff\xff\xff\xff\x0f";
+        // The second claims four gibibytes.
         let found: Vec<_> = sections(wasm).map(|s| (s.id, s.body)).collect();
-        assert_eq!(found, [(0, &b"\x04name"[..])], "the second claims too much");
+        assert_eq!(found, [(0, &b"\x04name"[..])]);
         let wasm = b"\0asm\x01\0\0\0\x00\x06\x04namex\x01\x01a";
         let custom: Vec<_> = sections(wasm).map(Section::custom).collect();
         assert_eq!(custom, [Some((&b"name"[..], &b"x"[..])), None]);

@@ -29,7 +29,7 @@ const PAGES: [&str; 9] = [
     ".ci/run",
     "docs/configuration.md",
     "docs/security.md",
-    "docs/write-a-policy.md",
+    "docs/authors.md",
 ];
 
 /// A line for each dependency that crosses from one part of the workspace into another it may not know.

@@ -245,7 +245,7 @@ mod tests {
         let text = inspected.text();
         for due in [
             "decides       balancer\n",
-            "exports       lifecycle, membership, balancer, handoff",
+            "exports       balancer, handoff, lifecycle, membership\n",
             "concurrency   exclusive",
             "tick          never",
             "config        it takes none",

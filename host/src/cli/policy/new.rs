@@ -7,6 +7,8 @@ use std::{
     process::ExitCode,
 };
 
+use switchyard_guest_build::c_bindings;
+
 use super::{
     fail,
     project::{Kind, Language, files},
@@ -34,6 +36,7 @@ pub fn new(name: &str, kind: Kind, language: Language) -> ExitCode {
 
 fn write(base: &Path, name: &str, kind: Kind, language: Language) -> Result<String, Trouble> {
     check(name).map_err(Trouble::Input)?;
+    let files = files(name, kind, language).map_err(|why| Trouble::Input(why.to_owned()))?;
     let folder = base.join(name);
     let failed = |error: io::Error| Trouble::Internal(format!("{name}: {error}"));
     match fs::create_dir(&folder) {
@@ -43,12 +46,20 @@ fn write(base: &Path, name: &str, kind: Kind, language: Language) -> Result<Stri
         }
         made => made.map_err(failed)?,
     }
-    for (path, text) in files(name, kind, language) {
+    for (path, text) in files {
         let path = folder.join(path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(failed)?;
         }
         fs::write(path, text).map_err(failed)?;
+    }
+    if language == Language::C {
+        let bindings = c_bindings(
+            &folder.join("wit"),
+            "balancer-policy",
+            &folder.join("bindings"),
+        );
+        bindings.map_err(|error| Trouble::Internal(error.to_string()))?;
     }
     let word = kind.word();
     Ok(format!(

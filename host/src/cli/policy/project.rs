@@ -18,6 +18,12 @@ pub enum Kind {
 pub enum Language {
     /// The SDK comes with the project
     Rust,
+    /// Bindings come with the project; clang, lld and wasi-libc make it
+    C,
+    /// componentize-qjs makes it
+    Js,
+    /// componentize-py makes it
+    Python,
 }
 
 /// The SDK's own sources, by their path in its crate.
@@ -60,11 +66,95 @@ impl Kind {
     }
 }
 
-/// Paths and texts of a project of that name.
-pub fn files(name: &str, kind: Kind, language: Language) -> Vec<(String, String)> {
+/// A file of the examples in other languages, which are tested as they are.
+macro_rules! polyglot {
+    ($path:literal) => {
+        include_str!(concat!("../../../../examples/polyglot/", $path))
+    };
+}
+
+/// Paths and texts of a project of that name; else why there is none.
+pub fn files(
+    name: &str,
+    kind: Kind,
+    language: Language,
+) -> Result<Vec<(String, String)>, &'static str> {
     match language {
-        Language::Rust => rust(name, kind),
+        Language::Rust => Ok(rust(name, kind)),
+        _ if kind != Kind::Balancer => {
+            Err("other languages begin with a balancer; leave --kind out, or --lang for Rust")
+        }
+        Language::C => Ok(other(name, &[("weighted.c", polyglot!("c/weighted.c"))], C)),
+        Language::Js => {
+            let own = [
+                ("weighted.js", polyglot!("js/weighted.js")),
+                ("package.json", polyglot!("js/package.json")),
+            ];
+            Ok(other(name, &own, JS))
+        }
+        Language::Python => {
+            let own = [
+                ("weighted.py", polyglot!("python/weighted.py")),
+                ("requirements.txt", polyglot!("python/requirements.txt")),
+            ];
+            Ok(other(name, &own, PYTHON))
+        }
     }
+}
+
+/// What a language's project has besides its sources.
+struct Tools {
+    script: &'static str,
+    /// How its tools get there.
+    install: &'static str,
+    /// Of the policy in scenarios and gateways.
+    limits: &'static str,
+}
+
+const C: Tools = Tools {
+    script: polyglot!("c/build.sh"),
+    install: "apt-get install clang lld wasi-libc         # once",
+    limits: "",
+};
+
+const JS: Tools = Tools {
+    script: polyglot!("js/build.sh"),
+    install: "npm install                                 # once",
+    limits: "",
+};
+
+const PYTHON: Tools = Tools {
+    script: polyglot!("python/build.sh"),
+    install: "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",
+    limits: "limits = { module_size = \"64MiB\", compile_time = \"120s\", compile_memory = \"2GiB\", memory = \"128MiB\" }\n",
+};
+
+fn other(name: &str, own: &[(&str, &str)], tools: Tools) -> Vec<(String, String)> {
+    let readme = include_str!("../../../templates/other/README.md");
+    let scenario = include_str!("../../../templates/other/first.toml");
+    let readme = readme
+        .replace("{{name}}", name)
+        .replace("{{install}}", tools.install);
+    // Only the repository has that command.
+    let script = tools
+        .script
+        .replace(", or \\`cargo xtask toolchains\\`", "");
+    let common = [
+        ("README.md", readme),
+        (
+            ".gitignore",
+            include_str!("../../../templates/other/gitignore").to_owned(),
+        ),
+        ("build.sh", script),
+        (
+            "scenarios/first.toml",
+            scenario.replace("{{limits}}\n", tools.limits),
+        ),
+        ("wit/policy.wit", CONTRACT.to_owned()),
+    ];
+    let own = own.iter().map(|(path, text)| (*path, (*text).to_owned()));
+    let all = own.chain(common);
+    all.map(|(path, text)| (path.to_owned(), text)).collect()
 }
 
 fn rust(name: &str, kind: Kind) -> Vec<(String, String)> {
@@ -115,7 +205,7 @@ mod tests {
             std::fs::read_to_string(path).unwrap()
         };
         let here: toml::Table = text("guest-sdk", "Cargo.toml").parse().unwrap();
-        let files = rust("it", Kind::Balancer);
+        let files = files("it", Kind::Balancer, Language::Rust).unwrap();
         let find = |path: &str| &files.iter().find(|(p, _)| p == path).unwrap().1;
         let written: toml::Table = find("vendor/switchyard-policy/Cargo.toml").parse().unwrap();
         assert_eq!(written["dependencies"], here["dependencies"]);
@@ -123,9 +213,11 @@ mod tests {
             let path = format!("vendor/switchyard-policy/{file}");
             assert_eq!(*find(&path), text("guest-sdk", file));
         }
-        assert!(
-            files.iter().all(|(_, text)| !text.contains("{{")),
-            "a word was not filled"
-        );
+        let own = files
+            .iter()
+            .filter(|(path, _)| !path.starts_with("vendor/"));
+        for (path, text) in own {
+            assert!(!text.contains("{{"), "a word was not filled in {path}");
+        }
     }
 }

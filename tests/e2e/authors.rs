@@ -1,0 +1,339 @@
+//! The authors' guide, followed from an empty directory: every command, and what it prints.
+
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use switchyard_tests::{
+    Member, Setup,
+    command::{Said, switchyard_in},
+    guests, polyglot, scripts, target,
+};
+
+use crate::conf::site;
+
+const GUIDE: &str = include_str!("../../docs/authors.md");
+
+/// What the guide has in its fences of that language, in order.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    let blocks = GUIDE.split(&fence).skip(1);
+    let text = |block: &'static str| block.split("\n```").next().expect("split gives one");
+    blocks.map(text).collect()
+}
+
+/// A command, and the lines that it prints.
+struct Shown {
+    command: &'static str,
+    lines: Vec<&'static str>,
+}
+
+/// The commands of the guide, in order. Lines that end in a backslash go on.
+fn commands() -> Vec<Shown> {
+    let mut all: Vec<Shown> = Vec::new();
+    for line in blocks("console").into_iter().flat_map(str::lines) {
+        match (line.strip_prefix("$ "), all.last_mut()) {
+            (Some(command), _) => all.push(Shown {
+                command,
+                lines: Vec::new(),
+            }),
+            (None, Some(last)) => last.lines.push(line),
+            (None, None) => panic!("output without a command: {line}"),
+        }
+    }
+    all
+}
+
+/// Whether `found` is what is shown. `…` stands for anything in a line; alone, for any lines.
+fn is_shown(shown: &[&str], found: &[&str]) -> bool {
+    match shown {
+        [] => found.is_empty(),
+        ["…", rest @ ..] => (0..=found.len()).any(|skip| is_shown(rest, &found[skip..])),
+        [first, rest @ ..] => match found {
+            [line, more @ ..] => fits(first, line) && is_shown(rest, more),
+            [] => false,
+        },
+    }
+}
+
+fn fits(shown: &str, line: &str) -> bool {
+    let mut parts = shown.split('…');
+    let Some(mut rest) = parts.next().and_then(|head| line.strip_prefix(head)) else {
+        return false;
+    };
+    let mut ends_open = false;
+    for part in parts {
+        let Some(at) = rest.rfind(part).filter(|_| !part.is_empty()) else {
+            ends_open = part.is_empty();
+            if ends_open { continue } else { return false }
+        };
+        rest = &rest[at + part.len()..];
+        ends_open = false;
+    }
+    ends_open || rest.is_empty()
+}
+
+/// A folder whose projects share what cargo has built before, by the workspace's versions.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("switchyard-author-")
+            .tempdir()
+            .unwrap();
+        Self { folder }
+    }
+
+    /// Gives a new project the crates that are there already.
+    fn provide(&self, project: &str) {
+        let project = self.folder.path().join(project);
+        symlink(target::shared("author-target"), project.join("target")).unwrap();
+        let lock = target::tests_dir().join("../Cargo.lock");
+        fs::copy(lock, project.join("Cargo.lock")).unwrap();
+    }
+
+    /// Runs a line as a shell would in `place`; its standard output.
+    fn run(&self, place: &Path, line: &str) -> String {
+        let programs = target::profile_dir();
+        let path = env::var("PATH").unwrap_or_default();
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", line])
+            .current_dir(place)
+            .stdin(Stdio::null());
+        command.env("PATH", format!("{}:{path}", programs.display()));
+        // What steers the cargo that runs this test is not the author's.
+        for (name, _) in
+            env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME")
+        {
+            command.env_remove(name);
+        }
+        let output = command.stderr(Stdio::inherit()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+#[test]
+fn the_guide_is_followed_from_an_empty_directory() {
+    // Whoever else builds there at the same time waits.
+    let lock = fs::File::create(target::shared("author-target").join("lock")).unwrap();
+    lock.lock().unwrap();
+    let desk = Desk::new();
+    let mut place = desk.folder.path().to_owned();
+    for Shown { command, lines } in commands() {
+        if let Some(folder) = command.strip_prefix("cd ") {
+            place.push(folder);
+            continue;
+        }
+        if command.starts_with("cargo ") {
+            desk.provide("canary");
+        }
+        let printed = desk.run(&place, command);
+        let found: Vec<_> = printed.lines().collect();
+        assert!(
+            is_shown(&lines, &found),
+            "$ {command}\n{printed}\n--- is not what the guide shows:\n{}",
+            lines.join("\n")
+        );
+    }
+    serve(&fs::read(place.join("canary.wasm")).unwrap());
+}
+
+/// The last step: the policy that was built, in a gateway, by the configuration that the guide shows.
+fn serve(wasm: &[u8]) {
+    let members = ["one", "two", "canary"].map(|name| Member::start(name, scripts::name()));
+    let shown = blocks("toml")
+        .into_iter()
+        .find(|block| block.contains("source ="));
+    let mut text = shown
+        .expect("the guide shows it")
+        .replace("percent = 5", "percent = 100");
+    for (member, host) in members.iter().zip(["10.0.0.11", "10.0.0.12", "10.0.0.13"]) {
+        let there = format!("{host}:8080");
+        assert!(text.contains(&there), "{text}");
+        text = text.replace(&there, &member.addr().to_string());
+    }
+    let text = site(&[("/", "balancer = \"mycluster\"")]) + &text;
+    let gateway = Setup::new(text).file("policies/canary.wasm", wasm).start();
+    let sequence: String = (0..4).map(|_| gateway.get("/").text()).collect();
+    assert_eq!(sequence, "canary".repeat(4));
+    // And none of them, where nobody is to go there.
+    let text = fs::read_to_string(gateway.file()).unwrap();
+    gateway.replace_file(
+        "switchyard.toml",
+        text.replace("percent = 100", "percent = 0"),
+    );
+    gateway.wait_for_status("the new configuration", |s| s["config"]["generation"] == 2);
+    let sequence: String = (0..4).map(|_| gateway.get("/").text()).collect();
+    assert_eq!(sequence, "onetwo".repeat(2));
+}
+
+#[test]
+fn what_is_shown_may_leave_things_out() {
+    for (shown, line, due) in [
+        ("a … c", "a b c", true),
+        ("a … c", "a b d", false),
+        ("…/x: … bytes", "/tmp/x: 5 bytes", true),
+        ("a…", "abc", true),
+        ("abc", "abc", true),
+        ("abc", "abcd", false),
+    ] {
+        assert_eq!(fits(shown, line), due, "{shown} {line}");
+    }
+    assert!(is_shown(&["a", "…", "z"], &["a", "b", "c", "z"]));
+    assert!(!is_shown(&["a", "…", "z"], &["a", "b"]));
+    assert!(!is_shown(&["a"], &["a", "b"]));
+}
+
+/// The other kinds build and hold their scenarios as they are written, too.
+#[test]
+fn every_kind_of_project_builds_and_holds_its_scenario() {
+    let lock = fs::File::create(target::shared("author-target").join("lock")).unwrap();
+    lock.lock().unwrap();
+    let desk = Desk::new();
+    for kind in ["affinity", "rewriter"] {
+        let name = format!("my-{kind}");
+        let made = switchyard_in(
+            desk.folder.path(),
+            &["policy", "new", &name, "--kind", kind],
+        );
+        assert!(made.status.success(), "{}", made.all());
+        desk.provide(&name);
+        let place = desk.folder.path().join(&name);
+        let line = format!(
+            "switchyard policy build && switchyard policy test {name}.wasm scenarios/*.toml && echo held"
+        );
+        let printed = desk.run(&place, &line);
+        assert!(printed.ends_with("held\n"), "{printed}");
+        assert!(printed.contains("expectations held"), "{printed}");
+        // A project is not written over.
+        let again = switchyard_in(desk.folder.path(), &["policy", "new", &name]);
+        assert_eq!(again.status.code(), Some(64), "{}", again.all());
+        assert!(again.err.contains("is there already"), "{}", again.err);
+    }
+}
+
+/// So do projects in other languages, where their tools are.
+#[test]
+fn projects_in_other_languages_build_and_hold_their_scenario() {
+    let desk = Desk::new();
+    for language in ["c", "js", "python"] {
+        if polyglot::built(language).is_none() {
+            continue;
+        }
+        let name = format!("in-{language}");
+        let made = switchyard_in(
+            desk.folder.path(),
+            &["policy", "new", &name, "--lang", language],
+        );
+        assert!(made.status.success(), "{}", made.all());
+        let place = desk.folder.path().join(&name);
+        let tools = polyglot::toolchains();
+        let line = format!(
+            "SWITCHYARD_TOOLCHAINS={} switchyard policy build && \
+             switchyard policy test {name}.wasm scenarios/*.toml && echo held",
+            tools.display()
+        );
+        let printed = desk.run(&place, &line);
+        assert!(printed.ends_with("held\n"), "{printed}");
+    }
+    let arguments = ["policy", "new", "it", "--lang", "c", "--kind", "rewriter"];
+    let refused = switchyard_in(desk.folder.path(), &arguments);
+    assert_eq!(refused.status.code(), Some(64), "{}", refused.all());
+}
+
+const SCENARIO: &str = "[balancer]\nmembers = [{ url = \"http://a\" }, { url = \"http://b\" }]\n[[step]]\nrequests = 4\n";
+
+/// Runs `policy test` on the test guests' balancer with this configuration.
+fn tested(guest: &str, scenario: &str) -> Said {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("it.wasm"), guests::component(guest)).unwrap();
+    fs::write(folder.path().join("it.toml"), scenario).unwrap();
+    switchyard_in(folder.path(), &["policy", "test", "it.wasm", "it.toml"])
+}
+
+#[test]
+fn a_policy_that_misbehaves_breaks_its_scenario_with_the_reason() {
+    for (does, deadline, due) in [
+        ("trap", "5ms", "the policy failed"),
+        ("loop", "5ms", "ran longer than its deadline"),
+        // Filling memory takes instructions, too.
+        ("allocate", "1s", "more memory than its limit"),
+        ("out-of-range", "5ms", "could not follow"),
+    ] {
+        let config = format!(
+            "[policy]\nconfig = {{ does = \"{does}\" }}\nlimits = {{ deadline = \"{deadline}\" }}\n"
+        );
+        let said = tested(
+            "balancer",
+            &format!("{config}{SCENARIO}headers = {{ x-misbehave = \"1\" }}\n"),
+        );
+        assert_eq!(said.status.code(), Some(1), "{does}: {}", said.all());
+        assert!(said.out.contains(due), "{does}: {due:?} in {}", said.all());
+    }
+}
+
+#[test]
+fn what_cannot_be_tested_is_refused_before_anything_is_played() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    let rewriter = guests::component("rewriter");
+    write("rewriter.wasm", &rewriter);
+    write("half.wasm", &rewriter[..rewriter.len() / 2]);
+    write("text.wasm", b"(module)");
+    write("good.toml", SCENARIO.as_bytes());
+    write(
+        "wrong.toml",
+        b"[[step]]\nrequets = 1\n[[step]]\ndies = \"x\"\n",
+    );
+    let chain = SCENARIO.replace("[balancer]\n", "[balancer]\nlbmethod = \"policy:tested\"\n");
+    write("kind.toml", chain.as_bytes());
+    for (file, scenario, due) in [
+        (
+            "rewriter.wasm",
+            "wrong.toml",
+            "step[0].requets: unknown key",
+        ),
+        (
+            "rewriter.wasm",
+            "wrong.toml",
+            "step[1].dies: there is no member `x`",
+        ),
+        ("rewriter.wasm", "none.toml", "none.toml: cannot be read"),
+        ("rewriter.wasm", "kind.toml", "balancer"),
+        ("half.wasm", "good.toml", "half.wasm"),
+        ("text.wasm", "good.toml", "WebAssembly text"),
+        ("none.wasm", "good.toml", "none.wasm cannot be read"),
+    ] {
+        let said = switchyard_in(folder.path(), &["policy", "test", file, scenario]);
+        assert_eq!(said.status.code(), Some(64), "{}", said.all());
+        assert!(said.err.contains(due), "{due:?} in {}", said.all());
+        assert_eq!(said.out, "", "nothing is played");
+    }
+}
+
+#[test]
+fn a_missing_toolchain_is_named_with_the_three_ways_to_get_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = switchyard_in(folder.path(), &["policy", "new", "it"]);
+    assert!(made.status.success(), "{}", made.all());
+    // Nothing is on PATH here but what the program itself needs.
+    let output = Command::new(target::switchyard())
+        .args(["policy", "build", "it"])
+        .current_dir(folder.path())
+        .env("PATH", folder.path())
+        .env_remove("RUSTC")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    for due in ["1. ", "2. `rustup target add", "3. Debian", "--install"] {
+        assert!(said.contains(due), "{due} in {said}");
+    }
+}
