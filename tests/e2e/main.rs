@@ -35,6 +35,7 @@ mod affinity;
 mod authors;
 mod bad_config;
 mod balancing;
+mod candidates;
 mod connections;
 mod failover;
 mod golden_cookies;

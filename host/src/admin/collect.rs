@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use super::candidates::CandidateStatus;
 use super::status::{
     BalancerStatus, ConfigStatus, ConnectionsStatus, HistoryStatus, ListenerStatus, MemberStatus,
     PolicyStatus, Status, TenantStatus, TenantUsage, TroubleStatus,
@@ -257,6 +258,7 @@ fn policy(
             what: what.to_owned(),
         }),
         bindings: places.into_iter().collect(),
+        candidates: bindings.iter().filter_map(CandidateStatus::of).collect(),
         history: facts.map_or_else(Vec::new, |facts| {
             facts.history.iter().map(version).collect()
         }),

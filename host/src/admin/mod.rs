@@ -6,6 +6,7 @@
 //! field is checked, lest a web page reads it through the administrator's browser.
 
 mod bind;
+mod candidates;
 mod collect;
 mod metrics;
 mod server;

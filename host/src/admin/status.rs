@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::candidates::CandidateStatus;
+
 use crate::snapshot::TenantName;
 
 /// What is in service. Times are RFC 3339, in UTC.
@@ -192,6 +194,9 @@ pub struct PolicyStatus {
     pub last_error: Option<TroubleStatus>,
     /// Where it is used.
     pub bindings: Vec<String>,
+    /// Where it is tried.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub candidates: Vec<CandidateStatus>,
     /// Versions lately, the newest first; built-in ones have none.
     pub history: Vec<HistoryStatus>,
 }

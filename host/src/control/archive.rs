@@ -152,6 +152,7 @@ mod tests {
             digest: digest.into(),
             size: 1,
             last_error: None,
+            rollbacks: 0,
             history: vec![VersionFacts {
                 digest: Some(digest.into()),
                 at_ms: 7,

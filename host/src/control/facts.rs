@@ -62,6 +62,8 @@ pub struct PolicyFacts {
     pub size: usize,
     /// Why the file's present content is not in service; `None` when it is.
     pub last_error: Option<Trouble>,
+    /// Versions undone in favour of the one before.
+    pub rollbacks: u64,
     /// What happened lately, the newest first.
     pub history: Vec<VersionFacts>,
 }

@@ -67,6 +67,13 @@ families! {
     INSTANCES: Gauge "switchyard_policy_instances" "" POLICY, "Instances there are; made on first use, let go when idle.";
     SLOW: Gauge "switchyard_policy_slow" "" POLICY, "1 while its calls run on the tenant's thread, since they take too long for a worker.";
 
+    SHADOW_DECISIONS: Counter "switchyard_policy_shadow_decisions" "" &["tenant", "policy", "digest", "binding", "result"], "Decisions a shadow saw: agreed, differed, unanswered (it failed) or skipped (too slow to be asked).";
+    SHADOW_DISTANCE: Gauge "switchyard_policy_shadow_distance" "" POLICY, "How far a shadow's shares of members are from those of the policy that is obeyed: 0 = the same, 1 = no pick in common.";
+    CANARY_REQUESTS: Counter "switchyard_policy_canary_requests" "" &["tenant", "policy", "digest", "binding", "side"], "Requests that came to an end beside a canary: own (it decided for them) or others.";
+    CANARY_FAILURES: Counter "switchyard_policy_canary_failures" "" &["tenant", "policy", "digest", "binding", "side"], "Those of them with 500 and above, or without an answer.";
+    CANARY_STATE: Gauge "switchyard_policy_canary_state" "" &["tenant", "policy", "digest", "binding", "state"], "1; the state is the label: running, promoted or undone.";
+    ROLLBACKS: Counter "switchyard_policy_rollbacks" "" &["tenant", "policy"], "Versions undone in favour of the one before, by themselves or by hand.";
+
     RECORDED_WINDOWS: Counter "switchyard_recording_windows" "" RECORDING, "Windows of calls that were begun to be recorded.";
     RECORDED_CALLS: Counter "switchyard_recording_calls" "" RECORDING, "Calls recorded.";
     RECORDING_DROPPED: Counter "switchyard_recording_dropped_windows" "" RECORDING, "Windows cut short because the disk was too slow.";

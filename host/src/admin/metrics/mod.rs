@@ -5,6 +5,7 @@
 //! makes no series. What policies count themselves stands under `switchyard_guest_`, with the host's
 //! labels in front of theirs.
 
+mod candidates;
 mod families;
 mod gateway;
 mod guests;
@@ -24,6 +25,7 @@ pub(super) fn render(sources: &Sources, format: Format) -> String {
     process::write(&mut page, sources);
     gateway::write(&mut page, sources);
     policies::write(&mut page, sources);
+    candidates::write(&mut page, sources);
     guests::write(&mut page, sources);
     page.finish()
 }

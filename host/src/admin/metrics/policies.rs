@@ -16,7 +16,7 @@ use crate::{
 const SHORT: usize = 12;
 
 pub(super) fn write(page: &mut Page, sources: &Sources) {
-    let bindings = bindings(sources);
+    let bindings = labelled(sources);
     let mut put = |family: &Family, of: fn(&BindingStatus) -> Number| {
         let series = bindings
             .iter()
@@ -61,7 +61,7 @@ fn word(standing: StandingWord) -> &'static str {
 
 /// Every binding by its labels. Two that only differ in their configuration (one policy at
 /// two routes of a balancer) are one series.
-fn bindings(sources: &Sources) -> BTreeMap<[String; 4], BindingStatus> {
+pub(super) fn labelled(sources: &Sources) -> BTreeMap<[String; 4], BindingStatus> {
     let mut all: BTreeMap<_, BindingStatus> = BTreeMap::new();
     for binding in sources.current.load().bindings() {
         let status = binding.status();

@@ -191,6 +191,7 @@ table! {
         #[schemars(extend("default" = {}))]
         config: serde_json::Value,
         /// Undo a new version that is worse than the one before: false, or when.
+        #[schemars(extend("default" = true))]
         rollback: Either<bool, RollbackTable>,
         /// What a failing call becomes; limits.policy.on_error where left out.
         on_error: OnErrorWord,

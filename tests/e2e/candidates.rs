@@ -1,0 +1,159 @@
+//! Policies that are tried beside those in service, and versions that are undone.
+
+use serde_json::Value;
+use switchyard_tests::{Gateway, eventually, guests, wait::DEADLINE};
+
+use crate::{
+    metrics::scrape,
+    policies::{bad, balanced, misbehaving, policy_status, sequence},
+};
+
+fn metrics(gateway: &Gateway) -> String {
+    scrape(gateway, "text/plain").0
+}
+
+fn candidate(gateway: &Gateway) -> Value {
+    policy_status(gateway, "p")["candidates"][0].clone()
+}
+
+#[test]
+fn a_shadow_sees_every_pick_and_is_never_obeyed() {
+    let keys = "lbmethod = \"byrequests\"\nshadow = \"policy:p\"";
+    let (_members, setup) = balanced("first", "", keys);
+    let gateway = setup.start();
+    // The first pick has the shadow made; nobody waits for it.
+    assert_eq!(sequence(&gateway, 1), "a");
+    eventually("the shadow is there", DEADLINE, || {
+        let metrics = metrics(&gateway);
+        let there = "switchyard_policy_instances{tenant=\"default\",policy=\"p\"";
+        let line = metrics.lines().find(|line| line.starts_with(there))?;
+        line.ends_with(" 1").then_some(())
+    });
+    assert_eq!(sequence(&gateway, 6), "bcabca");
+    let shadow = &candidate(&gateway)["shadow"];
+    assert_eq!(
+        (&shadow["agreed"], &shadow["differed"]),
+        (&2.into(), &4.into()),
+        "{shadow:#}"
+    );
+    let example = &shadow["examples"][0];
+    assert_eq!(example["request"], "GET /");
+    let shares = shadow["shares"].as_array().unwrap();
+    let candidates: Vec<_> = shares.iter().map(|s| s["candidate"].as_u64()).collect();
+    assert_eq!(candidates.iter().flatten().sum::<u64>(), 6);
+    assert!(metrics(&gateway).contains("switchyard_policy_shadow_decisions_total"));
+}
+
+#[test]
+fn a_shadow_that_fails_costs_nobody_an_answer() {
+    let keys = "lbmethod = \"byrequests\"\nshadow = \"policy:p\"";
+    let (_members, setup) = balanced("trap", "", keys);
+    let gateway = setup.start();
+    assert_eq!(misbehaving(&gateway, 9), "abcabcabc");
+    eventually("it is counted", DEADLINE, || {
+        assert_eq!(gateway.ask(&bad()).status, 200);
+        let failed = candidate(&gateway)["shadow"]["unanswered"].as_u64()?;
+        (failed > 0).then_some(())
+    });
+    assert_eq!(policy_status(&gateway, "p")["faults"].as_u64(), Some(1));
+}
+
+#[test]
+fn a_canary_decides_for_those_who_send_its_header() {
+    let keys = "lbmethod = \"byrequests\"\n\
+        canary = { policy = \"p\", percent = 100, by = \"header:X-Misbehave\" }";
+    let (_members, setup) = balanced("first", "", keys);
+    let gateway = setup.start();
+    assert_eq!(sequence(&gateway, 3), "abc");
+    assert_eq!(misbehaving(&gateway, 3), "aaa");
+    assert_eq!(sequence(&gateway, 3), "abc");
+    let canary = gateway.wait_for_status("all have ended", |_| {
+        candidate(&gateway)["canary"]["own"][0] == 3
+            && candidate(&gateway)["canary"]["others"][0] == 6
+    });
+    drop(canary);
+    assert_eq!(candidate(&gateway)["canary"]["state"], "running");
+}
+
+#[test]
+fn a_canary_that_fails_is_undone_by_itself_and_nobody_notices() {
+    let keys = "lbmethod = \"byrequests\"\n\
+        canary = { policy = \"p\", percent = 100, by = \"header:X-Misbehave\" }";
+    let (_members, setup) = balanced("trap", "", keys);
+    let gateway = setup.start();
+    eventually("the canary is undone", DEADLINE, || {
+        assert_eq!(gateway.ask(&bad()).status, 200);
+        (candidate(&gateway)["canary"]["state"] == "undone").then_some(())
+    });
+    gateway.wait_for_log(&["Canary is undone"]);
+    let history = &policy_status(&gateway, "p")["history"][0];
+    assert_eq!(history["outcome"], "withdrawn", "{history}");
+}
+
+/// The mark of the version in service, as its history tells.
+fn digest(gateway: &Gateway) -> String {
+    policy_status(gateway, "p")["digest"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn outcomes(gateway: &Gateway) -> Vec<String> {
+    let status = policy_status(gateway, "p");
+    let history = status["history"].as_array().unwrap();
+    let outcome = |entry: &Value| entry["outcome"].as_str().unwrap().to_owned();
+    history.iter().map(outcome).collect()
+}
+
+#[test]
+fn a_version_that_is_worse_is_undone_by_itself_and_stays_out_over_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = format!("state_dir = {:?}", folder.path().join("state"));
+    let start = |file: &[u8]| {
+        let (members, setup) = balanced("count", "", "");
+        (members, setup.top(&state).file("p.wasm", file).start())
+    };
+    let (_members, gateway) = start(&guests::marked("balancer", "v1"));
+    sequence(&gateway, 3);
+    let good = digest(&gateway);
+    let worse = guests::marked("balancer", "trap");
+    gateway.replace_file("p.wasm", &worse);
+    gateway.wait_for_status("the worse one serves", |_| digest(&gateway) != good);
+    eventually("it is undone", DEADLINE, || {
+        assert_eq!(gateway.ask(&bad()).status, 200);
+        (digest(&gateway) == good).then_some(())
+    });
+    gateway.wait_for_log(&["Policy is rolled back"]);
+    gateway.wait_for_status("its history says so", |_| outcomes(&gateway)[0] == "undone");
+    assert!(
+        metrics(&gateway)
+            .contains("switchyard_policy_rollbacks_total{tenant=\"default\",policy=\"p\"} 1")
+    );
+    // The same bytes again are no reason to try them again, not even when somebody asks.
+    gateway.replace_file("p.wasm", &worse);
+    gateway.signal(libc::SIGHUP);
+    assert_eq!(digest(&gateway), good);
+    gateway.terminate();
+
+    let (_members, again) = start(&worse);
+    assert_eq!(digest(&again), good, "the version before was kept");
+    again.replace_file("p.wasm", guests::marked("balancer", "v2"));
+    again.wait_for_status("another file is another chance", |_| {
+        digest(&again) != good && outcomes(&again)[0] == "in_service"
+    });
+}
+
+#[test]
+fn a_version_that_is_no_worse_stays() {
+    let (_members, setup) = balanced("count", "rollback = { calls = 5 }", "");
+    let gateway = setup.start();
+    sequence(&gateway, 3);
+    let before = digest(&gateway);
+    gateway.replace_file("p.wasm", guests::marked("balancer", "v2"));
+    gateway.wait_for_status("the new one serves", |_| digest(&gateway) != before);
+    let now = digest(&gateway);
+    sequence(&gateway, 12);
+    // It has been watched for long enough: what it does from now on is no reason.
+    assert_eq!(digest(&gateway), now);
+    assert_eq!(outcomes(&gateway), ["in_service", "in_service"]);
+}
