@@ -261,7 +261,7 @@ fn tested(guest: &str, scenario: &str) -> Said {
 #[test]
 fn a_policy_that_misbehaves_breaks_its_scenario_with_the_reason() {
     for (does, deadline, due) in [
-        ("trap", "5ms", "the policy failed"),
+        ("trap", "5ms", "the policy failed once"),
         ("loop", "5ms", "ran longer than its deadline"),
         // Filling memory takes instructions, too.
         ("allocate", "1s", "more memory than its limit"),

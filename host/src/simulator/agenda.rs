@@ -1,7 +1,7 @@
 //! What is to happen when: the only thing that moves a scenario's clock.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
@@ -24,6 +24,8 @@ pub(super) struct Agenda {
 #[derive(Default)]
 struct Entries {
     by_time: BTreeMap<(Micros, u64), Due>,
+    /// The requests among them.
+    asleep: BTreeSet<usize>,
     made: u64,
 }
 
@@ -60,6 +62,9 @@ impl Agenda {
             return None;
         }
         let due = first.remove();
+        if let Due::Wake(request) = due {
+            entries.asleep.remove(&request);
+        }
         drop(entries);
         self.reach(at);
         Some(due)
@@ -67,18 +72,12 @@ impl Agenda {
 
     /// Whether the request of this number sleeps.
     pub fn is_asleep(&self, request: usize) -> bool {
-        let entries = locked(&self.entries);
-        let sleeps = |due: &Due| matches!(due, Due::Wake(number) if *number == request);
-        entries.by_time.values().any(sleeps)
+        locked(&self.entries).asleep.contains(&request)
     }
 
     /// Whether any request sleeps. Jobs alone may go on for ever: ticks do.
     pub fn is_awaited(&self) -> bool {
-        let entries = locked(&self.entries);
-        entries
-            .by_time
-            .values()
-            .any(|due| matches!(due, Due::Wake(_)))
+        !locked(&self.entries).asleep.is_empty()
     }
 
     /// Moves time forward to `at`, unless it is there already.
@@ -107,6 +106,9 @@ impl Agenda {
         let mut entries = locked(&self.entries);
         entries.made += 1;
         let number = entries.made;
+        if let Due::Wake(request) = due {
+            entries.asleep.insert(request);
+        }
         entries.by_time.insert((at, number), due);
     }
 }

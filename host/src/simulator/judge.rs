@@ -250,12 +250,23 @@ impl Seen<'_> {
         if found as u64 == u64::from(due) {
             return None;
         }
-        let message = format!("the policy failed {found} times, {due} are due");
+        let message = format!(
+            "the policy failed {} ({due} of its calls may)",
+            times(found)
+        );
         let context = match self.ledger.fault(before) {
             Some((hook, fault)) => format!("first in {hook}: {fault}"),
             None => "it did not fail at all".to_owned(),
         };
         Some(broken(None, message, context))
+    }
+}
+
+fn times(count: usize) -> String {
+    match count {
+        0 => "not at all".to_owned(),
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
     }
 }
 

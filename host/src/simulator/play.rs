@@ -128,10 +128,11 @@ pub fn play(tested: &Tested, scenario: &Scenario) -> Result<Outcome, Trouble> {
             scene: &scene,
             open: BTreeMap::new(),
             balancer: Arc::clone(&scenario.snapshot.balancers[POOL]),
+            happened: 0,
         };
         let mut tallies = vec![player.tally()];
         for (index, step) in scenario.steps.iter().enumerate() {
-            player.step(index, step);
+            player.step(index, step)?;
             tallies.push(player.tally());
         }
         player.finish()?;
@@ -162,6 +163,11 @@ pub(super) struct Tally {
     pub balancer: Arc<Balancer>,
 }
 
+/// Requests under way at once: each takes some kilobytes.
+const OPEN: usize = 20_000;
+/// Jobs and awakenings of one scenario: ticks every 10 ms for a day are 8 million.
+const HAPPENINGS: u64 = 10_000_000;
+
 /// A request under way.
 type Open<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -170,10 +176,12 @@ struct Player<'a> {
     scene: &'a Scene<'a>,
     open: BTreeMap<usize, Open<'a>>,
     balancer: Arc<Balancer>,
+    /// Jobs and awakenings so far.
+    happened: u64,
 }
 
 impl Player<'_> {
-    fn step(&mut self, index: usize, step: &Step) {
+    fn step(&mut self, index: usize, step: &Step) -> Result<(), Trouble> {
         if let Some(balancer) = &step.balancer {
             self.scene.stage.live.publish([balancer]);
             self.balancer = Arc::clone(balancer);
@@ -181,9 +189,9 @@ impl Player<'_> {
         for (id, accepts) in &step.accepts {
             self.scene.accepts(id, *accepts);
         }
-        self.pass(step.wait);
+        self.pass(step.wait)?;
         for recorded in &step.traffic.recorded {
-            self.pass(recorded.after);
+            self.pass(recorded.after)?;
             let ask = &step.traffic.ask;
             self.send(Asked {
                 step: index,
@@ -207,8 +215,9 @@ impl Player<'_> {
                 ask: Arc::clone(&step.traffic.ask),
                 session,
             });
-            self.pass(step.traffic.every);
+            self.pass(step.traffic.every)?;
         }
+        Ok(())
     }
 
     fn send(&mut self, asked: Asked) {
@@ -240,17 +249,35 @@ impl Player<'_> {
     }
 
     /// Lets time pass, and happen what is due by then.
-    fn pass(&mut self, time: Duration) {
+    fn pass(&mut self, time: Duration) -> Result<(), Trouble> {
         let agenda = &self.scene.stage.agenda;
         let time = Micros::try_from(time.as_micros()).unwrap_or(Micros::MAX);
         let until = agenda.clock().now().saturating_add(time);
         while let Some(due) = agenda.next(until) {
             self.happen(due);
+            self.is_bounded()?;
         }
         agenda.reach(until);
+        self.is_bounded()
+    }
+
+    /// A policy that ticks, or requests that never end, must not make this one endless.
+    fn is_bounded(&self) -> Result<(), Trouble> {
+        if self.open.len() > OPEN {
+            let why = format!(
+                "more than {OPEN} requests are under way at once; let them end, or send fewer"
+            );
+            return Err(Trouble::Input(why));
+        }
+        if self.happened > HAPPENINGS {
+            let why = "too much happens in that time; wait less, or tick less often";
+            return Err(Trouble::Input(why.into()));
+        }
+        Ok(())
     }
 
     fn happen(&mut self, due: Due) {
+        self.happened += 1;
         match due {
             Due::Job(job) => job(),
             Due::Wake(number) => self.go_on(number),
@@ -270,6 +297,7 @@ impl Player<'_> {
                 return Err(Trouble::Internal(message.into()));
             };
             self.happen(due);
+            self.is_bounded()?;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use crate::{
 /// not, 64 where a scenario or the policy cannot be used. Mistakes of all scenarios come before
 /// any is played.
 pub fn test(file: &Path, scenarios: &[PathBuf]) -> ExitCode {
+    show_logs();
     let tested = match Tested::load(file, Compiler::default()) {
         Ok(tested) => tested,
         Err(trouble) => return fail(&trouble),
@@ -39,6 +40,19 @@ pub fn test(file: &Path, scenarios: &[PathBuf]) -> ExitCode {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
+}
+
+/// What policies log, panics among it, and what the gateway says of them goes to standard error.
+fn show_logs() {
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter("switchyard::policy=info")
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        // Two runs print the same.
+        .without_time();
+    // Somebody else may have said already where logs go.
+    let _ = lines.try_init();
 }
 
 /// A terminal sees the lines in question; a pipe gets one line a mistake, for editors and scripts.

@@ -179,3 +179,12 @@ fn dear_calls_are_told_with_their_hook() {
     let text = with("[[step]]\nname = \"go\"\nrequests = 6\nexpect = { fuel = 10 }\n");
     breaks(&tested, &text, "in step 1 (go) a call of ");
 }
+
+#[test]
+fn more_open_requests_than_can_be_held_are_refused() {
+    let tested = built_in("byrequests");
+    let text = with("[[step]]\nrequests = 30000\nanswer = { lasts = \"1s\" }\n");
+    let scenario = super::read(&tested, &text).unwrap();
+    let error = super::play(&tested, &scenario).unwrap_err().to_string();
+    assert!(error.contains("under way at once"), "{error}");
+}
