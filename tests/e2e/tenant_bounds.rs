@@ -65,7 +65,7 @@ fn no_member_is_the_gateway_itself_by_whatever_name() {
 fn what_the_operator_does_not_list_is_not_reached_by_requests_checks_or_tunnels() {
     let a = Member::start("a", scripts::websocket_echo());
     let gateway = alone("[each_tenant]\negress = [\"10.0.0.0/8\"]\n");
-    let health = "[balancer.app.health]\ninterval = \"100ms\"\n";
+    let health = "[balancer.app.health]\ninterval = \"1s\"\nfall = 1\n";
     let text = member_at(&a.url(), "") + health;
     gateway.write_file("tenants/acme/site.toml", text);
     let line = gateway.wait_for_log(&["tenant=acme", "Member fails its checks"]);

@@ -14,7 +14,7 @@ use super::{
 use crate::{beneath, snapshot::Snapshot};
 
 /// A configuration is typed by people; what is larger is another kind of file.
-pub(super) const LARGEST: u64 = 4 << 20;
+const LARGEST: u64 = 4 << 20;
 
 /// A configuration that can be used.
 #[derive(Debug, Clone)]

@@ -23,6 +23,9 @@ pub use compile::TenantPart;
 /// Files of one tenant: who has more has put something else there.
 const MOST: usize = 64;
 
+/// Bytes of all of them. A line makes a member, which takes 2 KB while it lives, so this bounds memory too.
+const LARGEST: usize = 256 << 10;
+
 /// What became of a tenant's files.
 #[derive(Debug, Clone)]
 pub struct LoadedTenant {
@@ -137,7 +140,7 @@ fn at(place: Place, texts: &Texts) -> Option<Diagnostic> {
 /// The tenant's files in the order of their names.
 fn texts(folder: &Arc<Path>, files: &mut Vec<PathBuf>) -> Result<Texts, Box<Diagnostic>> {
     let cannot = |path: &Path, error: io::Error| {
-        let remedy = "put TOML files in UTF-8 there, 64 at most and of 4 MiB at most in all";
+        let remedy = "put TOML files in UTF-8 there, 64 at most and of 256 KiB at most in all";
         Box::new(unreadable(path, format!("cannot be read: {error}"), remedy))
     };
     *files = tenant_files(folder).map_err(|error| cannot(folder, error))?;
@@ -155,8 +158,8 @@ fn texts(folder: &Arc<Path>, files: &mut Vec<PathBuf>) -> Result<Texts, Box<Diag
         let text = beneath::regular(Some(folder), path).and_then(text_of);
         let text = text.map_err(|error| cannot(path, error))?;
         total += text.len();
-        if total > super::load::LARGEST as usize {
-            return Err(cannot(path, io::Error::other("more than 4 MiB in all")));
+        if total > LARGEST {
+            return Err(cannot(path, io::Error::other("more than 256 KiB in all")));
         }
         texts.push((path.clone(), text));
     }

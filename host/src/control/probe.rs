@@ -28,7 +28,7 @@ use crate::{
         Bounds, Decoder, Fields, Framing, Inlet, Malformed, ReadError, RequestLine, ResponseHead,
         request_head,
     },
-    members::{Live, MemberLive, Transition, Unreachable},
+    members::{Live, MemberLive, NoSocket, Transition, Unreachable},
     snapshot::{HealthCheck, Member, MemberId, Status},
 };
 
@@ -86,6 +86,8 @@ pub(super) enum CheckError {
     NoAddress,
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
+    #[error(transparent)]
+    NoSocket(#[from] NoSocket),
     #[error("connect: {0}")]
     Connect(#[source] io::Error),
     #[error("no answer within {0:?}")]
@@ -174,6 +176,11 @@ pub(super) fn jittered(interval: Duration, round: u64) -> Duration {
 }
 
 fn tell(target: &Target, result: Result<u16, CheckError>) {
+    if let Err(CheckError::NoSocket(cause)) = &result {
+        // That says nothing of the member.
+        debug!(member = %target.member.id(), %cause, "A check was left out");
+        return;
+    }
     let transition = target.member.checked(result.is_ok(), &target.check);
     let (tenant, balancer) = target.member.balancer();
     let member = target.member.id();
@@ -210,6 +217,9 @@ struct Rest {
 }
 
 async fn ask(target: &Target, deadline: Instant) -> Result<(u16, Rest), CheckError> {
+    // It counts among the connections of the member's tenant, not of the member.
+    let reach = target.member.reach();
+    let _socket = reach.map(|reach| reach.open()).transpose()?;
     let mut stream = connect(&target.member).await?;
     let mut fields = Fields::new();
     fields.push(

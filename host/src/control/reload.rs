@@ -21,10 +21,6 @@ use crate::{
     snapshot::{Snapshot, TenantName},
 };
 
-/// A pass waits so long for policies that are being loaded: from the cache it takes a few
-/// milliseconds. What takes longer has a pass of its own when it is there.
-const PATIENCE: Duration = Duration::from_millis(30);
-
 /// The single writer.
 pub struct Writer {
     pub(super) setup: Setup,
@@ -130,7 +126,7 @@ impl Writer {
         let before = self.current.load().number;
         let again = cause != Cause::Files;
         let mut refused = Vec::new();
-        self.setup.stock.wait_for(Some(PATIENCE));
+        self.setup.stock.begin_pass();
         match self.reload_operator(cause, again) {
             Ok(()) | Err(Failure::Loading { .. }) => {}
             Err(failure) => refused.push(self.refuse(&failure, cause)),

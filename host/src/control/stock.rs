@@ -25,6 +25,10 @@ use crate::{
 /// those with an interpreter within, the size.
 const KEPT: usize = 32;
 
+/// A pass waits so long for policies that are being loaded: from the cache it takes a few
+/// milliseconds. What takes longer has a pass of its own when it is there.
+const PATIENCE: Duration = Duration::from_millis(30);
+
 /// Bytes of `.wasm` likewise; code takes a few times that.
 const KEPT_BYTES: usize = 8 << 20;
 
@@ -40,6 +44,7 @@ type Loaded = Result<Arc<dyn Module>, Refusal>;
 /// Loads policies and remembers them.
 pub struct Stock {
     shop: Arc<Shop>,
+    patience: Duration,
     /// How long the writer waits for what is being loaded; `None` = to the end.
     until: Mutex<Option<Instant>>,
 }
@@ -80,7 +85,7 @@ struct Order {
 }
 
 impl Stock {
-    /// Nothing loaded yet. Whoever asks waits until it is, unless [`Self::wait_for`] says less.
+    /// Nothing loaded yet. Whoever asks waits until it is, unless [`Self::begin_pass`] says less.
     pub fn new(loader: Arc<dyn Loader>, built_in: BuiltIn) -> Self {
         let shop = Shop {
             loader,
@@ -91,6 +96,7 @@ impl Stock {
         };
         Self {
             shop: Arc::new(shop),
+            patience: PATIENCE,
             until: Mutex::new(None),
         }
     }
@@ -99,6 +105,17 @@ impl Stock {
     pub(super) fn wake_with(&self, wake: Box<dyn Fn() + Send + Sync>) {
         // There is one writer, and it says so once.
         let _ = self.shop.wake.set(wake);
+    }
+
+    /// Another patience than usual.
+    #[cfg(test)]
+    pub(super) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// A pass begins: whoever asks waits for a moment, all together.
+    pub(super) fn begin_pass(&self) {
+        self.wait_for(Some(self.patience));
     }
 
     /// From now on all who ask wait so long together; `None` = to the end.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::page::{Family, Kind};
 
+const TENANT: &[&str] = &["tenant"];
 const VHOST: &[&str] = &["tenant", "vhost"];
 const MEMBER: &[&str] = &["tenant", "balancer", "member"];
 const POLICY: &[&str] = &["tenant", "policy", "digest", "binding"];
@@ -55,6 +56,12 @@ families! {
     MEMBER_LATENCY: Gauge "switchyard_member_latency_seconds" "seconds" MEMBER, "Moving average of the time to the first byte; 0 = no answer yet.";
     MEMBER_CONNECTIONS: Gauge "switchyard_member_connections" "" &["tenant", "balancer", "member", "use"], "Connections to a member: busy or idle.";
     MEMBER_STATE: Gauge "switchyard_member_state" "" &["tenant", "balancer", "member", "state"], "1; the state is the label: ok, draining, disabled, stopped, standby, spare, blocked, due, trial or unhealthy.";
+
+    TENANT_CONFIG_REFUSED: Gauge "switchyard_tenant_config_refused" "" TENANT, "1 while the tenant's files on disk are not what is in service, because they were refused.";
+    TENANT_IN_FLIGHT: Gauge "switchyard_tenant_in_flight" "" TENANT, "Requests of a tenant that have not ended.";
+    TENANT_CONNECTIONS: Gauge "switchyard_tenant_connections" "" TENANT, "Connections to a tenant's members.";
+    TENANT_POLICY_CPU: Counter "switchyard_tenant_policy_cpu_seconds" "seconds" TENANT, "CPU time of a tenant's policies.";
+    TENANT_REFUSALS: Counter "switchyard_tenant_refusals" "" &["tenant", "quota"], "Requests (requests, in_flight) and connections to members (connections, egress) that a tenant was refused.";
 
     CALLS: Counter "switchyard_policy_calls" "" POLICY, "Calls of a policy.";
     CALL_TIME: Histogram "switchyard_policy_call_cpu_seconds" "seconds" POLICY, "CPU time of a call, estimated from samples; the sum is what the policy used in all.";

@@ -242,6 +242,14 @@ fn health(table: &HealthTable, context: &mut Context<'_>) -> HealthCheck {
             .out
             .error(&node.place, "too often", "use 100ms or more");
     }
+    if let Some(node) = table.interval.as_ref()
+        && context.bounds.is_some()
+        && interval < Duration::from_secs(1)
+    {
+        // Checks run on a thread that all tenants share.
+        let message = "too often for a tenant";
+        context.out.error(&node.place, message, "use 1s or more");
+    }
     let expect = table.expect.as_ref().map_or(
         vec![StatusRange {
             first: 200,

@@ -164,6 +164,7 @@ fn hold(
         ("compile_time", own.compile_time > most.compile_time),
         ("compile_memory", own.compile_memory > most.compile_memory),
         ("log_bytes", own.log_bytes > most.log_bytes),
+        ("idle", own.idle > most.idle),
         ("failures", own.failures > most.failures),
         ("quarantine", own.quarantine < most.quarantine),
     ];

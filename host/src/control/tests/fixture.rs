@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -53,6 +54,8 @@ source = "policies/own.wasm"
 pub(super) struct Scene {
     pub folder: TempDir,
     pub live: Arc<Live>,
+    /// Of the writer, with what is being loaded.
+    pub patience: Duration,
     /// Holds up whoever loads what says `slow`.
     pub gate: Arc<Gate>,
     /// Makes [`Surroundings::prepare`] fail.
@@ -91,6 +94,8 @@ impl Scene {
         let scene = Self {
             folder,
             live: Arc::new(Live::new(Clock::start(), 1)),
+            // Whoever is not held up is there in time, however busy the machine.
+            patience: Duration::from_secs(20),
             gate: Arc::default(),
             taken: Arc::default(),
             published,
@@ -133,7 +138,8 @@ impl Scene {
                 "byrequests" => Some(b"balancer byrequests"),
                 "reverse" => Some(b"rewriter"),
                 _ => None,
-            }),
+            })
+            .with_patience(self.patience),
             surroundings: Box::new(Outside {
                 taken: Arc::clone(&self.taken),
                 published: self.sender.clone(),

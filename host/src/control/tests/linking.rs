@@ -103,3 +103,98 @@ fn balancer_that_left_and_came_back_starts_anew() {
     assert!(!Arc::ptr_eq(&before.pool, &after.pool));
     assert!(!Arc::ptr_eq(&before.chain[0], &after.chain[0]));
 }
+
+/// A tenant with a policy of its own and a rewriter that knows no members.
+fn tenant(name: &str) -> String {
+    format!(
+        r#"
+[[vhost]]
+name = "{name}.example"
+[[vhost.route]]
+path = "/"
+balancer = "app"
+rewrite = "policy:brand"
+[balancer.app]
+lbmethod = "policy:own"
+members = [{{ url = "http://10.0.0.1:8080" }}]
+[policy.own]
+source = "own.wasm"
+[policy.brand]
+source = "brand.wasm"
+"#
+    )
+}
+
+#[test]
+fn tenants_share_no_binding_and_one_that_changes_leaves_the_others_theirs() {
+    let scene = Scene::new();
+    for name in ["acme", "beta"] {
+        scene.write(&format!("tenants/{name}/site.toml"), &tenant(name));
+        scene.write(&format!("tenants/{name}/own.wasm"), "balancer v1");
+        scene.write(&format!("tenants/{name}/brand.wasm"), "rewriter");
+    }
+    let mut writer = scene.start().unwrap();
+    let bindings = |writer: &Writer, tenant: &str| -> Vec<_> {
+        let live = writer.current().load();
+        let all = live.bindings();
+        all.filter(|binding| *binding.status().tenant == *tenant)
+            .map(Arc::clone)
+            .collect()
+    };
+    let (acme, beta) = (bindings(&writer, "acme"), bindings(&writer, "beta"));
+    assert_eq!((acme.len(), beta.len()), (3, 3), "own, brand, last resort");
+    let before = (selector(&writer, "acme:app"), selector(&writer, "beta:app"));
+    assert!(!Arc::ptr_eq(&before.0.pool, &before.1.pool));
+    // Another member, another policy, another route: of one of them.
+    let changed = tenant("acme").replace("10.0.0.1", "10.0.0.2");
+    scene.write("tenants/acme/site.toml", &changed);
+    scene.write("tenants/acme/brand.wasm", "rewriter v2");
+    published(&mut writer);
+    let after = selector(&writer, "beta:app");
+    assert!(Arc::ptr_eq(&before.1.pool, &after.pool));
+    let same = |one: &Arc<_>| {
+        bindings(&writer, "beta")
+            .iter()
+            .any(|b| Arc::ptr_eq(b, one))
+    };
+    assert!(beta.iter().all(same));
+    let kept = bindings(&writer, "acme");
+    let kept = acme
+        .iter()
+        .filter(|one| kept.iter().any(|b| Arc::ptr_eq(b, one)));
+    assert_eq!(kept.count(), 2, "its own, but for the new version");
+}
+
+#[test]
+fn one_tenants_failure_keeps_only_its_own_from_service() {
+    let scene = Scene::new();
+    for name in ["acme", "beta", "carl"] {
+        scene.write(&format!("tenants/{name}/site.toml"), &tenant(name));
+        scene.write(&format!("tenants/{name}/own.wasm"), "balancer v1");
+        scene.write(&format!("tenants/{name}/brand.wasm"), "rewriter");
+    }
+    scene.write("tenants/acme/own.wasm", "balancer trap-init");
+    scene.write("tenants/carl/own.wasm", "balancer trap-pick");
+    let mut writer = scene.start().unwrap();
+    let serves = |writer: &Writer| -> String {
+        let live = writer.current().load();
+        let names = ["acme", "beta", "carl"].into_iter();
+        let serving = names.filter(|name| live.selector(&format!("{name}:app")).is_some());
+        serving.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(serves(&writer), "beta");
+    assert_eq!(writer.current().load().number, 1);
+    // All at once, and one of them still wrong.
+    scene.write("tenants/acme/own.wasm", "balancer v2");
+    scene.write("tenants/beta/own.wasm", "balancer v2");
+    scene.write("tenants/carl/own.wasm", "rewriter");
+    published(&mut writer);
+    assert_eq!(serves(&writer), "acme beta");
+    let facts = writer.shared_facts().load_full();
+    let troubles: Vec<_> = facts
+        .tenants
+        .iter()
+        .map(|t| t.last_error.is_some())
+        .collect();
+    assert_eq!(troubles, [false, false, true]);
+}

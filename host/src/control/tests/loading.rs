@@ -33,13 +33,20 @@ fn started(scene: &Scene) -> (Writer, mpsc::Receiver<()>) {
     (writer, woken)
 }
 
+/// Nobody waits for what is held up, nor for long.
+fn impatient() -> Scene {
+    let mut scene = Scene::new();
+    scene.patience = Duration::from_millis(20);
+    scene
+}
+
 fn serves(writer: &Writer, balancer: &str) -> bool {
     writer.current().load().selector(balancer).is_some()
 }
 
 #[test]
 fn a_policy_that_takes_long_to_load_holds_up_neither_the_operator_nor_tenants() {
-    let scene = Scene::new();
+    let scene = impatient();
     let (mut writer, woken) = started(&scene);
     scene.write("tenants/acme/site.toml", ACME);
     scene.write("tenants/acme/own.wasm", "balancer slow");
@@ -69,7 +76,7 @@ fn a_policy_that_takes_long_to_load_holds_up_neither_the_operator_nor_tenants() 
 
 #[test]
 fn the_version_in_service_goes_on_while_the_next_is_loaded() {
-    let scene = Scene::new();
+    let scene = impatient();
     let (mut writer, woken) = started(&scene);
     scene.write("policies/own.wasm", "balancer slow v2");
     assert_eq!(writer.reload(Cause::Files), Outcome::Unchanged);
@@ -82,7 +89,7 @@ fn the_version_in_service_goes_on_while_the_next_is_loaded() {
 
 #[test]
 fn what_is_refused_after_a_while_is_refused_all_the_same() {
-    let scene = Scene::new();
+    let scene = impatient();
     let (mut writer, woken) = started(&scene);
     scene.write("policies/own.wasm", "slow unloadable");
     assert_eq!(writer.reload(Cause::Files), Outcome::Unchanged);
