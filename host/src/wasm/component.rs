@@ -10,13 +10,13 @@ use super::{
     fault::classify,
     guests::Probed,
     instance::WasmInstance,
-    services::{Binding, Services},
+    services::{Binding, Seat, Services},
     state::State,
     wasi,
 };
 use crate::{
     decision::{Context, Descriptor},
-    policy::{Digest, Environment, Exports, Instance, Module, Refusal},
+    policy::{Digest, Environment, Exports, Fault, Instance, Module, Refusal},
     snapshot::PolicyLimits,
 };
 
@@ -29,6 +29,8 @@ pub(super) struct WasmModule {
     probed: Probed,
     digest: Digest,
     size: usize,
+    /// One of the host's own, without a bound on its instances.
+    built_in: bool,
 }
 
 impl fmt::Debug for WasmModule {
@@ -48,6 +50,7 @@ impl WasmModule {
         linker: &Linker<State>,
         component: &Component,
         (digest, size): (Digest, usize),
+        built_in: bool,
         limits: &PolicyLimits,
     ) -> Result<Self, Refusal> {
         check::contract(&engine.engine, component)?;
@@ -66,6 +69,7 @@ impl WasmModule {
             probed,
             digest,
             size,
+            built_in,
         };
         let environment = Environment {
             tenant: "".into(),
@@ -76,7 +80,7 @@ impl WasmModule {
         };
         // A binding of its own: what a start function counts or stores is nobody's.
         let binding = Services::default().bind(&environment, digest, None);
-        module.start(&environment, binding, 0)?;
+        module.start(&environment, binding, 0, None)?;
         Ok(module)
     }
 
@@ -85,8 +89,10 @@ impl WasmModule {
         environment: &Environment,
         binding: Arc<Binding>,
         replica: u32,
+        seat: Option<Seat>,
     ) -> Result<WasmInstance, Refusal> {
         let mut instance = WasmInstance::empty(&self.engine, environment, binding, replica);
+        instance.occupy(seat);
         let mut typed = true;
         let started = instance.start(|store| {
             let instance = self.pre.instantiate(&mut *store)?;
@@ -104,6 +110,19 @@ impl WasmModule {
         }
     }
 
+    /// Room for one more instance, whatever it shares.
+    fn seat(&self, environment: &Environment) -> Result<Option<Seat>, Refusal> {
+        if self.built_in {
+            return Ok(None);
+        }
+        let most = environment.limits.instances;
+        let seat = self.services.seat(environment, most);
+        seat.map(Some).ok_or(Refusal::Faulted {
+            during: "instantiation",
+            fault: Fault::HostLimit("instances at one time"),
+        })
+    }
+
     /// A fresh instance that shares what `services` have for its binding, `init` done.
     fn instance(
         &self,
@@ -113,7 +132,8 @@ impl WasmModule {
         environment: &Environment,
     ) -> Result<Box<dyn Instance>, Refusal> {
         let binding = services.bind(environment, self.digest, Some(&context.binding));
-        let mut instance = self.start(environment, binding, context.replica)?;
+        let seat = self.seat(environment)?;
+        let mut instance = self.start(environment, binding, context.replica, seat)?;
         let answer = instance.init(config, context);
         answer
             .map_err(|fault| Refusal::Faulted {
@@ -147,7 +167,7 @@ impl Module for WasmModule {
 
     fn describe(&self, config: &str, environment: &Environment) -> Result<Descriptor, Refusal> {
         let binding = self.services.bind(environment, self.digest, None);
-        let mut instance = self.start(environment, binding, 0)?;
+        let mut instance = self.start(environment, binding, 0, self.seat(environment)?)?;
         let answer = instance.describe(config);
         answer
             .map_err(|fault| Refusal::Faulted {

@@ -9,7 +9,7 @@ use super::super::schema;
 const PAGE: &str = include_str!("../../../../docs/configuration.md");
 
 /// Where the page tells of which table of the schema.
-const SECTIONS: [(&str, &str); 21] = [
+const SECTIONS: [(&str, &str); 22] = [
     ("The file itself", "Config"),
     ("`[admin]`", "AdminTable"),
     ("`[log]`", "LogTable"),
@@ -31,6 +31,7 @@ const SECTIONS: [(&str, &str); 21] = [
     ("`shadow = { … }`", "ShadowTable"),
     ("`canary = { … }`", "CanaryTable"),
     ("`[each_tenant]`", "QuotaTable"),
+    ("`[compile.SHA256]`", "CompileTable"),
 ];
 
 /// Key and default of each row, by heading.

@@ -37,7 +37,10 @@ pub(super) fn link(shared: &mut LinkerInstance<'_, State>) -> wasmtime::Result<(
         |mut cx: Cx<'_>, (name, length): (WasmStr, u32)| {
             cx.data().meter.call()?;
             let opened = match &cx.data().binding.cells {
-                Some(cells) => cells.open(&name.to_str(cx.as_context())?, length),
+                Some(cells) => {
+                    let name = name.to_str(cx.as_context())?;
+                    cells.open(&name, length, cx.data().binding.most_cells)
+                }
                 None => Err("not available in describe, which has no side effects".to_owned()),
             };
             Ok((match opened {

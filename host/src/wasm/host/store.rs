@@ -26,17 +26,17 @@ pub(super) fn link(store: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
     })?;
     store.func_wrap(
         "put",
-        |cx: Cx<'_>, (key, value, ttl_ms): (WasmStr, WasmList<u8>, u32)| {
+        |mut cx: Cx<'_>, (key, value, ttl_ms): (WasmStr, WasmList<u8>, u32)| {
             let state = cx.data();
             state.meter.call()?;
             state.meter.bytes(value.len())?;
             let key = key.to_str(cx.as_context())?;
-            state.binding.store.put(
-                &key,
-                value.as_le_slice(cx.as_context()),
-                ttl_ms,
-                Instant::now(),
-            );
+            let value = value.as_le_slice(cx.as_context());
+            let (binding, now) = (&state.binding, Instant::now());
+            let put = binding.store.put((&key, value), ttl_ms, binding.quota, now);
+            if let Err(limit) = put {
+                cx.data_mut().journal.exceeded(limit, now);
+            }
             Ok(())
         },
     )?;

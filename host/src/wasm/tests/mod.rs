@@ -4,7 +4,7 @@
 mod compiling;
 mod counting;
 mod faults;
-pub(super) mod guests;
+pub(in crate::wasm) mod guests;
 mod hosting;
 mod loading;
 mod real;
