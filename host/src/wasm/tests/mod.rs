@@ -8,6 +8,7 @@ pub(in crate::wasm) mod guests;
 mod hosting;
 mod loading;
 mod real;
+mod system;
 
 use std::{
     fs,
