@@ -26,10 +26,10 @@ fn limits() -> PolicyLimits {
         compile_time: Duration::from_secs(60),
         compile_memory: 1 << 30,
         log_bytes: 4096,
-        idle: Duration::from_secs(600),
         failures: 1,
         failure_window: Duration::from_secs(1),
         quarantine: Duration::from_secs(1),
+        ..PolicyLimits::default()
     }
 }
 

@@ -10,6 +10,8 @@
 //! | a scenario with mistakes, a policy that cannot be tested, a missing toolchain | `authors` |
 //! | a configuration with five mistakes, a missing file, a port in use | `bad_config` |
 //! | a policy that traps, loops, allocates, picks a member that cannot be, logs a megabyte | `policies` |
+//! | a policy that misbehaves in any of its hooks, in service or at its trial | `misbehaving` |
+//! | a policy of another world or contract, of 50 MB, that takes a compiler for ever | `hostile_files` |
 //! | a policy that is not Wasm, half written, of another kind, refuses its configuration | `policy_reload` |
 //! | a policy that returns what would break the protocol | `policy_rewriters` |
 //! | a member that refuses, hangs, or resets within its head | `failover` |
@@ -46,8 +48,10 @@ mod golden_schedules;
 mod golden_sticky;
 mod headers;
 mod health;
+mod hostile_files;
 mod limits;
 mod logs;
+mod misbehaving;
 mod names;
 mod policies;
 mod policy_reload;

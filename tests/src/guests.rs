@@ -6,7 +6,9 @@
 
 use std::{
     fs::{self, File},
+    io::Write,
     path::{Path, PathBuf},
+    process::Command,
     time::SystemTime,
 };
 
@@ -98,6 +100,29 @@ pub fn ballast() -> Vec<u8> {
     let mut ballast = Vec::new();
     section(&mut ballast, 1, &module);
     ballast
+}
+
+/// A custom section of so many bytes, which mean nothing to anybody.
+pub fn padding(bytes: usize) -> Vec<u8> {
+    let mut named = vec![0; bytes];
+    // Its name: empty.
+    named[0] = 0;
+    let mut padding = Vec::new();
+    section(&mut padding, 0, &named);
+    padding
+}
+
+/// The SHA-256 of a file's bytes, as an operator finds it out.
+///
+/// # Panics
+/// Where there is no `sha256sum`.
+pub fn sha256(bytes: &[u8]) -> String {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    let output = Command::new("sha256sum").arg(file.path()).output();
+    let output = output.expect("coreutils has sha256sum");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().next().expect("a digest").to_owned()
 }
 
 /// A section of a module or component: its number, its length, and what is in it.

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     members::locked,
-    policy::{Digest, Loader, Module, Refusal},
+    policy::{Client, Digest, Loader, Module, Refusal},
     snapshot::{PolicyLimits, PolicySource, TenantName},
 };
 
@@ -128,7 +128,8 @@ impl Stock {
     pub(super) fn fetch(&self, policy: &PolicySource, wasm: Vec<u8>) -> Option<Loaded> {
         let digest = digest(&wasm);
         // One that was let in under other limits may still be too large now.
-        let fits = wasm.len() <= policy.limits.module_size;
+        let limits = policy.limits_of(&digest.to_string());
+        let fits = wasm.len() <= limits.module_size;
         let mut shelves = locked(&self.shop.shelves);
         if fits && let Some(module) = shelves.find(digest) {
             return Some(Ok(module));
@@ -137,7 +138,7 @@ impl Stock {
             name: policy.name.clone(),
             digest,
             wasm,
-            limits: policy.limits.clone(),
+            limits,
         };
         if shelves.order(&policy.tenant, order) {
             self.shop.open_lane(&policy.tenant);
@@ -211,7 +212,13 @@ impl Shop {
             compile_memory: limits.compile_memory.max(512 << 20),
             ..limits.clone()
         };
-        let loaded = self.loader.load(name, wasm, &limits);
+        let operator = TenantName::operator();
+        let client = Client {
+            tenant: operator.as_str(),
+            name,
+            built_in: true,
+        };
+        let loaded = self.loader.load_for(&client, wasm, &limits);
         let mut shelves = locked(&self.shelves);
         if let Some(module) = find(&shelves) {
             return Some(Ok(module));
@@ -261,7 +268,12 @@ impl Shop {
                 _ => order,
             }
         };
-        let load = || self.loader.load(&order.name, &order.wasm, &order.limits);
+        let client = Client {
+            tenant: tenant.as_str(),
+            name: &order.name,
+            built_in: false,
+        };
+        let load = || self.loader.load_for(&client, &order.wasm, &order.limits);
         // A lane that ended halfway would wait for ever.
         let loaded = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| {
             let what = "loading it ended with a defect of the gateway's";

@@ -242,7 +242,7 @@ impl Tracked {
 /// Reads a policy, of which no more than one byte over the limit is wanted: the loader says the rest.
 fn read(policy: &PolicySource) -> io::Result<Vec<u8>> {
     let mut wasm = Vec::new();
-    let limit = u64::try_from(policy.limits.module_size).unwrap_or(u64::MAX);
+    let limit = u64::try_from(policy.largest()).unwrap_or(u64::MAX);
     let file = beneath::regular(policy.beneath.as_deref(), &policy.source)?;
     file.take(limit.saturating_add(1)).read_to_end(&mut wasm)?;
     Ok(wasm)

@@ -5,11 +5,13 @@
 //! Nothing here knows how a policy runs (`wasm`) or where bytes come from (`proxy`).
 
 mod captured;
+mod edit;
 mod names;
 mod plan;
 mod view;
 
 pub use captured::{CapturedRequest, CapturedResponse};
+pub use edit::IllegalEdit;
 pub use names::{ATTRIBUTES, cookies, path_parameter, query_parameter};
 pub use plan::{
     BodyPlan, Concurrency, Context, Descriptor, Edit, Failure, Hold, Hook, LinkPlan, Member,

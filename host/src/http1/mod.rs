@@ -6,6 +6,7 @@
 //! buffers belong to the callers; [`Inlet`] only reads from them.
 
 mod body;
+mod connection_fields;
 mod encode;
 mod error;
 mod fields;
@@ -16,6 +17,7 @@ mod response;
 mod scan;
 
 pub use body::{Decoded, Decoder};
+pub use connection_fields::is_hop_by_hop;
 pub use encode::{
     CHUNK_END, RequestLine, chunk_head, end_chunks, interim, request_head, response_head,
 };

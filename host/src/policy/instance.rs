@@ -42,8 +42,9 @@ pub enum Fault {
     /// It asked for more memory than it may have.
     #[error("asked for more memory than its limit of {0} bytes")]
     Memory(usize),
-    /// It called the host more often, or with more bytes, than one call may.
-    #[error("exceeded the host's limit on {0} a call")]
+    /// It called the host more often, or with more bytes, than one call may; or it has more of
+    /// something than its limits say.
+    #[error("exceeded the host's limit on {0}")]
     HostLimit(&'static str),
     /// An earlier fault ended this instance.
     #[error("the instance ended with an earlier fault")]
@@ -201,8 +202,29 @@ pub struct Environment {
     pub tape: Source,
 }
 
+/// For whom a module is loaded: who waits for the compiler, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client<'a> {
+    /// Whose policy it is.
+    pub tenant: &'a str,
+    /// The policy's name, for messages.
+    pub name: &'a str,
+    /// One of the host's own, which go first and have no bound on their instances.
+    pub built_in: bool,
+}
+
 /// Turns bytes into a module. Slow; never called on a worker thread.
 pub trait Loader: Send + Sync {
+    /// Likewise, for a certain tenant.
+    fn load_for(
+        &self,
+        client: &Client<'_>,
+        wasm: &[u8],
+        limits: &PolicyLimits,
+    ) -> Result<Arc<dyn Module>, Refusal> {
+        self.load(client.name, wasm, limits)
+    }
+
     /// Checks, compiles (or takes from the cache) and probes a `.wasm` file.
     fn load(
         &self,

@@ -67,7 +67,7 @@ pub use canned::{CannedRequest, CannedResponse};
 pub use choice::{Attempt, Chosen, Decider, Refused, Session};
 pub use cpu::thread_time;
 pub use instance::{
-    Digest, Environment, Exports, Fault, FaultKind, Instance, Loader, Module, Refusal,
+    Client, Digest, Environment, Exports, Fault, FaultKind, Instance, Loader, Module, Refusal,
 };
 pub use judge::{Measure, Opinion, judge};
 pub use post::Post;

@@ -13,7 +13,7 @@ use super::{
     slot::Turn,
 };
 use crate::decision::{
-    BodyPlan, Call, Context, Failure, Hook, Outcome, PoolView, Trigger, Verdict,
+    BodyPlan, Call, Context, Edit, Failure, Hook, Outcome, PoolView, Trigger, Verdict,
 };
 
 /// Triggers of one hook that are tried; a list without end shall not hold up a reload.
@@ -113,20 +113,23 @@ impl Binding {
             located.map(drop).map_err(refused("smoke call, locate"))
         })?;
         self.each(Hook::Bind, |call| {
-            let bound = instance.bind(&call);
-            bound.map(drop).map_err(refused("smoke call, bind"))
+            let during = "smoke call, bind";
+            let bound = instance.bind(&call).map_err(refused(during))?;
+            legal(&bound, during)
         })
     }
 
     fn try_rewriter(&self, instance: &mut dyn Instance) -> Result<(), Refusal> {
         self.each(Hook::OnRequest, |call| {
-            let planned = instance.on_request(&call);
-            planned.map(drop).map_err(refused("smoke call, on-request"))
+            let during = "smoke call, on-request";
+            let plan = instance.on_request(&call).map_err(refused(during))?;
+            legal(&plan.headers, during)
         })?;
         let mut seeds = Vec::new();
         self.each(Hook::OnResponse, |call| {
-            let plan = instance.on_response(&call);
-            let plan = plan.map_err(refused("smoke call, on-response"))?;
+            let during = "smoke call, on-response";
+            let plan = instance.on_response(&call).map_err(refused(during))?;
+            legal(&plan.headers, during)?;
             if let BodyPlan::Transform(seed) = plan.body
                 && !seeds.contains(&seed)
             {
@@ -222,6 +225,17 @@ impl Binding {
         let (module, environment) = (&self.parts.module, &self.parts.environment);
         module.instantiate_apart(&self.parts.config, &context, environment)
     }
+}
+
+/// Refuses an edit that no head can take; what the canned one lacks, a real one may have.
+fn legal(edits: &[Edit], during: &'static str) -> Result<(), Refusal> {
+    let illegal = edits.iter().find_map(|edit| edit.check().err());
+    illegal.map_or(Ok(()), |illegal| {
+        Err(Refusal::Invalid {
+            during,
+            what: format!("it edits what it may not: {illegal}"),
+        })
+    })
 }
 
 /// The pool's columns; where nobody is usable, as if everybody were.

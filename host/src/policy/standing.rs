@@ -131,10 +131,10 @@ mod tests {
             compile_time: Duration::from_secs(1),
             compile_memory: 1 << 20,
             log_bytes: 1_000,
-            idle: Duration::from_secs(600),
             failures,
             failure_window: Duration::from_secs(60),
             quarantine: Duration::from_secs(30),
+            ..PolicyLimits::default()
         }
     }
 

@@ -62,10 +62,10 @@ pub(super) fn limits() -> PolicyLimits {
         compile_time: Duration::from_secs(5),
         compile_memory: 512 << 20,
         log_bytes: 16 << 10,
-        idle: Duration::from_secs(600),
         failures: 3,
         failure_window: Duration::from_secs(60),
         quarantine: Duration::from_secs(30),
+        ..PolicyLimits::default()
     }
 }
 

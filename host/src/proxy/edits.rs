@@ -1,30 +1,9 @@
 //! Applies what policies want changed in a head, after checking it.
 
-use super::forwarded::is_hop_by_hop;
 use crate::{
-    decision::Edit,
-    http1::{Fields, is_legal_value, is_token},
+    decision::{Edit, IllegalEdit},
+    http1::Fields,
 };
-
-/// Fields no policy may touch, beside the hop-by-hop ones: the gateway writes them itself.
-const OWN: &[&str] = &["expect", "host"];
-
-/// An edit that would break the message.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum IllegalEdit {
-    /// Not a token.
-    #[error("`{0}` is no field name")]
-    Name(String),
-    /// Frames the message, or concerns one connection only.
-    #[error("the field `{0}` is the gateway's own")]
-    Forbidden(String),
-    /// CR, LF, NUL or another control.
-    #[error("the value for `{0}` holds a control character")]
-    Value(String),
-    /// There is no such line.
-    #[error("there is no line {1} of `{0}`")]
-    NoSuchLine(String, u32),
-}
 
 /// Applies all edits, or none where one of them is illegal.
 pub fn apply(fields: &mut Fields, edits: &[Edit]) -> Result<(), IllegalEdit> {
@@ -54,25 +33,12 @@ pub fn apply(fields: &mut Fields, edits: &[Edit]) -> Result<(), IllegalEdit> {
 }
 
 fn check(fields: &Fields, edit: &Edit) -> Result<(), IllegalEdit> {
-    let (name, value, line) = match edit {
-        Edit::Set(name, value) | Edit::Append(name, value) => (name, Some(value), None),
-        Edit::ReplaceLine(name, index, value) => (name, Some(value), Some(*index)),
-        Edit::Remove(name) => (name, None, None),
-        Edit::RemoveLine(name, index) => (name, None, Some(*index)),
-    };
-    if !is_token(name.as_bytes()) {
-        return Err(IllegalEdit::Name(name.escape_debug().take(80).collect()));
-    }
-    let own = OWN.iter().any(|own| name.eq_ignore_ascii_case(own));
-    if own || is_hop_by_hop(name) {
-        return Err(IllegalEdit::Forbidden(name.clone()));
-    }
-    if value.is_some_and(|value| !is_legal_value(value)) {
-        return Err(IllegalEdit::Value(name.clone()));
-    }
-    match line {
-        Some(index) if fields.all(name).count() <= index as usize => {
-            Err(IllegalEdit::NoSuchLine(name.clone(), index))
+    edit.check()?;
+    match edit {
+        Edit::ReplaceLine(name, index, _) | Edit::RemoveLine(name, index)
+            if fields.all(name).count() <= *index as usize =>
+        {
+            Err(IllegalEdit::NoSuchLine(name.clone(), *index))
         }
         _ => Ok(()),
     }

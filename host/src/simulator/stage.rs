@@ -139,7 +139,7 @@ pub(crate) fn limits() -> PolicyLimits {
         failures: 5,
         failure_window: Duration::from_secs(60),
         quarantine: Duration::from_secs(30),
-        idle: Duration::from_secs(600),
+        ..PolicyLimits::default()
     }
 }
 

@@ -17,8 +17,8 @@ pub use http::{
     AccessFormat, AccessLog, Admin, AdminBind, ErrorLog, HttpLimits, Level, Listener, Log,
 };
 pub use policy::{
-    CanaryBy, CanaryRef, Candidates, OnError, PolicyLimits, PolicyRef, PolicySource, Record,
-    Rollback, ShadowRef,
+    CanaryBy, CanaryRef, Candidates, CompileRaise, OnError, PolicyLimits, PolicyRef, PolicySource,
+    Record, Rollback, ShadowRef,
 };
 pub use quota::{Egress, Quota, Reachable, Tenancy, Tenant};
 pub use tenant::TenantName;
@@ -72,6 +72,8 @@ pub struct Snapshot {
     pub policies: BTreeMap<String, PolicySource>,
     /// What every policy call may use.
     pub policy_limits: PolicyLimits,
+    /// What compiling single files may take beyond their policies' limits, by SHA-256.
+    pub raises: Arc<BTreeMap<String, CompileRaise>>,
     /// Compiled code, 0700; `None` compiles afresh at each start.
     pub cache_dir: Option<PathBuf>,
     /// Version history and undone digests; `None` keeps them in memory.

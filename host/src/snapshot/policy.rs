@@ -1,6 +1,7 @@
 //! Which policies there are and what they may use.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -90,6 +91,43 @@ pub struct PolicySource {
     pub limits: PolicyLimits,
     /// Where its decisions are written down; `None` = nowhere.
     pub record: Option<Record>,
+    /// What the operator allows single files beyond that.
+    pub raises: Arc<BTreeMap<String, CompileRaise>>,
+}
+
+impl PolicySource {
+    /// The largest file that is worth reading: which one it is shows only then.
+    pub fn largest(&self) -> usize {
+        let raised = self.raises.values().filter_map(|raise| raise.module_size);
+        raised.fold(self.limits.module_size, usize::max)
+    }
+
+    /// The limits for the file with this SHA-256, in lower-case hexadecimal digits.
+    pub fn limits_of(&self, digest: &str) -> PolicyLimits {
+        let mut limits = self.limits.clone();
+        if let Some(raise) = self.raises.get(digest) {
+            let CompileRaise {
+                time,
+                memory,
+                module_size,
+            } = *raise;
+            limits.compile_time = time.unwrap_or_default().max(limits.compile_time);
+            limits.compile_memory = memory.unwrap_or_default().max(limits.compile_memory);
+            limits.module_size = module_size.unwrap_or_default().max(limits.module_size);
+        }
+        limits
+    }
+}
+
+/// What compiling one file, named by its digest, may take beyond the limits of its policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CompileRaise {
+    /// CPU time.
+    pub time: Option<Duration>,
+    /// Bytes of memory.
+    pub memory: Option<usize>,
+    /// Bytes of the file.
+    pub module_size: Option<usize>,
 }
 
 /// A policy's recording.
@@ -155,8 +193,20 @@ pub struct PolicyLimits {
     pub compile_time: Duration,
     /// Memory of compiling it, bytes.
     pub compile_memory: usize,
+    /// Entries of the function tables of one instance.
+    pub table_elements: usize,
+    /// Instances that the policy may have at one time.
+    pub instances: usize,
     /// Log bytes a second and instance; more are dropped and counted.
     pub log_bytes: u32,
+    /// Metric series of one version; more do nothing and are counted.
+    pub metric_series: usize,
+    /// Keys of the tenant's store that it may fill up to; what exceeds that is dropped and counted.
+    pub store_keys: usize,
+    /// Bytes of keys and values likewise.
+    pub store_bytes: usize,
+    /// Shared cells of one binding.
+    pub shared_cells: usize,
     /// An instance that is not asked for so long is let go.
     pub idle: Duration,
     /// Failures within `failure_window` that quarantine it.
@@ -165,4 +215,68 @@ pub struct PolicyLimits {
     pub failure_window: Duration,
     /// How long a quarantine lasts before a probation.
     pub quarantine: Duration,
+}
+
+impl Default for PolicyLimits {
+    /// Safe for a policy that nobody has read.
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_millis(5),
+            init_deadline: Duration::from_secs(1),
+            memory: 32 << 20,
+            module_size: 32 << 20,
+            compile_time: Duration::from_secs(5),
+            compile_memory: 512 << 20,
+            table_elements: 20_000,
+            instances: 256,
+            log_bytes: 64 << 10,
+            metric_series: 256,
+            store_keys: 10_000,
+            store_bytes: 8 << 20,
+            shared_cells: 64 << 10,
+            idle: Duration::from_secs(600),
+            failures: 5,
+            failure_window: Duration::from_secs(60),
+            quarantine: Duration::from_secs(30),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_raise_is_for_one_file_and_never_lowers() {
+        let raise = CompileRaise {
+            time: Some(Duration::from_secs(60)),
+            memory: Some(1),
+            module_size: None,
+        };
+        let larger = CompileRaise {
+            module_size: Some(64 << 20),
+            ..CompileRaise::default()
+        };
+        let policy = PolicySource {
+            tenant: TenantName::default(),
+            name: "p".into(),
+            source: "p.wasm".into(),
+            beneath: None,
+            config: json!({}),
+            record: None,
+            rollback: None,
+            on_error: OnError::BuiltIn,
+            limits: PolicyLimits::default(),
+            raises: Arc::new([("aa".into(), raise), ("bb".into(), larger)].into()),
+        };
+        let expected = PolicyLimits {
+            compile_time: Duration::from_secs(60),
+            ..PolicyLimits::default()
+        };
+        assert_eq!(policy.limits_of("aa"), expected);
+        assert_eq!(policy.limits_of("cc"), PolicyLimits::default());
+        assert_eq!(policy.largest(), 64 << 20);
+    }
 }

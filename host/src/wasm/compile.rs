@@ -17,7 +17,10 @@ pub(super) enum CompileError {
     /// The file's fault: not WebAssembly, broken, or with features that are off.
     #[error("{0}")]
     Invalid(String),
-    /// The compiler's: it hit a bound, or itself failed.
+    /// It hit a bound, which has this name in `[compile.SHA256]`.
+    #[error("{1}")]
+    Bound(&'static str, String),
+    /// The compiler's own fault.
     #[error("{0}")]
     Failed(String),
 }

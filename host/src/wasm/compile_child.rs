@@ -47,7 +47,7 @@ pub(super) fn status() -> u8 {
     match run(compatibility, cpu, memory) {
         Ok(()) => 0,
         Err(CompileError::Invalid(why)) => leave(INVALID, &why),
-        Err(CompileError::Failed(why)) => leave(FAILED, &why),
+        Err(CompileError::Failed(why) | CompileError::Bound(_, why)) => leave(FAILED, &why),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Has policies compiled: one at a time, first come, first served, each in a
-//! child process of its own that cannot outlive its bounds.
+//! Has policies compiled, each in a child process of its own that cannot outlive its
+//! bounds. Who goes first is decided in `queue`.
 //!
 //! Built-in policies take the same way. Compiled in this process, five of them
 //! left 35 MB of the compiler's heap behind (50 MB resident in all, against
@@ -12,7 +12,6 @@ use std::{
     os::{fd::AsRawFd, unix::process::ExitStatusExt},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -24,7 +23,10 @@ use super::{
     fault::cut,
     memfd,
 };
-use crate::{policy::Refusal, snapshot::PolicyLimits};
+use crate::{
+    policy::{Digest, Refusal},
+    snapshot::PolicyLimits,
+};
 
 /// How often the child's memory is looked at: it can fill some 10 MB meanwhile.
 const LOOK: Duration = Duration::from_millis(10);
@@ -58,49 +60,13 @@ impl Default for Compiler {
     }
 }
 
-/// The queue before the compiler.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    /// Next ticket to hand out, and the one that is served.
-    tickets: Mutex<(u64, u64)>,
-    moved: Condvar,
-}
-
-impl Queue {
-    /// Runs `work` when everybody who came before is done.
-    pub(super) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        struct Served<'a>(&'a Queue);
-        impl Drop for Served<'_> {
-            fn drop(&mut self) {
-                self.0
-                    .tickets
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .1 += 1;
-                self.0.moved.notify_all();
-            }
-        }
-        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = tickets.0;
-        tickets.0 += 1;
-        while tickets.1 != mine {
-            tickets = self
-                .moved
-                .wait(tickets)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        drop(tickets);
-        let _served = Served(self);
-        work()
-    }
-}
-
 impl Compiler {
     /// The code of `wasm` in a sealed file, or why there is none.
     pub(super) fn code(
         &self,
         engine: &PolicyEngine,
         wasm: &[u8],
+        digest: Digest,
         limits: &PolicyLimits,
     ) -> Result<File, Refusal> {
         let code = match self {
@@ -119,6 +85,10 @@ impl Compiler {
         code.map_err(|error| match error {
             CompileError::Invalid(why) => check::not_a_policy(why),
             CompileError::Failed(why) => Refusal::Compile(why),
+            CompileError::Bound(key, why) => Refusal::Compile(format!(
+                "{why}; make the policy smaller or, if you trust it, raise `compile_{key}`, for this \
+                 file alone with [compile.{digest}] {key} = …"
+            )),
         })
     }
 }
@@ -192,10 +162,10 @@ impl Reaped {
                 return Err(over_memory(limits));
             }
             if Instant::now() >= until {
-                return Err(CompileError::Failed(format!(
-                    "compiling did not end within {wall:?}; {}",
-                    remedy("compile_time", "the machine is busy")
-                )));
+                return Err(CompileError::Bound(
+                    "time",
+                    format!("compiling did not end within {wall:?} (the machine is busy)"),
+                ));
             }
             ended.wait(LOOK);
         }
@@ -258,11 +228,13 @@ fn judge(status: ExitStatus, message: &File, limits: &PolicyLimits) -> Result<()
         (Some(code), _) if code == i32::from(FAILED) => {
             CompileError::Failed(format!("the compile process {}", said()))
         }
-        (_, Some(libc::SIGXCPU)) => CompileError::Failed(format!(
-            "compiling took more than {:?} of CPU time; {}",
-            limits.compile_time,
-            remedy("compile_time", "it is much too complicated")
-        )),
+        (_, Some(libc::SIGXCPU)) => CompileError::Bound(
+            "time",
+            format!(
+                "compiling took more than {:?} of CPU time",
+                limits.compile_time
+            ),
+        ),
         // How an allocation that failed ends.
         (_, Some(libc::SIGABRT)) if said().contains("memory allocation") => over_memory(limits),
         (_, Some(signal)) => CompileError::Failed(format!(
@@ -276,13 +248,11 @@ fn judge(status: ExitStatus, message: &File, limits: &PolicyLimits) -> Result<()
 }
 
 fn over_memory(limits: &PolicyLimits) -> CompileError {
-    CompileError::Failed(format!(
-        "compiling took more than {} bytes of memory; {}",
-        limits.compile_memory,
-        remedy("compile_memory", "it is much too large")
-    ))
-}
-
-fn remedy(limit: &str, otherwise: &str) -> String {
-    format!("make the policy smaller or raise `{limit}` if you trust it ({otherwise})")
+    CompileError::Bound(
+        "memory",
+        format!(
+            "compiling took more than {} bytes of memory",
+            limits.compile_memory
+        ),
+    )
 }

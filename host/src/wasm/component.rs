@@ -10,13 +10,13 @@ use super::{
     fault::classify,
     guests::Probed,
     instance::WasmInstance,
-    services::{Binding, Services},
+    services::{Binding, Seat, Services},
     state::State,
     wasi,
 };
 use crate::{
     decision::{Context, Descriptor},
-    policy::{Digest, Environment, Exports, Instance, Module, Refusal},
+    policy::{Digest, Environment, Exports, Fault, Instance, Module, Refusal},
     recording::{self, Source, Tape},
     snapshot::PolicyLimits,
 };
@@ -30,6 +30,8 @@ pub(super) struct WasmModule {
     probed: Probed,
     digest: Digest,
     size: usize,
+    /// One of the host's own, without a bound on its instances.
+    built_in: bool,
 }
 
 impl fmt::Debug for WasmModule {
@@ -49,6 +51,7 @@ impl WasmModule {
         linker: &Linker<State>,
         component: &Component,
         (digest, size): (Digest, usize),
+        built_in: bool,
         limits: &PolicyLimits,
     ) -> Result<Self, Refusal> {
         check::contract(&engine.engine, component)?;
@@ -67,6 +70,7 @@ impl WasmModule {
             probed,
             digest,
             size,
+            built_in,
         };
         let environment = Environment {
             tenant: "".into(),
@@ -78,7 +82,7 @@ impl WasmModule {
         };
         // A binding of its own: what a start function counts or stores is nobody's.
         let binding = Services::default().bind(&environment, digest, None);
-        module.start(&environment, binding, 0, Tape::Off)?;
+        module.start(&environment, binding, 0, (None, Tape::Off))?;
         Ok(module)
     }
 
@@ -87,9 +91,10 @@ impl WasmModule {
         environment: &Environment,
         binding: Arc<Binding>,
         replica: u32,
-        tape: Tape,
+        (seat, tape): (Option<Seat>, Tape),
     ) -> Result<WasmInstance, Refusal> {
         let mut instance = WasmInstance::empty(&self.engine, environment, binding, replica);
+        instance.occupy(seat);
         instance.tape(tape);
         let mut typed = true;
         let started = instance.start(|store| {
@@ -108,6 +113,19 @@ impl WasmModule {
         }
     }
 
+    /// Room for one more instance, whatever it shares.
+    fn seat(&self, environment: &Environment) -> Result<Option<Seat>, Refusal> {
+        if self.built_in {
+            return Ok(None);
+        }
+        let most = environment.limits.instances;
+        let seat = self.services.seat(environment, most);
+        seat.map(Some).ok_or(Refusal::Faulted {
+            during: "instantiation",
+            fault: Fault::HostLimit("instances at one time"),
+        })
+    }
+
     /// A fresh instance that shares what `services` have for its binding, `init` done.
     fn instance(
         &self,
@@ -118,7 +136,8 @@ impl WasmModule {
         tape: Tape,
     ) -> Result<Box<dyn Instance>, Refusal> {
         let binding = services.bind(environment, self.digest, Some(&context.binding));
-        let mut instance = self.start(environment, binding, context.replica, tape)?;
+        let held = (self.seat(environment)?, tape);
+        let mut instance = self.start(environment, binding, context.replica, held)?;
         let answer = instance.init(config, context);
         answer
             .map_err(|fault| Refusal::Faulted {
@@ -164,7 +183,8 @@ impl Module for WasmModule {
 
     fn describe(&self, config: &str, environment: &Environment) -> Result<Descriptor, Refusal> {
         let binding = self.services.bind(environment, self.digest, None);
-        let mut instance = self.start(environment, binding, 0, Tape::Off)?;
+        let held = (self.seat(environment)?, Tape::Off);
+        let mut instance = self.start(environment, binding, 0, held)?;
         let answer = instance.describe(config);
         answer
             .map_err(|fault| Refusal::Faulted {

@@ -18,7 +18,7 @@ use super::{fuel::Fuel, ticker::Ticker};
 /// times versions, rewriters times workers, and one for each body being
 /// transformed. A slot that was never used costs address space only (4 GiB of
 /// 128 TiB each), so there is no reason to be sparing.
-const INSTANCES: u32 = 1024;
+const INSTANCES: u32 = 2048;
 
 /// Core instances and tables a component may consist of. wit-component makes three
 /// core instances (the policy, a shim, a fix-up) with one memory and two tables.
@@ -34,8 +34,12 @@ const MEMORIES: u32 = 4;
 const AVERAGE_CORE_INSTANCES: u32 = 8;
 
 /// The ceiling of one memory. What a policy really gets is its own limit, held by
-/// `state::Limiter`; this must merely not stand in its way.
+/// `bounds::Limiter`; this must merely not stand in its way.
 const MAX_MEMORY: usize = 1 << 30;
+
+/// The ceiling of one table, likewise. Rust policies use some hundreds of entries,
+/// interpreters compiled to wasm up to ten thousand.
+const TABLE_ELEMENTS: usize = 20_000;
 
 /// Bytes of a freed slot that stay resident: zeroing them is cheaper than
 /// faulting them in again, and 64 KiB is what a small policy touches.
@@ -86,13 +90,13 @@ impl PolicyEngine {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(INSTANCES)
             .total_core_instances(AVERAGE_CORE_INSTANCES * INSTANCES)
-            .total_memories(2 * INSTANCES)
+            .total_memories(INSTANCES + INSTANCES / 2)
             .total_tables(2 * INSTANCES)
             .max_core_instances_per_component(CORE_INSTANCES)
             .max_memories_per_component(MEMORIES)
             .max_tables_per_component(TABLES)
             .max_memory_size(MAX_MEMORY)
-            .table_elements(super::state::TABLE_ELEMENTS)
+            .table_elements(TABLE_ELEMENTS)
             .linear_memory_keep_resident(KEEP_RESIDENT)
             .table_keep_resident(4 << 10)
             .max_unused_warm_slots(WARM_SLOTS);

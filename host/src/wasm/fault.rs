@@ -2,12 +2,19 @@
 
 use std::{fmt::Write, time::Duration};
 
-use wasmtime::{Trap, WasmBacktrace};
+use rustc_demangle::try_demangle;
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 use crate::policy::Fault;
 
 /// Bytes of a trap's text: some twenty frames with names.
 const TEXT: usize = 4096;
+
+/// Bytes of a function's name in it.
+const NAME: usize = 200;
+
+/// Bytes of a name that are demangled. Generic Rust functions have some hundreds.
+const MANGLED: usize = 2048;
 
 /// Why the host stopped a guest. Travels through wasmtime as its error.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +65,9 @@ pub(super) fn classify(error: &wasmtime::Error) -> Fault {
     if let Some(Trap::CannotEnterComponent) = error.downcast_ref::<Trap>() {
         return Fault::Ended;
     }
+    if error.is::<PoolConcurrencyLimitError>() {
+        return Fault::HostLimit("instances in the whole process");
+    }
     let cause = error.root_cause().to_string();
     // wasmtime keeps these errors' types to itself.
     if cause.contains("hostcalls has been exhausted") {
@@ -76,18 +86,53 @@ pub(super) fn classify(error: &wasmtime::Error) -> Fault {
     };
     if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
         for frame in trace.frames() {
-            let name = frame.func_name().unwrap_or("?");
-            // Writing to a string cannot fail.
-            let _ = match frame.module_offset() {
-                Some(offset) => write!(text, "\n  at {name} (+{offset:#x})"),
-                None => write!(text, "\n  at {name}"),
-            };
             if text.len() > TEXT {
                 break;
+            }
+            text.push_str("\n  at ");
+            text.push_str(&cut(readable(frame.func_name()), NAME));
+            if let Some(offset) = frame.module_offset() {
+                // Writing to a string cannot fail.
+                let _ = write!(text, " (+{offset:#x})");
             }
         }
     }
     Fault::Trap(cut(text, TEXT))
+}
+
+/// A function's name as its author wrote it. Names are the guest's own and may hold anything.
+fn readable(name: Option<&str>) -> String {
+    let Some(name) = name else {
+        return "?".to_owned();
+    };
+    let name = &name[..name.floor_char_boundary(MANGLED)];
+    let plain = match try_demangle(name) {
+        // Without the hash that tells two compilations apart.
+        Ok(demangled) => {
+            let mut plain = Bounded(String::new());
+            // It ends early where a name that is nested on purpose would fill the memory.
+            let _ = write!(plain, "{demangled:#}");
+            plain.0
+        }
+        Err(_) => name.to_owned(),
+    };
+    plain
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+/// Text that takes no more than a name may have.
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.push_str(text);
+        match self.0.len() > NAME {
+            true => Err(std::fmt::Error),
+            false => Ok(()),
+        }
+    }
 }
 
 /// At most `limit` bytes of `text`, cut between characters.
@@ -107,6 +152,31 @@ mod tests {
     fn text_is_cut_between_characters() {
         assert_eq!(cut("aé".repeat(2), 2), "a…");
         assert_eq!(cut("short".into(), 10), "short");
+    }
+
+    #[test]
+    fn names_are_the_authors_and_bounded() {
+        let cases = [
+            (None, "?"),
+            (Some("pick_member"), "pick_member"),
+            (
+                Some("_ZN4shop7weights5total17h0123456789abcdefE"),
+                "shop::weights::total",
+            ),
+            (
+                Some("_RNvNtCs1234_4shop7weights5total"),
+                "shop::weights::total",
+            ),
+            (Some("a\nwarn forged"), "a?warn forged"),
+            (Some("_ZN"), "_ZN"),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(readable(name), expected);
+        }
+        // Each back reference doubles what is written.
+        let bomb = format!("_RI{}C1aE", "NvC1ab".repeat(10_000));
+        assert!(readable(Some(&bomb)).len() <= MANGLED + 3);
+        assert!(cut(readable(Some(&"x".repeat(100_000))), NAME).len() < 210);
     }
 
     #[test]

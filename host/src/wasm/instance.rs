@@ -9,7 +9,7 @@ use super::{
     fault::{Stop, classify},
     fuel::{self, Fuel},
     guests::Guests,
-    services::Binding,
+    services::{Binding, Seat},
     state::State,
     ticker::{Running, Ticker},
     views,
@@ -35,6 +35,8 @@ pub(super) struct WasmInstance {
     /// Cleared before each call and set again after it went well, so that a
     /// panic in the middle of one ends the instance too.
     sound: bool,
+    /// Given back with the instance.
+    seat: Option<Seat>,
 }
 
 impl WasmInstance {
@@ -56,7 +58,13 @@ impl WasmInstance {
             deadline: environment.limits.deadline,
             init_deadline: environment.limits.init_deadline,
             sound: true,
+            seat: None,
         }
+    }
+
+    /// It is one of those that its policy may have.
+    pub(super) fn occupy(&mut self, seat: Option<Seat>) {
+        self.seat = seat;
     }
 
     /// Instantiates; start functions of the guest run here, under its limits.

@@ -8,17 +8,18 @@ use wasmtime::component::{Component, Linker};
 use super::{
     cache::{Cache, CacheError},
     check,
-    compiler::{Compiler, Queue},
+    compiler::Compiler,
     component::WasmModule,
     engine::PolicyEngine,
     fuel::Fuel,
     host,
+    queue::Queue,
     services::{Sample, Services},
     state::State,
 };
 use crate::{
-    policy::{Digest, Loader, Module, Refusal},
-    snapshot::PolicyLimits,
+    policy::{Client, Digest, Loader, Module, Refusal},
+    snapshot::{PolicyLimits, TenantName},
 };
 
 /// Why policies cannot run at all.
@@ -87,30 +88,37 @@ impl WasmLoader {
 }
 
 impl WasmLoader {
-    fn module(&self, wasm: &[u8], limits: &PolicyLimits) -> Result<WasmModule, Refusal> {
+    fn module(
+        &self,
+        client: &Client<'_>,
+        wasm: &[u8],
+        limits: &PolicyLimits,
+    ) -> Result<WasmModule, Refusal> {
+        let digest = Digest(Sha256::digest(wasm).into());
         if wasm.len() > limits.module_size {
             return Err(check::not_a_policy(format!(
-                "has {} bytes, a policy may have {} (`module_size`)",
+                "has {} bytes, a policy may have {} (`module_size`; for this file alone: [compile.{digest}] module_size = …)",
                 wasm.len(),
                 limits.module_size
             )));
         }
         // Before a child is started for nothing.
         check::format(wasm).map_err(check::not_a_policy)?;
-        let digest = Digest(Sha256::digest(wasm).into());
-        let component = self.component(wasm, digest, limits)?;
+        let component = self.component(client, wasm, digest, limits)?;
         WasmModule::new(
             self.engine.clone(),
             self.services.clone(),
             &self.linker,
             &component,
             (digest, wasm.len()),
+            client.built_in,
             limits,
         )
     }
 
     fn component(
         &self,
+        client: &Client<'_>,
         wasm: &[u8],
         digest: Digest,
         limits: &PolicyLimits,
@@ -123,12 +131,12 @@ impl WasmLoader {
         if let Some(component) = kept() {
             return Ok(component);
         }
-        self.queue.run(|| {
+        self.queue.run(client, || {
             // Whoever came before may have compiled the same file.
             if let Some(component) = kept() {
                 return Ok(component);
             }
-            let code = self.compiler.code(&self.engine, wasm, limits)?;
+            let code = self.compiler.code(&self.engine, wasm, digest, limits)?;
             if let Some(cache) = &self.cache {
                 cache.put(digest, &code);
             }
@@ -157,7 +165,23 @@ impl Loader for WasmLoader {
         wasm: &[u8],
         limits: &PolicyLimits,
     ) -> Result<Arc<dyn Module>, Refusal> {
-        match self.module(wasm, limits) {
+        let operator = TenantName::operator();
+        let client = Client {
+            tenant: operator.as_str(),
+            name,
+            built_in: false,
+        };
+        self.load_for(&client, wasm, limits)
+    }
+
+    fn load_for(
+        &self,
+        client: &Client<'_>,
+        wasm: &[u8],
+        limits: &PolicyLimits,
+    ) -> Result<Arc<dyn Module>, Refusal> {
+        let name = client.name;
+        match self.module(client, wasm, limits) {
             Ok(module) => Ok(Arc::new(module)),
             // These texts are about the file, so they begin with its name.
             Err(Refusal::NotAPolicy(why)) => Err(Refusal::NotAPolicy(format!("`{name}` {why}"))),

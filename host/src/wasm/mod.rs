@@ -8,6 +8,7 @@
 
 mod anatomy;
 mod bindings;
+mod bounds;
 mod cache;
 mod check;
 mod compile;
@@ -24,6 +25,8 @@ mod host;
 mod instance;
 mod loader;
 mod memfd;
+mod queue;
+mod scratch;
 mod sections;
 mod services;
 mod state;

@@ -28,6 +28,25 @@ pub fn positive(node: Option<&Node<u32>>, default: u32, out: &mut Problems) -> u
     node.value
 }
 
+/// A number from `least` to `most`.
+pub fn number(
+    node: Option<&Node<u32>>,
+    default: usize,
+    (least, most): (usize, usize),
+    out: &mut Problems,
+) -> usize {
+    let Some(node) = node else { return default };
+    let number = node.value as usize;
+    if !(least..=most).contains(&number) {
+        out.error(
+            &node.place,
+            format!("{number} is out of range"),
+            format!("use {least} to {most}"),
+        );
+    }
+    number
+}
+
 /// A size from `least` to `most` bytes.
 pub fn size(
     node: Option<&Node<Size>>,

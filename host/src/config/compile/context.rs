@@ -16,7 +16,9 @@ use super::super::{
 };
 use crate::{
     beneath::{self, Purpose},
-    snapshot::{Balancer, HostPattern, Log, OnError, PolicyLimits, Quota, TenantName},
+    snapshot::{
+        Balancer, CompileRaise, HostPattern, Log, OnError, PolicyLimits, Quota, TenantName,
+    },
 };
 
 /// What all compile steps share: where relative paths start, which names exist, what was used.
@@ -49,6 +51,8 @@ pub struct Context<'o> {
     pub own_log: bool,
     /// What policies' own limits fall back to.
     pub policy_limits: PolicyLimits,
+    /// What the operator allows single files to take of the compiler.
+    pub raises: Arc<BTreeMap<String, CompileRaise>>,
     /// What policies' own `on_error` falls back to.
     pub on_error: OnError,
 }

@@ -15,6 +15,7 @@ mod pages;
 mod pattern;
 mod policy;
 mod proxy;
+mod raise;
 mod record;
 mod reverse;
 mod route;

@@ -1,6 +1,6 @@
 //! Policies: their sources, their bounds, and what names them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
 
@@ -71,23 +71,10 @@ pub fn defaults(
     node: Option<&Node<PolicyLimitsTable>>,
     out: &mut Problems,
 ) -> (PolicyLimits, OnError) {
-    let built_in = PolicyLimits {
-        deadline: Duration::from_millis(5),
-        init_deadline: Duration::from_secs(1),
-        memory: 32 << 20,
-        module_size: 32 << 20,
-        compile_time: Duration::from_secs(5),
-        compile_memory: 512 << 20,
-        log_bytes: 64 << 10,
-        idle: Duration::from_secs(600),
-        failures: 5,
-        failure_window: Duration::from_secs(60),
-        quarantine: Duration::from_secs(30),
-    };
     let on_error = node
         .and_then(|n| n.value.on_error.as_ref())
         .map_or(OnError::BuiltIn, |n| on_error_of(n.value));
-    (limits(node, built_in, out), on_error)
+    (limits(node, PolicyLimits::default(), out), on_error)
 }
 
 fn limits(
@@ -107,11 +94,25 @@ fn limits(
     let failure_window = time(&table.failure_window, fallback.failure_window);
     let quarantine = time(&table.quarantine, fallback.quarantine);
     let failures = bounds::positive(table.failures.as_ref(), fallback.failures, out);
+    let mut number = |node: &Option<Node<u32>>, default, within| {
+        bounds::number(node.as_ref(), default, within, out)
+    };
+    // What the engine's pool has for one instance, and for all of them.
+    let table_elements = number(&table.table_elements, fallback.table_elements, (64, 20_000));
+    let instances = number(&table.instances, fallback.instances, (1, 2048));
+    let metric_series = number(&table.metric_series, fallback.metric_series, (0, 100_000));
+    let store_keys = number(&table.store_keys, fallback.store_keys, (0, 10_000_000));
+    let shared_cells = number(&table.shared_cells, fallback.shared_cells, (0, 1 << 24));
     let mut size = |node: &Option<Node<Size>>, default, within| {
         bounds::size(node.as_ref(), default, within, out)
     };
-    // From one page of wasm to all that 32 bits address.
-    let memory = size(&table.memory, fallback.memory as u64, (64 << 10, 4 << 30));
+    // From one page of wasm to what the engine's pool has for one instance.
+    let memory = size(&table.memory, fallback.memory as u64, (64 << 10, 1 << 30));
+    let store_bytes = size(
+        &table.store_bytes,
+        fallback.store_bytes as u64,
+        (0, 1 << 30),
+    );
     let module_size = size(
         &table.module_size,
         fallback.module_size as u64,
@@ -131,7 +132,13 @@ fn limits(
         module_size: module_size as usize,
         compile_time,
         compile_memory: compile_memory as usize,
+        table_elements,
+        instances,
         log_bytes: log_bytes as u32,
+        metric_series,
+        store_keys,
+        store_bytes: store_bytes as usize,
+        shared_cells,
         idle,
         failures,
         failure_window,
@@ -163,8 +170,14 @@ fn hold(
         ("module_size", own.module_size > most.module_size),
         ("compile_time", own.compile_time > most.compile_time),
         ("compile_memory", own.compile_memory > most.compile_memory),
+        ("table_elements", own.table_elements > most.table_elements),
+        ("instances", own.instances > most.instances),
         ("log_bytes", own.log_bytes > most.log_bytes),
         ("idle", own.idle > most.idle),
+        ("metric_series", own.metric_series > most.metric_series),
+        ("store_keys", own.store_keys > most.store_keys),
+        ("store_bytes", own.store_bytes > most.store_bytes),
+        ("shared_cells", own.shared_cells > most.shared_cells),
         ("failures", own.failures > most.failures),
         ("quarantine", own.quarantine < most.quarantine),
     ];
@@ -240,6 +253,7 @@ pub fn sources(
                 context.out,
             ),
             record: record::record(table.record.as_ref(), &sources, context),
+            raises: Arc::clone(&context.raises),
         };
         if let Some(node) = table
             .limits

@@ -16,7 +16,7 @@ use super::{
     },
     balancer,
     context::{Context, folder_of, or, time},
-    http, policy, semantic, tenant, vhost,
+    http, policy, raise, semantic, tenant, vhost,
 };
 use crate::snapshot::{Balancer, Snapshot, TenantName};
 
@@ -55,6 +55,7 @@ pub fn compile(
         own_log: false,
         claims: vec![],
         policy_limits,
+        raises: raise::raises(config.compile.as_ref(), out),
         on_error,
         out,
     };
@@ -91,6 +92,7 @@ pub fn compile(
         balancers: named,
         policies,
         policy_limits: context.policy_limits.clone(),
+        raises: Arc::clone(&context.raises),
         name_servers: name_servers(config, &mut context),
         cache_dir: config.cache_dir.as_ref().map(|n| context.path(n)),
         state_dir: config.state_dir.as_ref().map(|n| context.path(n)),

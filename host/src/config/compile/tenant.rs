@@ -225,6 +225,7 @@ pub fn tenant(
         own_log: config.log.is_some(),
         claims: vec![],
         policy_limits: limits,
+        raises: Arc::clone(&operator.raises),
         on_error: operator.tenancy.on_error,
         out,
     };

@@ -58,6 +58,20 @@ table! {
         each_tenant: QuotaTable,
         /// What single tenants may use, by name.
         tenant: Named<QuotaTable>,
+        /// What compiling single files may take, by the SHA-256 of the file.
+        compile: Named<CompileTable>,
+    }
+}
+
+table! {
+    /// What compiling one file may take beyond the limits of its policy.
+    pub struct CompileTable {
+        /// CPU time.
+        time: Time,
+        /// Memory.
+        memory: Size,
+        /// Size of the file.
+        module_size: Size,
     }
 }
 
@@ -192,9 +206,27 @@ table! {
         /// Memory of compiling it.
         #[schemars(extend("default" = "512MiB"))]
         compile_memory: Size,
+        /// Entries of the function tables of one instance.
+        #[schemars(extend("default" = 20_000))]
+        table_elements: u32,
+        /// Instances at one time: one a balancer or worker, one for each body that is being transformed.
+        #[schemars(extend("default" = 256))]
+        instances: u32,
         /// Log bytes a second and instance; more are dropped and counted.
         #[schemars(extend("default" = "64KiB"))]
         log_bytes: Size,
+        /// Metric series of one version; more do nothing and are counted.
+        #[schemars(extend("default" = 256))]
+        metric_series: u32,
+        /// Keys up to which the policy may fill its tenant's store; more are dropped and counted.
+        #[schemars(extend("default" = 10_000))]
+        store_keys: u32,
+        /// Bytes of keys and values likewise.
+        #[schemars(extend("default" = "8MiB"))]
+        store_bytes: Size,
+        /// Shared cells of one binding.
+        #[schemars(extend("default" = 65_536))]
+        shared_cells: u32,
         /// An instance that is not asked for so long is let go; the next call makes another.
         #[schemars(extend("default" = "10m"))]
         idle: Time,

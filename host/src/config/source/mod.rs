@@ -15,8 +15,8 @@ pub use balancer::{
 };
 pub use candidates::{CanaryTable, RollbackTable, ShadowTable};
 pub use gateway::{
-    AccessTable, AdminTable, Config, ErrorLogTable, LevelWord, LimitsTable, ListenerTable,
-    LogTable, OnErrorWord, PolicyLimitsTable,
+    AccessTable, AdminTable, CompileTable, Config, ErrorLogTable, LevelWord, LimitsTable,
+    ListenerTable, LogTable, OnErrorWord, PolicyLimitsTable,
 };
 pub use tenant::{QuotaTable, TenantFile};
 pub use vhost::{FilesTable, OrderWord, RedirectTable, ReverseTable, RouteTable, VhostTable};

@@ -9,7 +9,7 @@ use super::super::schema;
 const PAGE: &str = include_str!("../../../../docs/configuration.md");
 
 /// Where the page tells of which table of the schema.
-const SECTIONS: [(&str, &str); 23] = [
+const SECTIONS: [(&str, &str); 24] = [
     ("The file itself", "Config"),
     ("`[admin]`", "AdminTable"),
     ("`[log]`", "LogTable"),
@@ -33,6 +33,7 @@ const SECTIONS: [(&str, &str); 23] = [
     ("`canary = { … }`", "CanaryTable"),
     ("`[each_tenant]`", "QuotaTable"),
     ("`record = { … }`", "RecordTable"),
+    ("`[compile.SHA256]`", "CompileTable"),
 ];
 
 /// Key and default of each row, by heading.

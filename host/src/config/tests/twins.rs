@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Each table with keys that make it good.
-const TABLES: [(&str, &str, &[&str]); 22] = [
+const TABLES: [(&str, &str, &[&str]); 23] = [
     ("Config", "", &["version = 1"]),
     ("AdminTable", "[admin]", &[]),
     ("LogTable", "[log]", &[]),
@@ -51,6 +51,11 @@ const TABLES: [(&str, &str, &[&str]); 22] = [
         "RecordTable",
         "[policy.own.record]",
         &["path = \"own.rec\""],
+    ),
+    (
+        "CompileTable",
+        "[compile.e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855]",
+        &[],
     ),
 ];
 
@@ -117,6 +122,7 @@ fn file(table: &str, line: &str) -> String {
         "ShadowTable",
         "CanaryTable",
         "QuotaTable",
+        "CompileTable",
     ] {
         let (name, header, good) = table_of(name);
         let optional = !["MemberTable", "BalancerTable", "PolicyTable"].contains(&name);
@@ -150,7 +156,7 @@ fn every_bad_twin_is_reported_under_its_key() {
         let mut text = file(table, line);
         if *table == "Config"
             && [
-                "admin", "log", "limits", "listener", "vhost", "balancer", "policy",
+                "admin", "log", "limits", "listener", "vhost", "balancer", "policy", "compile",
             ]
             .contains(&key)
         {

@@ -59,11 +59,12 @@ pub(super) fn snapshot(vhosts: Vec<Vhost>) -> Snapshot {
             compile_time: second,
             compile_memory: 1,
             log_bytes: 1,
-            idle: Duration::from_secs(600),
             failures: 1,
             failure_window: second,
             quarantine: second,
+            ..PolicyLimits::default()
         },
+        raises: Default::default(),
         cache_dir: None,
         state_dir: None,
         tenancy: crate::snapshot::Tenancy {

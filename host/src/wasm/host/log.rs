@@ -1,6 +1,10 @@
 //! `log`: a policy's lines in the host's log, escaped, cut and rationed.
 
-use std::{fmt::Write, sync::Arc, time::Instant};
+use std::{
+    fmt::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use wasmtime::{
     AsContext, StoreContextMut,
@@ -9,11 +13,14 @@ use wasmtime::{
 
 use crate::{
     policy::Environment,
-    wasm::state::{Bucket, State},
+    wasm::{bounds::Bucket, state::State},
 };
 
 /// Bytes of one message; a longer one ends in an ellipsis.
 const MESSAGE: usize = 2048;
+
+/// How often the log says of an instance that a limit leaves something out.
+const REPEAT: Duration = Duration::from_secs(60);
 
 /// `log.level`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
@@ -39,6 +46,8 @@ pub(in crate::wasm) struct Journal {
     policy: Arc<str>,
     bucket: Bucket,
     dropped: u64,
+    /// Limits that it was said of that they were exceeded, and when.
+    exceeded: Vec<(&'static str, Instant)>,
 }
 
 impl Journal {
@@ -55,7 +64,20 @@ impl Journal {
             policy: policy.clone(),
             bucket: Bucket::new(limits.log_bytes),
             dropped: 0,
+            exceeded: Vec::new(),
         }
+    }
+
+    /// Something beyond a limit was left out, which the guest does not learn. Said once a minute.
+    pub(in crate::wasm) fn exceeded(&mut self, limit: &'static str, now: Instant) {
+        let said = self.exceeded.iter_mut().find(|(other, _)| *other == limit);
+        match said {
+            Some((_, at)) if now.saturating_duration_since(*at) < REPEAT => return,
+            Some((_, at)) => *at = now,
+            None => self.exceeded.push((limit, now)),
+        }
+        let (tenant, policy) = (&*self.tenant, &*self.policy);
+        tracing::warn!(target: "switchyard::policy", tenant, policy, limit, "Policy asked for more than its limit; what exceeds it is left out");
     }
 
     /// A line that the guest printed.

@@ -1,5 +1,7 @@
 //! `metrics`: series that a policy keeps and telemetry reads.
 
+use std::time::Instant;
+
 use wasmtime::{
     AsContext, StoreContextMut,
     component::{LinkerInstance, Resource, ResourceType, WasmList, WasmStr},
@@ -77,8 +79,15 @@ fn resource<T: 'static>(
                     owned.push((name.into_owned(), value.into_owned()));
                 }
                 let name = name.to_str(cx.as_context())?;
-                cx.data().binding.metrics.open(kind, &name, owned)
+                let binding = &cx.data().binding;
+                binding
+                    .metrics
+                    .open(kind, &name, owned, binding.most_series)
             };
+            if matches!(*series, Series::Inert) {
+                let limit = "metric_series, or what a metric's name and labels may be";
+                cx.data_mut().journal.exceeded(limit, Instant::now());
+            }
             Ok((Resource::<T>::new_own(cx.data_mut().series.insert(series)?),))
         },
     )

@@ -50,7 +50,7 @@ fn open(state: &State, name: &str, length: u32) -> wasmtime::Result<Result<Cells
     match state.tape.recall(Function::CellsOpen, arguments) {
         Recalled::Live => {
             let opened = match &state.binding.cells {
-                Some(cells) => cells.open(name, length),
+                Some(cells) => cells.open(name, length, state.binding.most_cells),
                 None => Err("not available in describe, which has no side effects".to_owned()),
             };
             let result = || opened.as_ref().map(|_| ()).map_err(String::clone).value();

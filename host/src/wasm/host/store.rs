@@ -1,6 +1,6 @@
 //! `store`: the tenant's key-value store.
 
-use std::time::Instant;
+use std::{cell::Cell, time::Instant};
 
 use wasmtime::{
     AsContext, StoreContextMut,
@@ -36,17 +36,24 @@ pub(super) fn link(store: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
     })?;
     store.func_wrap(
         "put",
-        |cx: Cx<'_>, (key, value, ttl_ms): (WasmStr, WasmList<u8>, u32)| {
+        |mut cx: Cx<'_>, (key, value, ttl_ms): (WasmStr, WasmList<u8>, u32)| {
             let state = cx.data();
             state.meter.call()?;
             state.meter.bytes(value.len())?;
             let key = key.to_str(cx.as_context())?;
             let value = value.as_le_slice(cx.as_context());
             let arguments = || vec![(&*key).into(), Value::Bytes(value.to_vec()), ttl_ms.into()];
+            let (now, exceeded) = (Instant::now(), Cell::new(None));
             state.import(Function::StorePut, arguments, || {
-                state.binding.store.put(&key, value, ttl_ms, Instant::now());
+                let binding = &state.binding;
+                let put = binding.store.put((&key, value), ttl_ms, binding.quota, now);
+                exceeded.set(put.err());
                 Ok(())
-            })
+            })?;
+            if let Some(limit) = exceeded.get() {
+                cx.data_mut().journal.exceeded(limit, now);
+            }
+            Ok(())
         },
     )?;
     store.func_wrap("delete", |cx: Cx<'_>, (key,): (WasmStr,)| {

@@ -10,8 +10,6 @@ use std::{
 
 /// Arrays a binding may have. One or two are usual.
 const NAMES: usize = 64;
-/// Cells a binding may have in all: 512 KiB, a few for each of thousands of members.
-const CELLS: usize = 64 << 10;
 /// Bytes of an array's name.
 const NAME: usize = 256;
 
@@ -33,8 +31,13 @@ impl SharedCells {
         Self(Mutex::new(copies.collect()))
     }
 
-    /// Opens or creates; the error is for the guest's author.
-    pub(in crate::wasm) fn open(&self, name: &str, length: u32) -> Result<Cells, String> {
+    /// Opens or creates, up to `most` cells in all; the error is for the guest's author.
+    pub(in crate::wasm) fn open(
+        &self,
+        name: &str,
+        length: u32,
+        most: usize,
+    ) -> Result<Cells, String> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let mut arrays = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cells) = arrays.get(name) {
@@ -50,9 +53,9 @@ impl SharedCells {
         if arrays.len() >= NAMES {
             return Err(format!("a binding may have {NAMES} arrays"));
         }
-        if length > CELLS - used {
+        if length > most.saturating_sub(used) {
             return Err(format!(
-                "a binding may have {CELLS} cells, {used} are in use"
+                "a binding may have {most} cells (`shared_cells`), {used} are in use"
             ));
         }
         let cells: Cells = (0..length).map(|_| AtomicI64::new(0)).collect();
@@ -70,25 +73,26 @@ mod tests {
     #[test]
     fn one_name_is_one_array_of_one_length() {
         let shared = SharedCells::default();
-        shared.open("tickets", 2).unwrap()[1].store(7, Relaxed);
-        assert_eq!(shared.open("tickets", 2).unwrap()[1].load(Relaxed), 7);
-        assert!(shared.open("tickets", 3).is_err());
+        shared.open("tickets", 2, 10).unwrap()[1].store(7, Relaxed);
+        assert_eq!(shared.open("tickets", 2, 10).unwrap()[1].load(Relaxed), 7);
+        assert!(shared.open("tickets", 3, 10).is_err());
     }
 
     #[test]
     fn quotas_hold() {
+        const MOST: usize = 100;
         let shared = SharedCells::default();
-        assert!(shared.open("all", u32::MAX).is_err());
-        shared.open("all", 64 << 10).unwrap();
-        assert!(shared.open("more", 1).is_err());
+        assert!(shared.open("all", u32::MAX, MOST).is_err());
+        shared.open("all", 100, MOST).unwrap();
+        assert!(shared.open("more", 1, MOST).is_err());
         let names = SharedCells::default();
         for i in 0..NAMES {
-            names.open(&i.to_string(), 1).unwrap();
+            names.open(&i.to_string(), 1, MOST).unwrap();
         }
-        assert!(names.open("one more", 1).is_err());
+        assert!(names.open("one more", 1, MOST).is_err());
         assert!(
             SharedCells::default()
-                .open(&"n".repeat(NAME + 1), 1)
+                .open(&"n".repeat(NAME + 1), 1, MOST)
                 .is_err()
         );
     }

@@ -8,7 +8,7 @@ mod series;
 mod store;
 
 pub(super) use cells::{Cells, SharedCells};
-pub(super) use registry::{Binding, Services};
+pub(super) use registry::{Binding, Seat, Services};
 pub(super) use series::{Group, Kind, LABELS, Series};
 pub use series::{Histogram, Sample, SampleValue};
-pub(super) use store::TenantStore;
+pub(super) use store::{Quota, TenantStore};

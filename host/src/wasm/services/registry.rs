@@ -3,10 +3,13 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
-use super::{Group, Sample, SampleValue, SharedCells, TenantStore};
+use super::{Group, Quota, Sample, SampleValue, SharedCells, TenantStore};
 use crate::policy::{Digest, Environment};
 
 /// Entries that nobody uses are kept for the next version or the next start,
@@ -21,6 +24,18 @@ pub(in crate::wasm) struct Services {
     groups: Shelf<(Arc<str>, Arc<str>, Digest), Group>,
     /// Whose things these begin as copies of.
     origin: Option<Arc<Self>>,
+    /// Instances there are.
+    seats: Shelf<(Arc<str>, Arc<str>), AtomicUsize>,
+}
+
+/// One of the instances that a policy may have; free again when it is dropped.
+#[derive(Debug)]
+pub(in crate::wasm) struct Seat(Arc<AtomicUsize>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// What one instance was given.
@@ -30,6 +45,12 @@ pub(in crate::wasm) struct Binding {
     pub(in crate::wasm) cells: Option<Arc<SharedCells>>,
     pub(in crate::wasm) store: Arc<TenantStore>,
     pub(in crate::wasm) metrics: Arc<Group>,
+    /// Up to where the store may be filled.
+    pub(in crate::wasm) quota: Quota,
+    /// Cells that it may have.
+    pub(in crate::wasm) most_cells: usize,
+    /// Metric series that its version may have.
+    pub(in crate::wasm) most_series: usize,
 }
 
 impl Services {
@@ -49,7 +70,12 @@ impl Services {
         digest: Digest,
         binding: Option<&str>,
     ) -> Arc<Binding> {
-        let Environment { tenant, policy, .. } = environment;
+        let Environment {
+            tenant,
+            policy,
+            limits,
+            ..
+        } = environment;
         // Two balancers with one policy are two bindings: their cells must not meet.
         let cells = binding.map(|binding| {
             let key = (tenant.clone(), policy.clone(), binding.to_owned());
@@ -68,7 +94,23 @@ impl Services {
             metrics: self
                 .groups
                 .take((tenant.clone(), policy.clone(), digest), group),
+            quota: Quota {
+                keys: limits.store_keys,
+                bytes: limits.store_bytes,
+            },
+            most_cells: limits.shared_cells,
+            most_series: limits.metric_series,
         })
+    }
+
+    /// Room for one more instance of a policy; `None`: it has as many as it may.
+    pub(in crate::wasm) fn seat(&self, environment: &Environment, most: usize) -> Option<Seat> {
+        let key = (environment.tenant.clone(), environment.policy.clone());
+        let count = self.seats.take(key, AtomicUsize::default);
+        let taken = count.fetch_add(1, Relaxed);
+        // Whoever is refused gives back what it took.
+        let seat = Seat(count);
+        (taken < most).then_some(seat)
     }
 
     /// Every series of every policy, and the host's own of the tenants' stores.
@@ -138,17 +180,18 @@ mod tests {
         let digest = Digest([1; 32]);
         let services = Arc::new(Services::default());
         let live = services.bind(&environment, digest, Some("t/p"));
-        let cells = |of: &Binding| of.cells.as_ref().unwrap().open("n", 1).unwrap();
+        let cells = |of: &Binding| of.cells.as_ref().unwrap().open("n", 1, 1).unwrap();
         cells(&live)[0].store(7, std::sync::atomic::Ordering::Relaxed);
         let now = std::time::Instant::now();
-        live.store.put("k", b"v", 0, now);
+        let put = |of: &Binding, value| of.store.put(("k", value), 0, of.quota, now).unwrap();
+        put(&live, b"v".as_slice());
         let fork = services.fork();
         let apart = fork.bind(&environment, digest, Some("t/p"));
         let other = fork.bind(&environment, digest, Some("t/p"));
         let read = |of: &Binding| cells(of)[0].load(std::sync::atomic::Ordering::Relaxed);
         assert_eq!(read(&apart), 7);
         cells(&apart)[0].store(8, std::sync::atomic::Ordering::Relaxed);
-        apart.store.put("k", b"other", 0, now);
+        put(&apart, b"other".as_slice());
         assert_eq!(
             (read(&live), read(&other)),
             (7, 8),
@@ -173,5 +216,21 @@ mod tests {
             Arc::ptr_eq(&kept, &shelf.take(0, || 1)),
             "dropped while in use"
         );
+    }
+
+    #[test]
+    fn seats_are_counted_for_each_policy_and_given_back() {
+        let services = Services::default();
+        let environment = crate::wasm::tests::guests::environment();
+        let two = [(); 2].map(|()| services.seat(&environment, 2));
+        assert!(two.iter().all(Option::is_some));
+        assert!(services.seat(&environment, 2).is_none());
+        let other = Environment {
+            policy: "other".into(),
+            ..environment.clone()
+        };
+        assert!(services.seat(&other, 2).is_some());
+        drop(two);
+        assert!(services.seat(&environment, 1).is_some());
     }
 }

@@ -10,8 +10,6 @@ use std::{
 
 use crate::policy::Digest;
 
-/// Series a group may have; label values multiply, and a scraper pays for each.
-const SERIES: usize = 256;
 /// Labels of one series.
 pub(in crate::wasm) const LABELS: usize = 8;
 /// Bytes of a metric's or label's name.
@@ -146,12 +144,13 @@ impl Group {
         }
     }
 
-    /// The series of that name and labels; an inert one where that is not allowed.
+    /// The series of that name and labels; an inert one where that is not allowed, or where there are `most`.
     pub(in crate::wasm) fn open(
         &self,
         kind: Kind,
         name: &str,
         mut labels: Vec<(String, String)>,
+        most: usize,
     ) -> Arc<Series> {
         let legal = is_name(name)
             && labels.len() <= LABELS
@@ -169,7 +168,7 @@ impl Group {
             match all.get(&key) {
                 Some(series) if series.is(kind) => return series.clone(),
                 Some(_) => {}
-                None if all.len() < SERIES => {
+                None if all.len() < most => {
                     return all
                         .entry(key)
                         .or_insert_with(|| Arc::new(Series::new(kind)))
@@ -280,10 +279,10 @@ mod tests {
     fn the_order_of_labels_makes_no_new_series() {
         let group = group();
         group
-            .open(Kind::Counter, "hits", labels(&[("a", "1"), ("b", "2")]))
+            .open(Kind::Counter, "hits", labels(&[("a", "1"), ("b", "2")]), 10)
             .add(2);
         group
-            .open(Kind::Counter, "hits", labels(&[("b", "2"), ("a", "1")]))
+            .open(Kind::Counter, "hits", labels(&[("b", "2"), ("a", "1")]), 10)
             .add(3);
         let mut all = Vec::new();
         group.collect(&mut all);
@@ -295,8 +294,9 @@ mod tests {
 
     #[test]
     fn what_is_not_allowed_does_nothing_and_is_counted() {
+        const MOST: usize = 100;
         let group = group();
-        group.open(Kind::Counter, "hits", Vec::new());
+        group.open(Kind::Counter, "hits", Vec::new(), MOST);
         let bad = [
             (Kind::Gauge, "hits", Vec::new()),
             (Kind::Counter, "", Vec::new()),
@@ -306,15 +306,15 @@ mod tests {
             (Kind::Counter, "a", labels(&[("x", &"v".repeat(VALUE + 1))])),
         ];
         for (kind, name, labels) in bad {
-            let series = group.open(kind, name, labels);
+            let series = group.open(kind, name, labels, MOST);
             assert!(matches!(*series, Series::Inert), "{name}");
         }
-        for i in 0..SERIES {
-            group.open(Kind::Counter, &format!("n{i}"), Vec::new());
+        for i in 0..MOST {
+            group.open(Kind::Counter, &format!("n{i}"), Vec::new(), MOST);
         }
         let mut all = Vec::new();
         group.collect(&mut all);
-        assert_eq!(all.len(), SERIES + 1);
+        assert_eq!(all.len(), MOST + 1);
         assert_eq!(all.last().unwrap().value, SampleValue::Counter(7));
     }
 

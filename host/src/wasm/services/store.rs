@@ -9,14 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Keys a tenant may have.
-const KEYS: usize = 10_000;
-/// Bytes of all its keys and values.
-const BYTES: usize = 8 << 20;
 /// Bytes of one key.
 const KEY: usize = 512;
 /// Bytes of one value.
 const VALUE: usize = 64 << 10;
+
+/// Up to where whoever writes may fill the tenant's store.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::wasm) struct Quota {
+    /// Keys.
+    pub(in crate::wasm) keys: usize,
+    /// Bytes of all keys and values.
+    pub(in crate::wasm) bytes: usize,
+}
 
 /// One tenant's.
 #[derive(Debug, Default)]
@@ -50,14 +55,19 @@ impl Map {
         }
     }
 
-    fn has_room(&self, key: &str, value: &[u8]) -> bool {
+    /// The error names the quota that is full.
+    fn has_room(&self, key: &str, value: &[u8], quota: Quota) -> Result<(), &'static str> {
         let old = self
             .entries
             .get(key)
             .map(|entry| key.len() + entry.value.len());
         let keys = self.entries.len() + usize::from(old.is_none());
         let bytes = self.bytes - old.unwrap_or(0) + key.len() + value.len();
-        keys <= KEYS && bytes <= BYTES
+        match (keys <= quota.keys, bytes <= quota.bytes) {
+            (true, true) => Ok(()),
+            (false, _) => Err("store_keys"),
+            (true, false) => Err("store_bytes"),
+        }
     }
 
     fn expire(&mut self, now: Instant) {
@@ -96,21 +106,27 @@ impl TenantStore {
             .map(|entry| read(&entry.value))
     }
 
-    /// Replaces a value; over a quota it is dropped and counted, since the contract has no answer.
-    /// `ttl_ms` 0 keeps it for good.
-    pub(in crate::wasm) fn put(&self, key: &str, value: &[u8], ttl_ms: u32, now: Instant) {
+    /// Replaces a value; `ttl_ms` 0 keeps it for good. Over a quota it is dropped and counted, since the
+    /// contract has no answer; the error names the quota.
+    pub(in crate::wasm) fn put(
+        &self,
+        (key, value): (&str, &[u8]),
+        ttl_ms: u32,
+        quota: Quota,
+        now: Instant,
+    ) -> Result<(), &'static str> {
         let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
-        if key.len() > KEY || value.len() > VALUE {
+        let fits = match (key.len() <= KEY, value.len() <= VALUE) {
+            (false, _) => Err("the length of a store key"),
+            (_, false) => Err("the size of a store value"),
+            (true, true) => map.has_room(key, value, quota).or_else(|_| {
+                map.expire(now);
+                map.has_room(key, value, quota)
+            }),
+        };
+        fits.inspect_err(|_| {
             self.dropped.fetch_add(1, Relaxed);
-            return;
-        }
-        if !map.has_room(key, value) {
-            map.expire(now);
-            if !map.has_room(key, value) {
-                self.dropped.fetch_add(1, Relaxed);
-                return;
-            }
-        }
+        })?;
         map.remove(key);
         let until = (ttl_ms > 0).then(|| now + Duration::from_millis(ttl_ms.into()));
         map.entries.insert(
@@ -121,6 +137,7 @@ impl TenantStore {
             },
         );
         map.bytes += key.len() + value.len();
+        Ok(())
     }
 
     /// Forgets a value.
@@ -145,11 +162,26 @@ mod tests {
         store.get(key, now, <[u8]>::to_vec)
     }
 
+    const QUOTA: Quota = Quota {
+        keys: 100,
+        bytes: 1 << 20,
+    };
+
+    fn put(
+        store: &TenantStore,
+        key: &str,
+        value: &[u8],
+        ttl_ms: u32,
+        now: Instant,
+    ) -> Result<(), &'static str> {
+        store.put((key, value), ttl_ms, QUOTA, now)
+    }
+
     #[test]
     fn values_live_as_long_as_they_may() {
         let (store, now) = (TenantStore::default(), Instant::now());
-        store.put("a", b"1", 0, now);
-        store.put("b", b"2", 10, now);
+        put(&store, "a", b"1", 0, now).unwrap();
+        put(&store, "b", b"2", 10, now).unwrap();
         let later = now + Duration::from_millis(10);
         assert_eq!(read(&store, "b", now).as_deref(), Some(&b"2"[..]));
         assert_eq!(read(&store, "b", later), None);
@@ -159,26 +191,31 @@ mod tests {
     }
 
     #[test]
-    fn quotas_drop_and_count() {
+    fn quotas_drop_count_and_are_named() {
         let (store, now) = (TenantStore::default(), Instant::now());
-        store.put(&"k".repeat(KEY + 1), b"", 0, now);
-        store.put("k", &vec![0; VALUE + 1], 0, now);
+        put(&store, &"k".repeat(KEY + 1), b"", 0, now).unwrap_err();
+        put(&store, "k", &vec![0; VALUE + 1], 0, now).unwrap_err();
         assert_eq!(store.dropped(), 2);
-        for i in 0..KEYS {
-            store.put(&i.to_string(), b"", u32::from(i == 5), now);
+        for i in 0..QUOTA.keys {
+            put(&store, &i.to_string(), b"", u32::from(i == 5), now).unwrap();
         }
-        store.put("over", b"", 0, now);
+        assert_eq!(put(&store, "over", b"", 0, now), Err("store_keys"));
         assert_eq!((store.dropped(), read(&store, "over", now)), (3, None));
         // Once an entry has expired there is room again.
-        store.put("over", b"", 0, now + Duration::from_secs(1));
+        put(&store, "over", b"", 0, now + Duration::from_secs(1)).unwrap();
         assert_eq!(store.dropped(), 3);
+        let store = TenantStore::default();
+        let large = vec![0; VALUE];
+        let refused =
+            (0..QUOTA.keys).find_map(|i| put(&store, &i.to_string(), &large, 0, now).err());
+        assert_eq!(refused, Some("store_bytes"));
     }
 
     #[test]
     fn bytes_are_returned_when_values_go() {
         let (store, now) = (TenantStore::default(), Instant::now());
         for _ in 0..1000 {
-            store.put("same", &vec![0; VALUE], 0, now);
+            put(&store, "same", &vec![0; VALUE], 0, now).unwrap();
         }
         store.delete("same");
         assert_eq!((store.dropped(), store.map.lock().unwrap().bytes), (0, 0));

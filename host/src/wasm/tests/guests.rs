@@ -106,10 +106,10 @@ pub fn limits() -> PolicyLimits {
         compile_time: Duration::from_secs(5),
         compile_memory: 512 << 20,
         log_bytes: 4096,
-        idle: Duration::from_secs(600),
         failures: 3,
         failure_window: Duration::from_secs(10),
         quarantine: Duration::from_secs(10),
+        ..PolicyLimits::default()
     }
 }
 

@@ -4,12 +4,13 @@
 mod compiling;
 mod counting;
 mod faults;
-pub(super) mod guests;
+pub(in crate::wasm) mod guests;
 mod hosting;
 mod loading;
 mod moments;
 mod real;
 mod replaying;
+mod system;
 
 use std::{
     fs,

@@ -2,20 +2,57 @@
 
 #![forbid(unsafe_code)]
 
-use switchyard_policy::{Affinity, Context, Edit, Hold, Problem, request, response};
+use std::hint::black_box;
+
+use switchyard_policy::{
+    Affinity, Context, Edit, Hold, Problem,
+    config::{Config, Fields},
+    request, response,
+};
+use test_guest_misdeeds::Misdeed;
+
+/// Patched in the built module: versions with digests of their own, compiled once.
+static MARK: [u8; 40] = *b"switchyard-test-mark:...................";
+
+/// What follows the colon, without the filling; empty as built.
+fn mark() -> String {
+    let text = black_box(&MARK)[21..].to_vec();
+    String::from_utf8(text)
+        .unwrap_or_default()
+        .trim_end_matches('.')
+        .to_owned()
+}
+
+/// What it does wrong.
+#[derive(Debug)]
+pub struct Asked(Misdeed);
+
+impl Config for Asked {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let misdeed = fields.text("misdeed").unwrap_or_default();
+        Self(Misdeed::new(&mark(), misdeed))
+    }
+}
 
 /// `X-Pin: route`; with `X-Strict` it must not move. `X-Pin: !` traps.
 #[derive(Debug)]
-pub struct TestAffinity;
+pub struct TestAffinity {
+    misdeed: Misdeed,
+}
+
+fn is_bad() -> bool {
+    request::header("x-misbehave").is_some()
+}
 
 impl Affinity for TestAffinity {
-    type Config = ();
+    type Config = Asked;
 
-    fn init((): (), _: &Context) -> Result<Self, Vec<Problem>> {
-        Ok(Self)
+    fn init(Asked(misdeed): Asked, _: &Context) -> Result<Self, Vec<Problem>> {
+        Ok(Self { misdeed })
     }
 
     fn locate(&mut self) -> Option<Hold> {
+        self.misdeed.when("locate", is_bad());
         let pin = request::header("x-pin").or_else(|| request::cookie("pin"))?;
         let route = String::from_utf8(pin).ok()?;
         assert!(route != "!", "asked to trap");
@@ -26,6 +63,10 @@ impl Affinity for TestAffinity {
     }
 
     fn bind(&mut self) -> Vec<Edit> {
+        self.misdeed.when("bind", is_bad());
+        if self.misdeed.deed("bind", is_bad()) == Some("list") {
+            return vec![Edit::append("set-cookie", "one=of-many"); 600];
+        }
         let moved = if response::moved() { "yes" } else { "no" };
         vec![
             Edit::append(

@@ -8,10 +8,11 @@
 use std::hint::black_box;
 
 use switchyard_policy::{
-    Balancer, Context, Handoff, Member, Problem, Verdict,
+    Balancer, Context, Descriptor, Handoff, Member, Observer, Outcome, Problem, Ticker, Verdict,
     config::{Config, Fields},
     log, pool, request,
 };
+use test_guest_misdeeds::{Misdeed, spin};
 
 /// Patched in the built module: versions with digests of their own, compiled once.
 static MARK: [u8; 40] = *b"switchyard-test-mark:...................";
@@ -29,6 +30,8 @@ fn mark() -> String {
 #[derive(Debug)]
 pub struct Asked {
     does: String,
+    misdeed: Misdeed,
+    tick_ms: u32,
 }
 
 impl Config for Asked {
@@ -37,7 +40,14 @@ impl Config for Asked {
         if does == "refuse" || mark() == "refuse" {
             fields.problem("does", "this is refused, as asked");
         }
-        Self { does }
+        let misdeed = fields.text("misdeed").unwrap_or_default();
+        let misdeed = Misdeed::new(&mark(), misdeed);
+        misdeed.at("describe");
+        Self {
+            does,
+            tick_ms: if misdeed.is_at("tick") { 20 } else { 0 },
+            misdeed,
+        }
     }
 }
 
@@ -48,20 +58,28 @@ pub struct TestBalancer {
     always: bool,
     members: Vec<Member>,
     picks: u64,
+    ticks: u64,
+    told: u64,
     hoard: Vec<Vec<u8>>,
+    misdeed: Misdeed,
 }
 
 impl Balancer for TestBalancer {
     type Config = Asked;
 
+    fn describe(asked: &Asked) -> Descriptor {
+        Descriptor::exclusive().every_ms(asked.tick_ms)
+    }
+
     fn init(asked: Asked, _: &Context) -> Result<Self, Vec<Problem>> {
         // A mark that says what to do outweighs the configuration; a version's name does not.
         let mark = mark();
-        let does = if mark.is_empty() || mark.starts_with('v') {
+        let does = if mark.is_empty() || mark.starts_with('v') || mark.contains(':') {
             asked.does
         } else {
             mark
         };
+        asked.misdeed.at("init");
         match does.as_str() {
             "trap-in-init" => panic!("asked to trap in init"),
             "loop-in-init" => spin(),
@@ -73,7 +91,10 @@ impl Balancer for TestBalancer {
             always,
             members: Vec::new(),
             picks: 0,
+            ticks: 0,
+            told: 0,
             hoard: Vec::new(),
+            misdeed: asked.misdeed,
         })
     }
 
@@ -81,6 +102,8 @@ impl Balancer for TestBalancer {
         if self.does == "trap-in-members" {
             panic!("asked to trap in members-changed");
         }
+        self.told += 1;
+        self.misdeed.when("members", self.told > 1);
         self.members = members;
     }
 
@@ -88,6 +111,7 @@ impl Balancer for TestBalancer {
         self.picks += 1;
         let next = Verdict::Member((self.picks - 1) as u32 % self.members.len().max(1) as u32);
         let bad = self.always || request::header("x-misbehave").is_some();
+        self.misdeed.when("pick", bad);
         match self.does.as_str() {
             "trap" if bad => panic!("asked to trap"),
             "trap-often" if bad && self.picks.is_multiple_of(2) => {
@@ -124,16 +148,12 @@ impl Balancer for TestBalancer {
     }
 }
 
-/// Runs until somebody stops it.
-fn spin() -> ! {
-    let mut n = 0_u64;
-    loop {
-        n = black_box(n.wrapping_add(1));
-    }
-}
-
 impl Handoff for TestBalancer {
     fn save(&mut self) -> Vec<u8> {
+        if self.misdeed.deed("save", true) == Some("list") {
+            return vec![1; 5 << 20];
+        }
+        self.misdeed.when("save", true);
         match self.does.as_str() {
             "trap-in-save" => panic!("asked to trap in save"),
             "loop-in-save" => spin(),
@@ -143,6 +163,7 @@ impl Handoff for TestBalancer {
     }
 
     fn restore(&mut self, _: &str, states: Vec<Vec<u8>>) -> Result<(), String> {
+        self.misdeed.at("restore");
         match self.does.as_str() {
             "cold" => return Err("asked to start cold".to_owned()),
             "trap-in-restore" => panic!("asked to trap in restore"),
@@ -154,4 +175,20 @@ impl Handoff for TestBalancer {
     }
 }
 
-switchyard_policy::balancer!(TestBalancer, with handoff);
+impl Observer for TestBalancer {
+    fn completed(&mut self, batch: Vec<Outcome>) {
+        // The trial's own outcome is a plain 200.
+        let teapot = batch.iter().any(|outcome| outcome.status == 418);
+        self.misdeed.when("completed", teapot);
+    }
+}
+
+impl Ticker for TestBalancer {
+    fn tick(&mut self) {
+        self.ticks += 1;
+        // The trial is the first tick of its instance.
+        self.misdeed.when("tick", self.ticks > 1);
+    }
+}
+
+switchyard_policy::balancer!(TestBalancer, with handoff, observer, ticker);

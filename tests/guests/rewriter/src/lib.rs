@@ -13,6 +13,7 @@ use switchyard_policy::{
     config::{Config, Fields},
     request, response,
 };
+use test_guest_misdeeds::{Misdeed, commit, spin};
 
 /// Patched in the built module: versions with digests of their own, compiled once.
 static MARK: [u8; 40] = *b"switchyard-test-mark:...................";
@@ -30,6 +31,7 @@ fn mark() -> String {
 #[derive(Debug, Clone)]
 pub struct Asked {
     does: String,
+    misdeed: Misdeed,
 }
 
 impl Config for Asked {
@@ -37,8 +39,10 @@ impl Config for Asked {
         if mark() == "refuse" {
             fields.problem("does", "this is refused, as asked");
         }
+        let misdeed = fields.text("misdeed").unwrap_or_default();
         Self {
             does: fields.text("does").unwrap_or_default(),
+            misdeed: Misdeed::new(&mark(), misdeed),
         }
     }
 }
@@ -49,6 +53,7 @@ pub struct TestRewriter {
     does: String,
     always: bool,
     version: String,
+    misdeed: Misdeed,
 }
 
 impl Rewriter for TestRewriter {
@@ -61,7 +66,7 @@ impl Rewriter for TestRewriter {
             "loop-in-init" => spin(),
             _ => {}
         }
-        let does = if mark.is_empty() || mark.starts_with('v') {
+        let does = if mark.is_empty() || mark.starts_with('v') || mark.contains(':') {
             asked.does
         } else {
             mark.clone()
@@ -70,11 +75,13 @@ impl Rewriter for TestRewriter {
             always: does.starts_with("always-"),
             does: does.trim_start_matches("always-").to_owned(),
             version: mark,
+            misdeed: asked.misdeed,
         })
     }
 
     fn on_request(&mut self) -> RequestPlan {
         let mut plan = RequestPlan::default();
+        self.misdeed.when("on-request", self.is_bad());
         match self.does.as_str() {
             "trap-on-request" if self.is_bad() => panic!("asked to trap"),
             "path" => {
@@ -82,12 +89,20 @@ impl Rewriter for TestRewriter {
                 plan.headers
                     .push(Edit::set("x-original", request::original_path()));
             }
-            "forge-path" => plan.path = Some("/a HTTP/1.1\r\nX-Injected: 1\r\nX: ".to_owned()),
-            "forge-request-header" => plan
+            "forge-path" if self.is_bad() => {
+                plan.path = Some("/a HTTP/1.1\r\nX-Injected: 1\r\nX: ".to_owned())
+            }
+            "forge-request-header" if self.is_bad() => plan
                 .headers
                 .push(Edit::set("x-forged", "a\r\nX-Injected: 1")),
-            "forge-host" => plan.headers.push(Edit::set("host", "evil.example")),
-            "forge-request-length" => plan.headers.push(Edit::set("content-length", "5")),
+            "forge-host" if self.is_bad() => plan.headers.push(Edit::set("host", "evil.example")),
+            "forge-host-twice" if self.is_bad() => {
+                let twice = ["one.example", "two.example"].map(|host| Edit::append("host", host));
+                plan.headers.extend(twice);
+            }
+            "forge-request-length" if self.is_bad() => {
+                plan.headers.push(Edit::set("content-length", "5"))
+            }
             _ => {}
         }
         plan
@@ -97,23 +112,34 @@ impl Rewriter for TestRewriter {
         let mut plan = ResponsePlan::default();
         plan.headers
             .push(Edit::set("x-version", self.version.clone()));
+        self.misdeed.when("on-response", self.is_bad());
+        if self.misdeed.deed("on-response", self.is_bad()) == Some("list") {
+            plan.headers = vec![Edit::append("x-one-of-many", "1"); 600];
+        }
+        for hook in ["new", "write", "finish"] {
+            if let Some(deed) = self.misdeed.deed(hook, self.is_bad()) {
+                plan.body = BodyPlan::Transform(format!("{hook}:{deed}").into_bytes());
+            }
+        }
         match self.does.as_str() {
             "trap" if self.is_bad() => panic!("asked to trap"),
             "loop" if self.is_bad() => spin(),
             "status" => plan.status = Some(418),
-            "forge-status" => plan.status = Some(99),
-            "forge-crlf" => plan
+            "forge-status" if self.is_bad() => plan.status = Some(99),
+            "forge-crlf" if self.is_bad() => plan
                 .headers
                 .push(Edit::set("x-forged", "a\r\nX-Injected: 1")),
-            "forge-name" => plan
+            "forge-name" if self.is_bad() => plan
                 .headers
                 .push(Edit::set("x forged: a\r\nx-injected", "1")),
-            "forge-length" => plan.headers.push(Edit::set("content-length", "1")),
-            "forge-coding" => plan
+            "forge-length" if self.is_bad() => plan.headers.push(Edit::set("content-length", "1")),
+            "forge-coding" if self.is_bad() => plan
                 .headers
                 .push(Edit::append("transfer-encoding", "chunked")),
             "upper" => plan.body = BodyPlan::Transform(b"upper".to_vec()),
-            "trap-in-body" if self.is_bad() => plan.body = BodyPlan::Transform(b"trap".to_vec()),
+            "trap-in-body" if self.is_bad() => {
+                plan.body = BodyPlan::Transform(b"write:trap".to_vec())
+            }
             "swap" => plan.body = BodyPlan::Substitute(vec![Substitution::new("needle", "thread")]),
             "member" => plan
                 .headers
@@ -130,39 +156,41 @@ impl TestRewriter {
     }
 }
 
-/// Runs until somebody stops it.
-fn spin() -> ! {
-    let mut n = 0_u64;
-    loop {
-        n = black_box(n.wrapping_add(1));
-    }
-}
-
-/// Upper case, letter by letter; or a trap.
+/// Upper case, letter by letter; or what the seed says.
 #[derive(Debug)]
 pub struct Upper {
-    traps: bool,
+    seed: String,
+}
+
+impl Upper {
+    fn misbehave(&self, hook: &str) {
+        if let Some((at, deed)) = self.seed.split_once(':')
+            && at == hook
+        {
+            commit(deed);
+        }
+    }
 }
 
 impl Transformer for TestRewriter {
     type Body = Upper;
 
     fn open(seed: Vec<u8>) -> Upper {
-        Upper {
-            traps: seed == b"trap",
-        }
+        let seed = String::from_utf8(seed).unwrap_or_default();
+        let body = Upper { seed };
+        body.misbehave("new");
+        body
     }
 }
 
 impl BodyStream for Upper {
     fn write(&mut self, chunk: Vec<u8>) -> Vec<u8> {
-        if self.traps {
-            panic!("asked to trap in a body");
-        }
+        self.misbehave("write");
         chunk.to_ascii_uppercase()
     }
 
     fn finish(&mut self) -> Vec<u8> {
+        self.misbehave("finish");
         b" (end)".to_vec()
     }
 }

@@ -1,0 +1,270 @@
+//! What bounds one call, and what bounds an instance.
+
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
+
+use wasmtime::{ResourceLimiter, UpdateDeadline};
+
+use super::fault::Stop;
+use crate::{policy::thread_time, snapshot::PolicyLimits};
+
+/// Host calls within one call of the guest. A pick over 100 members needs ten;
+/// a rewriter that reads every header of a large head some hundreds.
+const CALLS: u32 = 20_000;
+
+/// Bytes the host copies into the guest within one call. The largest head (64 KiB)
+/// read ten times over fits six times.
+const BYTES: usize = 4 << 20;
+
+/// Lines logged within one call.
+const LOG_LINES: u32 = 1000;
+
+/// What one call has cost the host. Cells: the host reads the guest's memory while charging.
+#[derive(Default)]
+pub(super) struct Meter {
+    calls: Cell<u32>,
+    bytes: Cell<usize>,
+    lines: Cell<u32>,
+}
+
+impl Meter {
+    /// A new call begins.
+    pub(super) fn reset(&self) {
+        self.calls.set(0);
+        self.bytes.set(0);
+        self.lines.set(0);
+    }
+
+    /// One host call.
+    pub(super) fn call(&self) -> wasmtime::Result<()> {
+        let calls = self.calls.get() + 1;
+        self.calls.set(calls);
+        if calls > CALLS {
+            Err(Stop::HostLimit("host calls").into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Bytes about to be copied.
+    pub(super) fn bytes(&self, count: usize) -> wasmtime::Result<()> {
+        let bytes = self.bytes.get().saturating_add(count);
+        self.bytes.set(bytes);
+        if bytes > BYTES {
+            Err(Stop::HostLimit("bytes copied").into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// One line about to be logged.
+    pub(super) fn line(&self) -> wasmtime::Result<()> {
+        let lines = self.lines.get() + 1;
+        self.lines.set(lines);
+        if lines > LOG_LINES {
+            Err(Stop::HostLimit("log lines").into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Holds the guest's memories, taken together, and its tables to their limits by a trap:
+/// a guest that learns of it by a null pointer would fail later and less clearly.
+pub(super) struct Limiter {
+    memory: Share,
+    table: Share,
+}
+
+/// How much there may be of something, and how much there is.
+struct Share {
+    most: usize,
+    used: usize,
+}
+
+impl Share {
+    fn of(most: usize) -> Self {
+        Self { most, used: 0 }
+    }
+
+    /// Whether what grows stays within it.
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        self.used = self.used.saturating_add(desired.saturating_sub(current));
+        self.used <= self.most
+    }
+}
+
+impl Limiter {
+    /// For one instance.
+    pub(super) fn new(limits: &PolicyLimits) -> Self {
+        Self {
+            memory: Share::of(limits.memory),
+            table: Share::of(limits.table_elements),
+        }
+    }
+
+    /// Bytes of the guest's memories, which never shrink.
+    pub(super) fn taken(&self) -> usize {
+        self.memory.used
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // The guest's own bound, which it knows how to live with.
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
+        match self.memory.grow(current, desired) {
+            true => Ok(true),
+            false => Err(Stop::Memory(self.memory.most).into()),
+        }
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        // Over the engine's own ceiling, or the machine has no more.
+        Err(Stop::Memory(self.memory.most).into())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
+        match self.table.grow(current, desired) {
+            true => Ok(true),
+            false => Err(Stop::HostLimit("table elements").into()),
+        }
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(Stop::HostLimit("table elements").into())
+    }
+}
+
+/// The CPU time of the call under way.
+///
+/// Epochs pass by the wall clock, so a thread that was not scheduled for a while
+/// would find its deadline gone without having run. Therefore the first epoch
+/// only notes the thread's CPU clock; later ones compare with it.
+#[derive(Default)]
+pub(super) struct Budget {
+    allowed: Duration,
+    since: Option<Duration>,
+}
+
+impl Budget {
+    /// A new call begins and may use `allowed`.
+    pub(super) fn start(&mut self, allowed: Duration) {
+        self.allowed = allowed;
+        self.since = None;
+    }
+
+    /// An epoch ended during the call.
+    pub(super) fn spend(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        let now = thread_time();
+        let since = *self.since.get_or_insert(now);
+        if now.saturating_sub(since) >= self.allowed && now != since {
+            return Err(Stop::Deadline(self.allowed).into());
+        }
+        Ok(UpdateDeadline::Continue(1))
+    }
+}
+
+/// A token bucket: `rate` a second, at most one second's worth at once.
+pub(super) struct Bucket {
+    rate: u32,
+    tokens: f64,
+    refilled: Instant,
+}
+
+impl Bucket {
+    /// Full.
+    pub(super) fn new(rate: u32) -> Self {
+        Self {
+            rate,
+            tokens: f64::from(rate),
+            refilled: Instant::now(),
+        }
+    }
+
+    /// Takes `count` if there are so many.
+    pub(super) fn take(&mut self, count: usize, now: Instant) -> bool {
+        let rate = f64::from(self.rate);
+        let earned = now.saturating_duration_since(self.refilled).as_secs_f64() * rate;
+        self.tokens = (self.tokens + earned).min(rate);
+        self.refilled = now;
+        let count = count as f64;
+        let enough = self.tokens >= count;
+        if enough {
+            self.tokens -= count;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bucket_refills_by_time_and_never_overflows() {
+        let start = Instant::now();
+        let mut bucket = Bucket {
+            rate: 100,
+            tokens: 100.0,
+            refilled: start,
+        };
+        assert!(bucket.take(100, start));
+        assert!(!bucket.take(1, start));
+        assert!(bucket.take(50, start + Duration::from_millis(500)));
+        assert!(
+            !bucket.take(101, start + Duration::from_secs(3600)),
+            "more than a second's worth"
+        );
+    }
+
+    #[test]
+    fn meter_stops_at_each_limit() {
+        let meter = Meter::default();
+        for _ in 0..CALLS {
+            meter.call().unwrap();
+        }
+        assert!(meter.call().is_err());
+        meter.bytes(BYTES).unwrap();
+        assert!(meter.bytes(1).is_err());
+        meter.reset();
+        meter.bytes(BYTES).unwrap();
+        assert!(meter.bytes(usize::MAX).is_err());
+    }
+
+    #[test]
+    fn memories_and_tables_are_counted_together() {
+        let limits = PolicyLimits {
+            memory: 3 << 16,
+            table_elements: 10,
+            ..PolicyLimits::default()
+        };
+        let mut limiter = Limiter::new(&limits);
+        let page = 1 << 16;
+        assert!(limiter.memory_growing(0, page, None).unwrap());
+        assert!(limiter.memory_growing(0, page, None).unwrap());
+        assert!(limiter.memory_growing(page, 2 * page, None).unwrap());
+        // The guest's own maximum is an answer that it expects.
+        assert!(!limiter.memory_growing(page, 2 * page, Some(page)).unwrap());
+        assert!(limiter.memory_growing(page, 2 * page, None).is_err());
+        assert!(limiter.table_growing(0, 10, None).unwrap());
+        assert!(limiter.table_growing(0, 1, None).is_err());
+    }
+}
