@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use crate::{
-    admin::{AdminError, Sources},
+    admin::{AdminError, Order, Sources},
     builtin,
     control::{Cause, Controller, Failure, Setup, Stock, Watch, Writer},
     generation::Linker,
@@ -180,6 +180,7 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
             Arc::clone(&outlets),
             Arc::clone(&accepting),
         );
+        let orders = Arc::clone(&controller);
         let (reloads, connections) = (Arc::clone(&controller), Arc::clone(&connections));
         Sources {
             live: Arc::clone(&live),
@@ -193,6 +194,11 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
             connections: Box::new(move || connections.open()),
             guests: Box::new(move || loader.metrics()),
             recorders: Arc::clone(&recorders),
+            orders: Box::new(move |order, policy| match order {
+                Order::Rollback => orders.rollback(policy),
+                Order::Promote => orders.promote(policy),
+                Order::Undo => orders.undo(policy),
+            }),
         }
     };
     endpoint.start(Arc::new(sources))?;

@@ -17,6 +17,7 @@ use std::{
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
+use super::orders::Peer;
 use crate::snapshot::AdminBind;
 
 /// Nobody asks more often than a few times a second.
@@ -53,6 +54,21 @@ pub(super) struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     identity: Option<(u64, u64)>,
+}
+
+impl Connection {
+    /// Who is there, for the log.
+    pub fn peer(&self) -> Peer {
+        Peer(match self {
+            Self::Tcp(stream) => stream
+                .peer_addr()
+                .map_or_else(|_| "unknown".into(), |peer| peer.to_string().into()),
+            Self::Unix(stream) => stream.peer_cred().map_or_else(
+                |_| "unknown".into(),
+                |who| format!("user {}", who.uid()).into(),
+            ),
+        })
+    }
 }
 
 impl Bound {

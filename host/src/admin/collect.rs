@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::candidates::CandidateStatus;
+use super::{Orders, candidates::CandidateStatus};
 use super::status::{
     BalancerStatus, ConfigStatus, ConnectionsStatus, HistoryStatus, ListenerStatus, MemberStatus,
     PolicyStatus, Status, TenantStatus, TenantUsage, TroubleStatus,
@@ -17,7 +17,7 @@ use crate::{
     },
     generation::Current,
     members::{Admission, Clock, Endpoint, Live, Pool},
-    policy::{BindingStatus, StandingWord},
+    policy::{BindingStatus, CallTimes, FaultKind, StandingWord},
     recording::Recorders,
     snapshot::{self, PolicyRef, TenantName},
     telemetry::timestamp,
@@ -49,6 +49,8 @@ pub struct Sources {
     pub guests: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
     /// What is written down of policies.
     pub recorders: Arc<Recorders>,
+    /// Tells the writer what to do with a policy.
+    pub orders: Orders,
 }
 
 impl Sources {
@@ -253,6 +255,22 @@ fn policy(
             .iter()
             .map(|b| u64::try_from(b.times.total.as_micros()).unwrap_or(u64::MAX))
             .fold(0, u64::saturating_add),
+        call_p50_ns: quantile(bindings, 0.5),
+        call_p99_ns: quantile(bindings, 0.99),
+        fault_kinds: FaultKind::ALL
+            .into_iter()
+            .enumerate()
+            .map(|(at, kind)| {
+                (
+                    kind.word().to_owned(),
+                    bindings.iter().map(|b| b.faults[at]).sum(),
+                )
+            })
+            .filter(|(_, count)| *count > 0)
+            .collect(),
+        fallbacks: bindings.iter().map(|b| b.fallbacks).sum(),
+        throttled: bindings.iter().map(|b| b.throttled).sum(),
+        quarantines: bindings.iter().map(|b| b.quarantines).sum(),
         last_error: fault.chain(refused).max().map(|(at, what)| TroubleStatus {
             at: timestamp(at),
             what: what.to_owned(),
@@ -263,6 +281,14 @@ fn policy(
             facts.history.iter().map(version).collect()
         }),
     }
+}
+
+/// The time that `share` of all calls stay below.
+fn quantile(bindings: &[BindingStatus], share: f64) -> Option<u64> {
+    let times = bindings.iter().map(|b| b.times);
+    let all = times.fold(CallTimes::default(), CallTimes::and);
+    let time = all.quantile(share)?;
+    Some(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn version(version: &VersionFacts) -> HistoryStatus {

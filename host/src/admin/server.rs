@@ -1,20 +1,14 @@
 //! Serves the endpoint, on a thread of its own.
 
-use std::{
-    io,
-    net::IpAddr,
-    sync::{Arc, Mutex},
-    thread,
-    time::Duration,
-};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -32,12 +26,11 @@ use tracing::{debug, warn};
 use super::{
     bind::{Bound, Connection, Listener},
     collect::Sources,
+    door::Door,
     metrics,
+    orders::order,
 };
-use crate::{
-    members::locked,
-    snapshot::{Admin, AdminBind},
-};
+use crate::snapshot::{Admin, AdminBind};
 
 /// Connections at once; more wait in the backlog.
 const CONNECTIONS: usize = 16;
@@ -65,14 +58,14 @@ pub struct Prepared {
     bound: Bound,
     runtime: Runtime,
     address: AdminBind,
-    hosts: Arc<Hosts>,
+    door: Arc<Door>,
 }
 
 /// The endpoint in service; dropping it ends that.
 #[derive(Debug)]
 pub struct Server {
     address: AdminBind,
-    hosts: Arc<Hosts>,
+    door: Arc<Door>,
     /// Dropped: stop.
     _stop: watch::Sender<()>,
 }
@@ -92,15 +85,15 @@ pub fn bind(admin: &Admin, beside: Option<&AdminBind>) -> Result<Prepared, Admin
     Ok(Prepared {
         bound,
         runtime,
-        hosts: Arc::new(Hosts::new(&address, &admin.hosts)),
+        door: Arc::new(Door::new(&address, admin)),
         address,
     })
 }
 
 impl Prepared {
-    /// Answers to these values of `Host`, beside the loopback names.
-    pub fn set_hosts(&self, hosts: &[String]) {
-        self.hosts.set(hosts);
+    /// Whom to answer, and who may give orders.
+    pub fn set_rules(&self, admin: &Admin) {
+        self.door.set(admin);
     }
 
     /// Answers from now on.
@@ -109,10 +102,10 @@ impl Prepared {
             bound,
             runtime,
             address,
-            hosts,
+            door,
         } = self;
         let (stop, stopped) = watch::channel(());
-        let router = router(sources, Arc::clone(&hosts));
+        let router = router(sources, &door);
         thread::Builder::new()
             .name("admin".to_owned())
             .spawn(move || runtime.block_on(run(bound, router, stopped)))
@@ -122,7 +115,7 @@ impl Prepared {
             })?;
         Ok(Server {
             address,
-            hosts,
+            door,
             _stop: stop,
         })
     }
@@ -134,9 +127,9 @@ impl Server {
         &self.address
     }
 
-    /// Answers to these values of `Host` from now on, beside the loopback names.
-    pub fn set_hosts(&self, hosts: &[String]) {
-        self.hosts.set(hosts);
+    /// Whom to answer from now on, and who may give orders.
+    pub fn set_rules(&self, admin: &Admin) {
+        self.door.set(admin);
     }
 }
 
@@ -148,20 +141,22 @@ pub(crate) fn shown(at: &AdminBind) -> String {
     }
 }
 
-fn router(sources: Arc<Sources>, hosts: Arc<Hosts>) -> Router {
+fn router(sources: Arc<Sources>, door: &Arc<Door>) -> Router {
     Router::new()
         .route("/status", get(status))
         .route("/metrics", get(metrics_page))
+        .route("/policies/{policy}/{order}", post(order))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .fallback(|| async {
             (
                 StatusCode::NOT_FOUND,
-                "There are /status, /metrics, /livez and /readyz.\n",
+                "There are /status, /metrics, /livez, /readyz, and POST /policies/NAME/rollback, /promote, /undo.\n",
             )
         })
         .with_state(sources)
-        .layer(middleware::from_fn_with_state(hosts, guard))
+        .layer(Extension(Arc::clone(door)))
+        .layer(middleware::from_fn_with_state(Arc::clone(door), guard))
 }
 
 async fn status(State(sources): State<Arc<Sources>>) -> impl IntoResponse {
@@ -184,8 +179,8 @@ async fn ready(State(sources): State<Arc<Sources>>) -> (StatusCode, &'static str
 }
 
 /// A page of somebody else's, whose name leads here (DNS rebinding), sends its own name.
-async fn guard(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
-    let mut response = if hosts.know(request.headers()) {
+async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let mut response = if door.knows(request.headers()) {
         next.run(request).await
     } else {
         let says = "This Host is not answered; [admin] hosts lists those that are.\n";
@@ -196,66 +191,6 @@ async fn guard(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) ->
     let no_sniff = HeaderValue::from_static("nosniff");
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, no_sniff);
     response
-}
-
-/// Values of `Host` that are answered.
-#[derive(Debug)]
-struct Hosts {
-    /// The listener's own address, unless it is a wildcard's.
-    own: Option<IpAddr>,
-    configured: Mutex<Vec<String>>,
-}
-
-impl Hosts {
-    fn new(address: &AdminBind, configured: &[String]) -> Self {
-        let own = match address {
-            AdminBind::Tcp(address) => Some(address.ip()),
-            AdminBind::Unix(_) => None,
-        };
-        Self {
-            own: own.filter(|ip| !ip.is_unspecified()),
-            configured: Mutex::new(configured.to_vec()),
-        }
-    }
-
-    fn set(&self, hosts: &[String]) {
-        *locked(&self.configured) = hosts.to_vec();
-    }
-
-    fn know(&self, headers: &HeaderMap) -> bool {
-        let mut hosts = headers.get_all(header::HOST).iter();
-        let (Some(host), None) = (hosts.next(), hosts.next()) else {
-            return false;
-        };
-        let Some(host) = host.to_str().ok().and_then(without_port) else {
-            return false;
-        };
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return ip.is_loopback() || self.own == Some(ip) || self.lists(host);
-        }
-        host.eq_ignore_ascii_case("localhost") || self.lists(host)
-    }
-
-    fn lists(&self, host: &str) -> bool {
-        let configured = locked(&self.configured);
-        let listed = |entry: &String| {
-            without_port(entry).is_some_and(|entry| entry.eq_ignore_ascii_case(host))
-        };
-        configured.iter().any(listed)
-    }
-}
-
-/// The host of `host:port` or `[v6]:port`; IPv6 without brackets.
-fn without_port(text: &str) -> Option<&str> {
-    if let Some(v6) = text.strip_prefix('[') {
-        let (ip, port) = v6.split_once(']')?;
-        return (port.is_empty() || port.starts_with(':')).then_some(ip);
-    }
-    if text.parse::<IpAddr>().is_ok() {
-        return Some(text);
-    }
-    let (host, port) = text.split_once(':').unwrap_or((text, ""));
-    port.bytes().all(|b| b.is_ascii_digit()).then_some(host)
 }
 
 async fn run(bound: Bound, router: Router, mut stopped: watch::Receiver<()>) {
@@ -290,7 +225,7 @@ async fn accept(listener: &Listener, router: Router, places: &Arc<Semaphore>) {
                 continue;
             }
         };
-        let router = router.clone();
+        let router = router.clone().layer(Extension(connection.peer()));
         tokio::spawn(async move {
             let served = async {
                 match connection {
@@ -316,67 +251,5 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
         .await;
     if let Err(cause) = served {
         debug!(%cause, "An admin connection failed");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hosts(listens: &str) -> Hosts {
-        let address = AdminBind::Tcp(listens.parse().unwrap());
-        Hosts::new(
-            &address,
-            &["gateway.example".into(), "192.0.2.1:9191".into()],
-        )
-    }
-
-    fn knows(hosts: &Hosts, values: &[&str]) -> bool {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(header::HOST, HeaderValue::from_str(value).unwrap());
-        }
-        hosts.know(&headers)
-    }
-
-    #[test]
-    fn loopback_names_own_address_and_configured_hosts_are_answered() {
-        let hosts = hosts("10.0.0.1:9191");
-        for good in [
-            "localhost",
-            "LocalHost:9191",
-            "127.0.0.1",
-            "127.8.9.1:80",
-            "[::1]:9191",
-            "[::1]",
-            "10.0.0.1:9191",
-            "gateway.example",
-            "Gateway.Example:1",
-            "192.0.2.1",
-        ] {
-            assert!(knows(&hosts, &[good]), "{good}");
-        }
-    }
-
-    #[test]
-    fn all_other_hosts_are_refused() {
-        let hosts = hosts("10.0.0.1:9191");
-        for bad in [
-            "",
-            "evil.example",
-            "localhost.evil.example",
-            "127.0.0.1.evil.example",
-            "10.0.0.2",
-            "[::2]",
-            "[::1]evil",
-            "localhost:80@evil.example",
-            "evil.example:localhost",
-        ] {
-            assert!(!knows(&hosts, &[bad]), "{bad}");
-        }
-        assert!(!knows(&hosts, &[]), "none");
-        assert!(!knows(&hosts, &["localhost", "localhost"]), "two");
-        let everywhere = self::hosts("0.0.0.0:9191");
-        assert!(!knows(&everywhere, &["0.0.0.0"]));
     }
 }

@@ -189,6 +189,24 @@ pub struct PolicyStatus {
     pub overruled: u64,
     /// Time in its calls.
     pub call_time_us: u64,
+    /// Half of its calls take no longer, nanoseconds; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub call_p50_ns: Option<u64>,
+    /// Likewise of 99 in 100.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub call_p99_ns: Option<u64>,
+    /// Failed calls by kind: `trap`, `deadline`, `memory`, `host_limit`, `rebuild`.
+    #[serde(default)]
+    pub fault_kinds: BTreeMap<String, u64>,
+    /// Decisions that were made without it.
+    #[serde(default)]
+    pub fallbacks: u64,
+    /// Those of them because the tenant's CPU time was used up.
+    #[serde(default)]
+    pub throttled: u64,
+    /// How often it was put in quarantine.
+    #[serde(default)]
+    pub quarantines: u64,
     /// Its latest fault or refusal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_error: Option<TroubleStatus>,

@@ -55,12 +55,12 @@ impl Endpoint {
             return;
         };
         if let Some(prepared) = &state.prepared {
-            prepared.1.set_hosts(&wanted.hosts);
+            prepared.1.set_rules(wanted);
         }
         if state.serves(wanted) {
             state.prepared = None;
             if let Some((_, server)) = &state.serving {
-                server.set_hosts(&wanted.hosts);
+                server.set_rules(wanted);
             }
         } else if state.sources.is_some() && state.prepared.is_some() {
             match state.enter() {

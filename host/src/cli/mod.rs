@@ -2,6 +2,7 @@
 
 mod check;
 mod command;
+mod endpoint;
 mod explain;
 mod explain_phrases;
 mod explain_request;
@@ -14,8 +15,9 @@ mod status_table;
 
 pub use check::check;
 pub use command::main;
+pub use endpoint::AdminAddress;
 pub use explain::{ExplainArgs, explain};
 pub use policy::{PolicyCommand, policy};
 pub use run::run;
 pub use schema::schema;
-pub use status::{AdminAddress, status};
+pub use status::status;

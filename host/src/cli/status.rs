@@ -1,350 +1,43 @@
 //! `switchyard status`: what is in service, asked of the running gateway.
 
-use std::{
-    fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
-    process::ExitCode,
-    str::FromStr,
-    time::Duration,
-};
-
-use bytes::{Buf, BytesMut};
-use http::Method;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    net::{TcpStream, UnixStream},
-    time::{Instant, timeout},
-};
+use std::{path::Path, process::ExitCode};
 
 use super::{
-    command::{BAD_INPUT, print},
+    command::print,
+    endpoint::{AdminAddress, EndpointError, Question, address, ask},
     status_table,
 };
-use crate::{
-    admin::Status,
-    config,
-    http1::{
-        Bounds, Decoder, Fields, Framing, Inlet, Malformed, ReadError, RequestLine, ResponseHead,
-        request_head,
-    },
-    snapshot::AdminBind,
-};
-
-/// `EX_UNAVAILABLE` of sysexits.h: nobody answers.
-const UNAVAILABLE: u8 = 69;
-
-/// Where a gateway listens unless its configuration says otherwise.
-const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9191);
-
-/// For everything, connect to last byte.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A thousand members make about 400 KiB.
-const LARGEST: usize = 64 << 20;
-
-const BOUNDS: Bounds = Bounds {
-    head_size: 16 << 10,
-    field_count: 100,
-};
-
-/// Whom `--admin` names: `HOST:PORT` or `unix:PATH`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdminAddress(Address);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Address {
-    /// Host and port, resolved when it is asked.
-    Tcp(String),
-    Unix(PathBuf),
-}
-
-impl FromStr for AdminAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path {
-                "" => Err("unix: needs a path"),
-                path => Ok(Self(Address::Unix(path.into()))),
-            };
-        }
-        let port = text.rsplit_once(':').and_then(|(host, port)| {
-            let plain =
-                !host.is_empty() && !host.contains(|c: char| c.is_control() || " /@".contains(c));
-            plain.then_some(port)
-        });
-        match port.map(str::parse::<u16>) {
-            Some(Ok(_)) => Ok(Self(Address::Tcp(text.to_owned()))),
-            _ => Err("give HOST:PORT or unix:PATH"),
-        }
-    }
-}
-
-impl fmt::Display for AdminAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Address::Tcp(address) => f.write_str(address),
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl From<AdminBind> for AdminAddress {
-    fn from(bind: AdminBind) -> Self {
-        Self(match bind {
-            AdminBind::Unix(path) => Address::Unix(path),
-            AdminBind::Tcp(mut address) => {
-                // It listens on all addresses; this machine's own is among them.
-                match address.ip() {
-                    IpAddr::V4(ip) if ip.is_unspecified() => {
-                        address.set_ip(Ipv4Addr::LOCALHOST.into());
-                    }
-                    IpAddr::V6(ip) if ip.is_unspecified() => {
-                        address.set_ip(Ipv6Addr::LOCALHOST.into());
-                    }
-                    _ => {}
-                }
-                Address::Tcp(address.to_string())
-            }
-        })
-    }
-}
-
-/// Why there is nothing to show.
-#[derive(Debug, thiserror::Error)]
-enum StatusError {
-    #[error("{0}")]
-    Config(String),
-    #[error("{0} has no admin listener; give [admin] listen an address, or name one with --admin")]
-    NoAdmin(String),
-    #[error(
-        "cannot connect to {at}: {cause}; is the gateway running, and is this its [admin] listen?"
-    )]
-    Connect { at: AdminAddress, cause: io::Error },
-    #[error("{at} did not answer within {PATIENCE:?}")]
-    TimedOut { at: AdminAddress },
-    #[error("{at} broke off: {cause}")]
-    Read { at: AdminAddress, cause: ReadError },
-    #[error("{at} does not answer to this name; add it to [admin] hosts, or use the address")]
-    Misdirected { at: AdminAddress },
-    #[error("what answers at {at} is no Switchyard: {what}")]
-    Stranger { at: AdminAddress, what: String },
-}
+use crate::admin::Status;
 
 /// Shows what is in service: as tables, or as the JSON that the gateway sent.
 pub fn status(config: Option<&Path>, admin: Option<AdminAddress>, json: bool) -> ExitCode {
-    let asked = address(config, admin).and_then(|at| {
-        let body = fetch(&at)?;
-        let status: Status =
-            serde_json::from_slice(&body).map_err(|error| StatusError::Stranger {
-                at,
-                what: error.to_string(),
-            })?;
-        Ok((body, status))
-    });
-    match asked {
+    match asked(config, admin) {
         Ok((body, _)) if json => print(&format!("{}\n", String::from_utf8_lossy(&body).trim_end())),
         Ok((_, status)) => print(&status_table::render(&status)),
-        Err(error) => {
-            eprintln!("switchyard: {error}");
-            ExitCode::from(match error {
-                StatusError::Config(_) | StatusError::NoAdmin(_) => BAD_INPUT,
-                _ => UNAVAILABLE,
-            })
-        }
+        Err(error) => error.fail(),
     }
 }
 
-fn address(
+/// The status, as it was sent and as it was meant.
+pub(super) fn asked(
     config: Option<&Path>,
     admin: Option<AdminAddress>,
-) -> Result<AdminAddress, StatusError> {
-    if let Some(admin) = admin {
-        return Ok(admin);
-    }
-    let Some(file) = config else {
-        return Ok(AdminAddress::from(AdminBind::Tcp(DEFAULT)));
-    };
-    let shown = file.display();
-    let loaded = config::load(file).map_err(|report| {
-        let problems = report.lines();
-        let problems = problems.trim_end();
-        StatusError::Config(format!(
-            "{shown} cannot be used, so it does not tell where the gateway listens; --admin does\n{problems}"
-        ))
-    })?;
-    let admin = loaded.snapshot.admin;
-    let admin = admin.ok_or_else(|| StatusError::NoAdmin(shown.to_string()))?;
-    Ok(admin.bind.into())
-}
-
-fn fetch(at: &AdminAddress) -> Result<Vec<u8>, StatusError> {
-    let connect = |cause| StatusError::Connect {
-        at: at.clone(),
-        cause,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(connect)?;
-    let asked = async {
-        match &at.0 {
-            Address::Tcp(host) => {
-                ask(at, TcpStream::connect(host).await.map_err(connect)?, host).await
-            }
-            Address::Unix(path) => {
-                ask(
-                    at,
-                    UnixStream::connect(path).await.map_err(connect)?,
-                    "localhost",
-                )
-                .await
-            }
-        }
-    };
-    let asked = runtime.block_on(async { timeout(PATIENCE, asked).await });
-    asked.unwrap_or_else(|_| Err(StatusError::TimedOut { at: at.clone() }))
-}
-
-async fn ask(
-    at: &AdminAddress,
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    host: &str,
-) -> Result<Vec<u8>, StatusError> {
-    let read = |cause| match cause {
-        ReadError::Malformed(what) => stranger(at, what),
-        cause => StatusError::Read {
-            at: at.clone(),
-            cause,
-        },
-    };
-    let mut head = Vec::new();
-    let line = RequestLine {
+) -> Result<(Vec<u8>, Status), EndpointError> {
+    let (at, _) = address(config, admin)?;
+    let question = Question {
         method: "GET",
         target: "/status",
-        host,
-        framing: Framing::None,
-        expect_continue: false,
-        upgrade: None,
+        token: None,
     };
-    request_head(&mut head, line, &Fields::new());
-    let written = stream.write_all(&head).await;
-    written.map_err(|cause| read(cause.into()))?;
-    let mut buffer = BytesMut::new();
-    let mut inlet = Inlet::new(&mut stream, &mut buffer);
-    let deadline = Instant::now() + PATIENCE;
-    let length = inlet.head(BOUNDS.head_size, deadline).await.map_err(read)?;
-    let head = inlet.buffer.split_to(length);
-    let head = ResponseHead::parse(&head, &Method::GET, BOUNDS);
-    let head = head.map_err(|what| stranger(at, what))?;
-    match head.status {
-        200 => {}
-        421 => return Err(StatusError::Misdirected { at: at.clone() }),
-        status => {
-            return Err(StatusError::Stranger {
-                at: at.clone(),
-                what: format!("it says {status} to /status"),
-            });
-        }
-    }
-    let mut decoder = Decoder::new(head.framing);
-    let mut body = Vec::new();
-    while let Some(length) = inlet.piece(&mut decoder, PATIENCE).await.map_err(read)? {
-        body.extend_from_slice(&inlet.buffer[..length]);
-        inlet.buffer.advance(length);
-        if body.len() > LARGEST {
-            return Err(StatusError::Stranger {
-                at: at.clone(),
-                what: "its answer has no end".to_owned(),
-            });
-        }
-    }
-    Ok(body)
-}
-
-fn stranger(at: &AdminAddress, what: Malformed) -> StatusError {
-    StatusError::Stranger {
+    let reply = ask(&at, &question)?;
+    let stranger = |what: String| EndpointError::Stranger {
         at: at.clone(),
-        what: what.to_string(),
+        what,
+    };
+    if reply.status != 200 {
+        return Err(stranger(format!("it says {} to /status", reply.status)));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{io::Write as _, net::TcpListener, thread};
-
-    use super::*;
-
-    #[test]
-    fn admin_addresses_are_host_and_port_or_a_path() {
-        for good in [
-            "127.0.0.1:9191",
-            "[::1]:9191",
-            "gateway.example:80",
-            "unix:/run/a.sock",
-        ] {
-            assert_eq!(good.parse::<AdminAddress>().unwrap().to_string(), good);
-        }
-        for bad in [
-            "",
-            ":9191",
-            "9191",
-            "host:",
-            "host:99999",
-            "unix:",
-            "a b:1",
-            "http://h:1",
-            "h/x:1",
-        ] {
-            assert!(bad.parse::<AdminAddress>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn wildcard_addresses_are_asked_on_loopback() {
-        for (bind, asked) in [
-            ("0.0.0.0:1", "127.0.0.1:1"),
-            ("[::]:1", "[::1]:1"),
-            ("10.0.0.1:1", "10.0.0.1:1"),
-        ] {
-            let bind = AdminBind::Tcp(bind.parse().unwrap());
-            assert_eq!(AdminAddress::from(bind).to_string(), asked);
-        }
-    }
-
-    #[test]
-    fn silence_is_told_with_address_and_remedy() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at: AdminAddress = listener.local_addr().unwrap().to_string().parse().unwrap();
-        drop(listener);
-        let error = fetch(&at).unwrap_err().to_string();
-        assert!(error.contains(&at.to_string()), "{error}");
-        assert!(error.contains("is the gateway running"), "{error}");
-    }
-
-    #[test]
-    fn strangers_are_told_apart() {
-        for (answer, expected) in [
-            ("SSH-2.0-OpenSSH_9.9\r\n\r\n", "no Switchyard"),
-            ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404"),
-            (
-                "HTTP/1.1 421 Misdirected\r\nContent-Length: 0\r\n\r\n",
-                "[admin] hosts",
-            ),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "broke off"),
-        ] {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let at: AdminAddress = listener.local_addr().unwrap().to_string().parse().unwrap();
-            let server = thread::spawn(move || {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut head = [0; 512];
-                let _ = io::Read::read(&mut stream, &mut head).unwrap();
-                stream.write_all(answer.as_bytes()).unwrap();
-            });
-            let error = fetch(&at).unwrap_err().to_string();
-            server.join().unwrap();
-            assert!(error.contains(expected), "{answer}: {error}");
-        }
-    }
+    let status =
+        serde_json::from_slice(&reply.body).map_err(|error| stranger(error.to_string()))?;
+    Ok((reply.body, status))
 }

@@ -159,7 +159,10 @@ fn policy_table(out: &mut String, policies: &[PolicyStatus]) {
         "STATE",
         "CALLS",
         "MEAN",
+        "P50",
+        "P99",
         "FAULTS",
+        "FALLBACKS",
         "OVERRULED",
         "USED BY",
     ]);
@@ -171,7 +174,10 @@ fn policy_table(out: &mut String, policies: &[PolicyStatus]) {
             policy.state.clone(),
             policy.calls.to_string(),
             mean.map_or("-".to_owned(), micros),
-            policy.faults.to_string(),
+            policy.call_p50_ns.map_or("-".to_owned(), nanos),
+            policy.call_p99_ns.map_or("-".to_owned(), nanos),
+            faults(policy),
+            policy.fallbacks.to_string(),
             policy.overruled.to_string(),
             dash(&policy.bindings.join(", ")),
         ]);
@@ -191,6 +197,26 @@ fn policy_table(out: &mut String, policies: &[PolicyStatus]) {
             let cause = first_line(&version.cause);
             let _ = writeln!(out, "  {}  {digest:12}  {outcome:10}  {cause}", version.at);
         }
+    }
+}
+
+/// How many, and of what kind: `3 (2 trap, 1 deadline)`.
+fn faults(policy: &PolicyStatus) -> String {
+    let kinds = policy.fault_kinds.iter();
+    let kinds: Vec<_> = kinds
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    match kinds.is_empty() {
+        true => policy.faults.to_string(),
+        false => format!("{} ({})", policy.faults, kinds.join(", ")),
+    }
+}
+
+/// Short calls take some hundred.
+fn nanos(ns: u64) -> String {
+    match ns {
+        0..1_000 => format!("{ns}ns"),
+        ns => micros(ns / 1_000),
     }
 }
 
@@ -332,7 +358,8 @@ mod tests {
             } },
             "policies": [{
                 "name": "canary", "digest": "0123456789abcdef", "state": "serving", "calls": 10,
-                "faults": 1, "overruled": 0, "call_time_us": 55, "bindings": ["default/app"],
+                "faults": 1, "overruled": 0, "call_time_us": 55,
+                "call_p50_ns": 500, "call_p99_ns": 25_000, "fault_kinds": { "trap": 1 }, "fallbacks": 2, "bindings": ["default/app"],
                 "last_error": { "at": "2026-11-23T00:10:00.000Z", "what": "trapped" },
                 "history": [{
                     "at": "2026-11-23T00:00:00.000Z", "digest": "0123456789abcdef",
@@ -357,8 +384,8 @@ balancer app: policy:canary, then byrequests; sessions by jsessionid
   http://10.0.0.1:8080   w1     ok          1.5    0    11     1234  2.0KiB  17B    1.5ms     0/3          2/1/-
   http://10.0.0.22:8080  w1     blocked     1.5    0     0     1234  2.0KiB  17B    1.5ms     0/3         2/1/10
 
-  POLICY  DIGEST        STATE    CALLS  MEAN  FAULTS  OVERRULED  USED BY
-  canary  0123456789ab  serving     10   5us       1          0  default/app
+  POLICY  DIGEST        STATE    CALLS  MEAN    P50   P99      FAULTS  FALLBACKS  OVERRULED  USED BY
+  canary  0123456789ab  serving     10   5us  500ns  25us  1 (1 trap)          2          0  default/app
 
 policy canary
   last error: trapped (2026-11-23T00:10:00.000Z)

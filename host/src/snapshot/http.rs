@@ -23,6 +23,8 @@ pub struct Admin {
     pub bind: AdminBind,
     /// Values of `Host` that are answered; loopback names are always among them.
     pub hosts: Vec<String>,
+    /// The secret of whoever may give orders; absolute.
+    pub token_file: Option<PathBuf>,
 }
 
 /// The address of the admin listener.

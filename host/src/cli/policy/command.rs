@@ -4,11 +4,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
 
+use crate::admin::Order;
+
 use super::{
     bench::bench,
     build::build,
     inspect::inspect,
     new::new,
+    order::{OrderArgs, history, order},
     project::{Kind, Language},
     replay::{ReplayArgs, replay},
     test::test,
@@ -73,6 +76,14 @@ pub enum PolicyCommand {
     },
     /// Show which recorded decisions another version would have made otherwise
     Replay(ReplayArgs),
+    /// Tell the running gateway to go back to the version before
+    Rollback(OrderArgs),
+    /// Tell the running gateway to let a canary decide for all
+    Promote(OrderArgs),
+    /// Tell the running gateway to let a canary decide for nobody
+    Undo(OrderArgs),
+    /// Show what happened to a policy's versions in the running gateway
+    History(OrderArgs),
 }
 
 /// Does it.
@@ -92,5 +103,9 @@ pub fn policy(command: PolicyCommand) -> ExitCode {
             members,
         } => bench(&file, &config, members),
         PolicyCommand::Replay(args) => replay(&args),
+        PolicyCommand::Rollback(args) => order(Order::Rollback, &args),
+        PolicyCommand::Promote(args) => order(Order::Promote, &args),
+        PolicyCommand::Undo(args) => order(Order::Undo, &args),
+        PolicyCommand::History(args) => history(&args),
     }
 }

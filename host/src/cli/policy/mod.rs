@@ -5,6 +5,7 @@ mod build;
 mod command;
 mod inspect;
 mod new;
+mod order;
 mod project;
 mod replay;
 mod spread;

@@ -103,7 +103,11 @@ fn address(node: &Node<String>, text: &str, context: &mut Context<'_>) -> Option
 /// Where `switchyard status` asks; none unless the file has `[admin]`.
 pub fn admin(config: &Config, context: &mut Context<'_>) -> Option<Admin> {
     let node = config.admin.as_ref()?;
-    let AdminTable { listen, hosts, .. } = &node.value;
+    let AdminTable {
+        listen,
+        hosts,
+        token_file,
+    } = &node.value;
     let bind = match listen {
         Some(listen) => match listen.value.strip_prefix("unix:") {
             Some(path) => {
@@ -129,6 +133,7 @@ pub fn admin(config: &Config, context: &mut Context<'_>) -> Option<Admin> {
         );
     }
     Some(Admin {
+        token_file: token_file.as_ref().map(|node| context.path(node)),
         bind,
         hosts: hosts
             .iter()

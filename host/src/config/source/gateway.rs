@@ -83,6 +83,8 @@ table! {
         listen: String,
         /// Further values of Host that are answered; loopback names always are.
         hosts: Vec<Node<String>>,
+        /// The file with the token that orders about policies need; readable by its owner alone.
+        token_file: String,
     }
 }
 

@@ -44,6 +44,7 @@ pub const TWINS: &[(&str, &str, &str)] = &[
         "127.0.0.1:9191",
     ),
     ("AdminTable", "hosts = \"a\"", "an array"),
+    ("AdminTable", "token_file = \"\"", "not a path"),
     ("LogTable", "error = 1", "a string or a table"),
     ("LogTable", "access = 1", "true or false or"),
     ("ErrorLogTable", "path = \"\"", "not a path"),
