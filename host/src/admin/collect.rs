@@ -6,11 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Orders, candidates::CandidateStatus};
 use super::status::{
     BalancerStatus, ConfigStatus, ConnectionsStatus, HistoryStatus, ListenerStatus, MemberStatus,
     PolicyStatus, Status, TenantStatus, TenantUsage, TroubleStatus,
 };
+use super::{Orders, candidates::CandidateStatus};
 use crate::{
     control::{
         ControlFacts, PolicyFacts, ReloadCounts, TenantFacts, Trouble, VersionFacts, VersionOutcome,
