@@ -49,6 +49,7 @@ mod golden_sticky;
 mod headers;
 mod health;
 mod hostile_files;
+mod isolation;
 mod limits;
 mod logs;
 mod misbehaving;

@@ -118,6 +118,12 @@ impl Balancer for TestBalancer {
                 panic!("asked to trap every second time")
             }
             "loop" if bad => spin(),
+            // Some milliseconds: most of the deadline and never all of it.
+            "slow" if bad => {
+                for n in 0..SLOW {
+                    black_box(n);
+                }
+            }
             "allocate" if bad => loop {
                 self.hoard.push(vec![1; 1 << 20]);
             },
@@ -147,6 +153,9 @@ impl Balancer for TestBalancer {
         next
     }
 }
+
+/// Turns of an empty loop that take 2 to 4 ms.
+const SLOW: u32 = 4_000_000;
 
 impl Handoff for TestBalancer {
     fn save(&mut self) -> Vec<u8> {
