@@ -216,6 +216,26 @@ fn a_link_that_leads_out_later_is_not_followed() {
 }
 
 #[test]
+fn a_log_that_cannot_be_opened_keeps_nobody_from_service() {
+    let a = Member::start("a", scripts::name());
+    let gateway = alone(LOCAL);
+    gateway.write_file("tenants/acme/logs", "no folder");
+    let text = tenant_site("acme.example", &a, "").replace(
+        "name = \"acme.example\"",
+        "name = \"acme.example\"\nlog = { access = \"logs/a.log\", error = \"logs/e.log\" }",
+    );
+    gateway.write_file("tenants/acme/site.toml", text);
+    wait_for(&gateway, "acme.example", "a");
+    gateway.wait_for_log(&["tenant=acme", "log cannot be opened", "logs/a.log"]);
+    gateway.wait_for_log(&["tenant=acme", "log cannot be opened", "logs/e.log"]);
+    gateway.write_file(
+        "tenants/beta/site.toml",
+        tenant_site("beta.example", &a, ""),
+    );
+    wait_for(&gateway, "beta.example", "a");
+}
+
+#[test]
 fn check_tells_all_tenants_problems() {
     let a = Member::start("a", scripts::name());
     let setup = Setup::new(format!("{OPERATOR}{LOCAL}"))

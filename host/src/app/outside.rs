@@ -3,6 +3,7 @@
 use std::{io, sync::Arc};
 
 use tokio::sync::watch;
+use tracing::error;
 
 use super::{endpoint::Endpoint, outlets::Outlets};
 use crate::{
@@ -34,7 +35,15 @@ impl Outside {
         let access = |log: &snapshot::Log| log.access.as_ref().map(|log| self.logs.access(log));
         let vhost = |vhost: &Arc<snapshot::Vhost>| {
             let own = vhost.log.as_ref().unwrap_or(&next.log);
-            access(own).transpose()
+            match access(own).transpose() {
+                // One tenant's disk is nothing to the others.
+                Err(error) if !vhost.tenant.is_operator() => {
+                    let (tenant, vhost) = (&vhost.tenant, &vhost.name);
+                    error!(%tenant, vhost, %error, "A tenant's log cannot be opened; its lines go to the operator's");
+                    access(&next.log).transpose()
+                }
+                opened => opened,
+            }
         };
         Ok(AccessLogs {
             process: access(&next.log).transpose()?,
