@@ -48,6 +48,7 @@ mod health;
 mod limits;
 mod logs;
 mod names;
+mod orders;
 mod policies;
 mod policy_reload;
 mod policy_rewriters;
