@@ -151,6 +151,7 @@ mod tests {
             source: PathBuf::new(),
             digest: digest.into(),
             size: 1,
+            totals: [0; 5],
             last_error: None,
             history: vec![VersionFacts {
                 digest: Some(digest.into()),

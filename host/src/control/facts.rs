@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::TenantName;
+use crate::{policy::EVENTS, snapshot::TenantName};
 
 /// What the writer knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -64,6 +64,8 @@ pub struct PolicyFacts {
     pub last_error: Option<Trouble>,
     /// What happened lately, the newest first.
     pub history: Vec<VersionFacts>,
+    /// How often each of [`EVENTS`] happened since the start.
+    pub totals: [u64; EVENTS.len()],
 }
 
 /// One entry of a policy's history.

@@ -231,6 +231,7 @@ impl Tracked {
             size: in_service.map_or(0, |m| m.size()),
             last_error: self.trouble.clone(),
             history: self.versions.history().into_iter().map(entry).collect(),
+            totals: self.versions.totals(),
         }
     }
 }

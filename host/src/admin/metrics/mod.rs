@@ -11,6 +11,7 @@ mod guests;
 mod page;
 mod policies;
 mod process;
+mod tenants;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub(super) fn render(sources: &Sources, format: Format) -> String {
     process::write(&mut page, sources);
     gateway::write(&mut page, sources);
     policies::write(&mut page, sources);
+    tenants::write(&mut page, sources);
     guests::write(&mut page, sources);
     page.finish()
 }
