@@ -41,7 +41,7 @@ fn a_shadow_sees_every_pick_and_is_never_obeyed() {
     let shares = shadow["shares"].as_array().unwrap();
     let candidates: Vec<_> = shares.iter().map(|s| s["candidate"].as_u64()).collect();
     assert_eq!(candidates.iter().flatten().sum::<u64>(), 6);
-    assert!(metrics(&gateway).contains("switchyard_policy_shadow_decisions_total"));
+    assert!(metrics(&gateway).contains("switchyard_shadow_decisions_total"));
 }
 
 #[test]
@@ -125,10 +125,9 @@ fn a_version_that_is_worse_is_undone_by_itself_and_stays_out_over_restarts() {
     });
     gateway.wait_for_log(&["Policy is rolled back"]);
     gateway.wait_for_status("its history says so", |_| outcomes(&gateway)[0] == "undone");
-    assert!(
-        metrics(&gateway)
-            .contains("switchyard_policy_rollbacks_total{tenant=\"default\",policy=\"p\"} 1")
-    );
+    assert!(metrics(&gateway).contains(
+        "switchyard_policy_version_events_total{tenant=\"default\",policy=\"p\",event=\"undone\"} 1"
+    ));
     // The same bytes again are no reason to try them again, not even when somebody asks.
     gateway.replace_file("p.wasm", &worse);
     gateway.signal(libc::SIGHUP);

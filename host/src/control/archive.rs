@@ -151,8 +151,8 @@ mod tests {
             source: PathBuf::new(),
             digest: digest.into(),
             size: 1,
+            totals: [0; 5],
             last_error: None,
-            rollbacks: 0,
             history: vec![VersionFacts {
                 digest: Some(digest.into()),
                 at_ms: 7,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::TenantName;
+use crate::{policy::EVENTS, snapshot::TenantName};
 
 /// What the writer knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -62,10 +62,10 @@ pub struct PolicyFacts {
     pub size: usize,
     /// Why the file's present content is not in service; `None` when it is.
     pub last_error: Option<Trouble>,
-    /// Versions undone in favour of the one before.
-    pub rollbacks: u64,
     /// What happened lately, the newest first.
     pub history: Vec<VersionFacts>,
+    /// How often each of [`EVENTS`] happened since the start.
+    pub totals: [u64; EVENTS.len()],
 }
 
 /// One entry of a policy's history.

@@ -30,7 +30,6 @@ pub(super) struct Tracked {
     /// What was refused last, so that it is refused once and not at every event.
     refused: Option<Digest>,
     trouble: Option<Trouble>,
-    rollbacks: u64,
 }
 
 /// What a look at the file brought.
@@ -59,7 +58,6 @@ impl Tracked {
             seen: None,
             refused: None,
             trouble: None,
-            rollbacks: 0,
         }
     }
 
@@ -89,7 +87,6 @@ impl Tracked {
     pub fn undone(&mut self, digest: Digest, why: &str) {
         let now = Clock::wall_ms();
         self.versions.undone(digest, why, now);
-        self.rollbacks += 1;
         self.trouble = Some(Trouble {
             at_ms: now,
             what: format!(
@@ -233,8 +230,8 @@ impl Tracked {
                 .map_or_else(String::new, |m| m.digest().to_string()),
             size: in_service.map_or(0, |m| m.size()),
             last_error: self.trouble.clone(),
-            rollbacks: self.rollbacks,
             history: self.versions.history().into_iter().map(entry).collect(),
+            totals: self.versions.totals(),
         }
     }
 }

@@ -77,4 +77,4 @@ pub use selector::Selector;
 pub use shadow::{Example, Shadow, ShadowStatus, Share};
 pub use standing::StandingWord;
 pub use timing::{CALL_TIME_BOUNDS, CallTimes};
-pub use version::{Entry, Event, Versions};
+pub use version::{EVENTS, Entry, Event, Versions};

@@ -30,6 +30,7 @@ struct State {
     previous: Option<Arc<dyn Module>>,
     history: VecDeque<Entry>,
     undone: VecDeque<Digest>,
+    totals: [u64; EVENTS.len()],
 }
 
 /// One thing that happened to a policy.
@@ -73,6 +74,22 @@ pub enum Event {
     },
 }
 
+/// What can happen to a version, in the order in which it is counted.
+pub const EVENTS: [&str; 5] = ["in_service", "refused", "undone", "promoted", "withdrawn"];
+
+impl Event {
+    /// Its place among [`EVENTS`].
+    fn number(&self) -> usize {
+        match self {
+            Self::Entered { .. } => 0,
+            Self::Refused { .. } => 1,
+            Self::Undone { .. } => 2,
+            Self::Promoted { .. } => 3,
+            Self::Withdrawn { .. } => 4,
+        }
+    }
+}
+
 impl Versions {
     /// Of a policy that has none yet.
     pub fn new(name: Arc<str>) -> Self {
@@ -114,6 +131,11 @@ impl Versions {
     /// What happened lately, the newest first.
     pub fn history(&self) -> Vec<Entry> {
         locked(&self.state).history.iter().rev().cloned().collect()
+    }
+
+    /// How often each of [`EVENTS`] happened since the start.
+    pub fn totals(&self) -> [u64; EVENTS.len()] {
+        locked(&self.state).totals
     }
 
     /// Whether somebody went back from this version, so that it must not return by itself.
@@ -201,6 +223,7 @@ impl State {
             last.at_ms = at_ms;
             return;
         }
+        self.totals[event.number()] += 1;
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::page::{Family, Kind};
 
-const TENANT: &[&str] = &["tenant"];
 const VHOST: &[&str] = &["tenant", "vhost"];
 const MEMBER: &[&str] = &["tenant", "balancer", "member"];
-const POLICY: &[&str] = &["tenant", "policy", "digest", "binding"];
+const TENANT: &[&str] = &["tenant"];
+const POLICY: &[&str] = &["tenant", "policy", "digest", "binding", "role"];
 const RECORDING: &[&str] = &["tenant", "policy"];
 
 macro_rules! families {
@@ -57,29 +57,23 @@ families! {
     MEMBER_CONNECTIONS: Gauge "switchyard_member_connections" "" &["tenant", "balancer", "member", "use"], "Connections to a member: busy or idle.";
     MEMBER_STATE: Gauge "switchyard_member_state" "" &["tenant", "balancer", "member", "state"], "1; the state is the label: ok, draining, disabled, stopped, standby, spare, blocked, due, trial or unhealthy.";
 
-    TENANT_CONFIG_REFUSED: Gauge "switchyard_tenant_config_refused" "" TENANT, "1 while the tenant's files on disk are not what is in service, because they were refused.";
-    TENANT_IN_FLIGHT: Gauge "switchyard_tenant_in_flight" "" TENANT, "Requests of a tenant that have not ended.";
-    TENANT_CONNECTIONS: Gauge "switchyard_tenant_connections" "" TENANT, "Connections to a tenant's members.";
-    TENANT_POLICY_CPU: Counter "switchyard_tenant_policy_cpu_seconds" "seconds" TENANT, "CPU time of a tenant's policies.";
-    TENANT_REFUSALS: Counter "switchyard_tenant_refusals" "" &["tenant", "quota"], "Requests (requests, in_flight) and connections to members (connections, egress) that a tenant was refused.";
-
     CALLS: Counter "switchyard_policy_calls" "" POLICY, "Calls of a policy.";
     CALL_TIME: Histogram "switchyard_policy_call_cpu_seconds" "seconds" POLICY, "CPU time of a call, estimated from samples; the sum is what the policy used in all.";
-    FAULTS: Counter "switchyard_policy_faults" "" &["tenant", "policy", "digest", "binding", "kind"], "Failed calls and rebuilds by kind: trap, deadline, memory, host_limit or rebuild.";
+    FAULTS: Counter "switchyard_policy_faults" "" &["tenant", "policy", "digest", "binding", "role", "kind"], "Failed calls and rebuilds by kind: trap, deadline, memory, host_limit or rebuild.";
     FALLBACKS: Counter "switchyard_policy_fallbacks" "" POLICY, "Decisions made without the policy: it failed, was out of service or throttled.";
     THROTTLED: Counter "switchyard_policy_throttled" "" POLICY, "Fallbacks because the tenant's CPU time was used up.";
     OVERRULED: Counter "switchyard_policy_overruled" "" POLICY, "Verdicts the host did not follow: out of range, unusable or already tried.";
     QUARANTINES: Counter "switchyard_policy_quarantines" "" POLICY, "How often it was put in quarantine.";
-    POLICY_STATE: Gauge "switchyard_policy_state" "" &["tenant", "policy", "digest", "binding", "state"], "1; the state is the label: serving, probation or quarantined.";
+    POLICY_STATE: Gauge "switchyard_policy_state" "" &["tenant", "policy", "digest", "binding", "role", "state"], "1; the state is the label: serving, probation or quarantined.";
     INSTANCES: Gauge "switchyard_policy_instances" "" POLICY, "Instances there are; made on first use, let go when idle.";
     SLOW: Gauge "switchyard_policy_slow" "" POLICY, "1 while its calls run on the tenant's thread, since they take too long for a worker.";
 
-    SHADOW_DECISIONS: Counter "switchyard_policy_shadow_decisions" "" &["tenant", "policy", "digest", "binding", "result"], "Decisions a shadow saw: agreed, differed, unanswered (it failed) or skipped (too slow to be asked).";
-    SHADOW_DISTANCE: Gauge "switchyard_policy_shadow_distance" "" POLICY, "How far a shadow's shares of members are from those of the policy that is obeyed: 0 = the same, 1 = no pick in common.";
-    CANARY_REQUESTS: Counter "switchyard_policy_canary_requests" "" &["tenant", "policy", "digest", "binding", "side"], "Requests that came to an end beside a canary: own (it decided for them) or others.";
-    CANARY_FAILURES: Counter "switchyard_policy_canary_failures" "" &["tenant", "policy", "digest", "binding", "side"], "Those of them with 500 and above, or without an answer.";
-    CANARY_STATE: Gauge "switchyard_policy_canary_state" "" &["tenant", "policy", "digest", "binding", "state"], "1; the state is the label: running, promoted or undone.";
-    ROLLBACKS: Counter "switchyard_policy_rollbacks" "" &["tenant", "policy"], "Versions undone in favour of the one before, by themselves or by hand.";
+    SHADOWED: Counter "switchyard_shadow_decisions" "" &["tenant", "policy", "digest", "binding", "result"], "Decisions of a shadow: agreed or differed with the one that was obeyed, unanswered or skipped.";
+    SHADOW_DISTANCE: Gauge "switchyard_shadow_share_distance" "" &["tenant", "policy", "digest", "binding"], "How far the members' shares of a shadow and of what was obeyed are apart: 0 = the same, 1 = nothing in common.";
+    CANARY_STATE: Gauge "switchyard_canary_state" "" &["tenant", "policy", "digest", "binding", "state"], "1; the state is the label: running, promoted or undone.";
+    CANARY_ANSWERED: Counter "switchyard_canary_answered" "" &["tenant", "policy", "digest", "binding", "decided_by"], "Requests that a member answered, by who decided: the canary or others beside it.";
+    CANARY_FAILED: Counter "switchyard_canary_failed" "" &["tenant", "policy", "digest", "binding", "decided_by"], "Likewise those that were answered 500 and above, or not at all.";
+    VERSION_EVENTS: Counter "switchyard_policy_version_events" "" &["tenant", "policy", "event"], "What happened to versions since the start: in_service, refused, undone, promoted or withdrawn.";
 
     RECORDED_WINDOWS: Counter "switchyard_recording_windows" "" RECORDING, "Windows of calls that were begun to be recorded.";
     RECORDED_CALLS: Counter "switchyard_recording_calls" "" RECORDING, "Calls recorded.";
@@ -87,6 +81,12 @@ families! {
     RECORDING_BYTES: Counter "switchyard_recording_written_bytes" "bytes" RECORDING, "Bytes written.";
     RECORDING_ROTATIONS: Counter "switchyard_recording_rotations" "" RECORDING, "Full files put aside.";
     RECORDING_FAILED: Gauge "switchyard_recording_failed" "" RECORDING, "1 where the file cannot be written, so nothing is recorded.";
+
+    TENANT_IN_FLIGHT: Gauge "switchyard_tenant_in_flight" "" TENANT, "Requests of a tenant under way.";
+    TENANT_CONNECTIONS: Gauge "switchyard_tenant_connections" "" TENANT, "Connections to a tenant's members.";
+    TENANT_CPU: Counter "switchyard_tenant_policy_cpu_seconds" "seconds" TENANT, "CPU time of a tenant's policies.";
+    TENANT_REFUSED: Counter "switchyard_tenant_refused_requests" "" &["tenant", "quota"], "Requests refused for a quota: rate or in_flight.";
+    TENANT_CLOSED: Counter "switchyard_tenant_refused_connections" "" &["tenant", "quota"], "Connections to members that were not opened for a quota: connections, or egress for where they led.";
 
     GUEST_REFUSED: Counter "switchyard_guest_series_refused" "" &["tenant", "policy", "digest"], "Series that a policy opened and did not get: over the cap, misnamed, or of another kind under the same name.";
     GUEST_CONFLICTS: Gauge "switchyard_guest_series_conflicts" "" &[], "Series of policies left out of this page, since their name means something else on it.";

@@ -5,7 +5,6 @@
 //! makes no series. What policies count themselves stands under `switchyard_guest_`, with the host's
 //! labels in front of theirs.
 
-mod candidates;
 mod families;
 mod gateway;
 mod guests;
@@ -25,9 +24,8 @@ pub(super) fn render(sources: &Sources, format: Format) -> String {
     let mut page = Page::new(format);
     process::write(&mut page, sources);
     gateway::write(&mut page, sources);
-    tenants::write(&mut page, sources);
     policies::write(&mut page, sources);
-    candidates::write(&mut page, sources);
+    tenants::write(&mut page, sources);
     guests::write(&mut page, sources);
     page.finish()
 }

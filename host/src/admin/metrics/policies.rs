@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     admin::Sources,
-    policy::{BindingStatus, CALL_TIME_BOUNDS, FaultKind, StandingWord},
+    policy::{
+        BindingStatus, CALL_TIME_BOUNDS, CanaryState, EVENTS, Fates, FaultKind, StandingWord,
+    },
     recording::RecorderStatus,
 };
 
@@ -16,7 +18,7 @@ use crate::{
 const SHORT: usize = 12;
 
 pub(super) fn write(page: &mut Page, sources: &Sources) {
-    let bindings = labelled(sources);
+    let bindings = bindings(sources);
     let mut put = |family: &Family, of: fn(&BindingStatus) -> Number| {
         let series = bindings
             .iter()
@@ -35,9 +37,9 @@ pub(super) fn write(page: &mut Page, sources: &Sources) {
     put(&f::QUARANTINES, |status| status.quarantines.into());
     put(&f::INSTANCES, |status| status.instances.into());
     put(&f::SLOW, |status| status.slow.into());
-    let more = |labels: &[String; 4], word: &str| {
-        let [tenant, policy, digest, binding] = labels.clone();
-        [tenant, policy, digest, binding, word.to_owned()]
+    let more = |labels: &[String; 5], word: &str| {
+        let [tenant, policy, digest, binding, role] = labels.clone();
+        [tenant, policy, digest, binding, role, word.to_owned()]
     };
     let faults = bindings.iter().flat_map(|(labels, status)| {
         let kinds = FaultKind::ALL.into_iter().zip(status.faults);
@@ -48,6 +50,8 @@ pub(super) fn write(page: &mut Page, sources: &Sources) {
         .iter()
         .map(|(labels, status)| (more(labels, word(status.standing)), 1_u64.into()));
     page.put(&f::POLICY_STATE, states);
+    write_candidates(page, &bindings);
+    write_versions(page, sources);
     write_recordings(page, sources);
 }
 
@@ -59,10 +63,80 @@ fn word(standing: StandingWord) -> &'static str {
     }
 }
 
+/// By tenant, policy, digest, place and role.
+type Bindings = BTreeMap<[String; 5], BindingStatus>;
+
+fn write_candidates(page: &mut Page, bindings: &Bindings) {
+    let of = |labels: &[String; 5]| -> [String; 4] {
+        let [tenant, policy, digest, binding, _] = labels.clone();
+        [tenant, policy, digest, binding]
+    };
+    let more = |labels: &[String; 5], word: &str| {
+        let [tenant, policy, digest, binding] = of(labels);
+        [tenant, policy, digest, binding, word.to_owned()]
+    };
+    let shadows: Vec<_> = bindings
+        .iter()
+        .filter_map(|(labels, status)| Some((labels, status.shadow.as_ref()?)))
+        .collect();
+    let decisions = shadows.iter().flat_map(|(labels, shadow)| {
+        [
+            ("agreed", shadow.agreed),
+            ("differed", shadow.differed),
+            ("unanswered", shadow.unanswered),
+            ("skipped", shadow.skipped),
+        ]
+        .map(|(result, count)| (more(labels, result), count.into()))
+    });
+    page.put(&f::SHADOWED, decisions);
+    let distances = shadows
+        .iter()
+        .map(|(labels, shadow)| (of(labels), shadow.distance().into()));
+    page.put(&f::SHADOW_DISTANCE, distances);
+    let canaries: Vec<_> = bindings
+        .iter()
+        .filter_map(|(labels, status)| Some((labels, status.canary?)))
+        .collect();
+    let states = canaries.iter().map(|(labels, canary)| {
+        let word = match canary.state {
+            CanaryState::Running => "running",
+            CanaryState::Promoted => "promoted",
+            CanaryState::Undone => "undone",
+        };
+        (more(labels, word), 1_u64.into())
+    });
+    page.put(&f::CANARY_STATE, states);
+    let mut put = |family: &Family, count: fn(&Fates) -> u64| {
+        let series = canaries.iter().flat_map(|(labels, canary)| {
+            [("canary", canary.own), ("others", canary.others)]
+                .map(|(side, fates)| (more(labels, side), count(&fates).into()))
+        });
+        page.put(family, series);
+    };
+    put(&f::CANARY_ANSWERED, |fates| fates.answered);
+    put(&f::CANARY_FAILED, |fates| fates.failed);
+}
+
+fn write_versions(page: &mut Page, sources: &Sources) {
+    let facts = (sources.facts)();
+    let events = facts.policies.iter().flat_map(|policy| {
+        let labels = |event: &str| {
+            [
+                policy.tenant.to_string(),
+                policy.tenant.local(&policy.name).to_owned(),
+                event.to_owned(),
+            ]
+        };
+        let totals = EVENTS.into_iter().zip(policy.totals);
+        totals.map(move |(event, count)| (labels(event), count.into()))
+    });
+    page.put(&f::VERSION_EVENTS, events);
+}
+
 /// Every binding by its labels. Two that only differ in their configuration (one policy at
 /// two routes of a balancer) are one series.
-pub(super) fn labelled(sources: &Sources) -> BTreeMap<[String; 4], BindingStatus> {
-    let mut all: BTreeMap<_, BindingStatus> = BTreeMap::new();
+fn bindings(sources: &Sources) -> Bindings {
+    let mut all = Bindings::new();
     for binding in sources.current.load().bindings() {
         let status = binding.status();
         let mut digest = status.digest.to_string();
@@ -72,6 +146,7 @@ pub(super) fn labelled(sources: &Sources) -> BTreeMap<[String; 4], BindingStatus
             local(&status).to_owned(),
             digest,
             status.binding.clone(),
+            status.role.word().to_owned(),
         ];
         match all.entry(labels) {
             std::collections::btree_map::Entry::Vacant(new) => {
@@ -104,6 +179,18 @@ fn add(all: &mut BindingStatus, more: &BindingStatus) {
     all.instances += more.instances;
     all.slow |= more.slow;
     all.times = all.times.and(more.times);
+    if let (Some(all), Some(more)) = (&mut all.shadow, &more.shadow) {
+        all.agreed += more.agreed;
+        all.differed += more.differed;
+        all.unanswered += more.unanswered;
+        all.skipped += more.skipped;
+    }
+    if let (Some(all), Some(more)) = (&mut all.canary, &more.canary) {
+        for (all, more) in [(&mut all.own, more.own), (&mut all.others, more.others)] {
+            all.answered += more.answered;
+            all.failed += more.failed;
+        }
+    }
     let rank = |standing| match standing {
         StandingWord::Serving => 0,
         StandingWord::Probation => 1,

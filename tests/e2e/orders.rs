@@ -1,0 +1,124 @@
+//! Orders about policies: who may give them, and what becomes of them.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use switchyard_tests::{
+    Client, Gateway, Request, Setup,
+    command::{Said, switchyard},
+    guests,
+};
+
+use crate::policies::{balanced, policy_status};
+
+const TOKEN: &str = "a-token-of-thirty-two-characters";
+
+/// A gateway whose policy had another version before, which always picks the first member.
+fn second_version(admin: &str) -> Gateway {
+    let (members, setup) = balanced("count", "", "");
+    // They serve as long as the test.
+    std::mem::forget(members);
+    let setup: Setup = setup.admin(&format!("[admin]\n{admin}\n"));
+    let gateway = setup.file("token", TOKEN).start();
+    let token = gateway.dir().join("token");
+    fs::set_permissions(token, fs::Permissions::from_mode(0o600)).unwrap();
+    let first = policy_status(&gateway, "p")["digest"].clone();
+    gateway.replace_file("p.wasm", guests::marked("balancer", "first"));
+    gateway.wait_for_status("the second version", |status| {
+        let policies = status["policies"].as_array().unwrap();
+        policies
+            .iter()
+            .any(|p| p["name"] == "p" && p["digest"] != first)
+    });
+    gateway
+}
+
+fn ordered(gateway: &Gateway, arguments: &[&str]) -> Said {
+    let file = gateway.file().display().to_string();
+    let admin = gateway.admin_addr().to_string();
+    // The file says port 0, so the address has to be named; the token is named too then.
+    let token = gateway.dir().join("token").display().to_string();
+    let mut all = vec!["policy"];
+    all.extend(arguments);
+    all.extend(["--admin", &admin, "--token-file", &token]);
+    let said = switchyard(&all);
+    assert!(fs::metadata(&file).is_ok());
+    said
+}
+
+fn post(gateway: &Gateway, path: &str, token: Option<&str>) -> switchyard_tests::Response {
+    let mut request = Request::post(path, "").host("localhost");
+    if let Some(token) = token {
+        request = request.field("Authorization", &format!("Bearer {token}"));
+    }
+    Client::connect(gateway.admin_addr()).ask(&request)
+}
+
+#[test]
+fn a_version_is_undone_by_who_has_the_token() {
+    let gateway = second_version("listen = \"127.0.0.1:0\"\ntoken_file = \"token\"");
+    assert_eq!(gateway.get("/").text(), "a");
+    assert_eq!(gateway.get("/").text(), "a");
+    let said = ordered(&gateway, &["rollback", "p"]);
+    assert_eq!(said.status.code(), Some(0), "{}", said.all());
+    assert!(said.out.contains("rollback done"), "{}", said.out);
+    let got: String = (0..6).map(|_| gateway.get("/").text()).collect();
+    assert!(
+        ["a", "b", "c"].iter().all(|member| got.contains(member)),
+        "{got}"
+    );
+    gateway.wait_for_log(&["Order received", "order=\"rollback\"", "from=127.0.0.1"]);
+    let said = ordered(&gateway, &["history", "p"]);
+    assert_eq!(said.status.code(), Some(0), "{}", said.all());
+    assert!(said.out.contains("undone"), "{}", said.out);
+    // There is no version before that one.
+    let said = ordered(&gateway, &["rollback", "p"]);
+    assert_eq!(said.status.code(), Some(1), "{}", said.all());
+    let said = ordered(&gateway, &["promote", "p"]);
+    assert_eq!(said.status.code(), Some(1), "{}", said.all());
+    let said = ordered(&gateway, &["rollback", "nobody"]);
+    assert_eq!(said.status.code(), Some(1), "{}", said.all());
+}
+
+#[test]
+fn without_the_token_nothing_is_done() {
+    let gateway = second_version("listen = \"127.0.0.1:0\"\ntoken_file = \"token\"");
+    let path = "/policies/p/rollback";
+    for wrong in [None, Some("a-token-of-thirty-two-characterz"), Some("")] {
+        let answer = post(&gateway, path, wrong);
+        assert_eq!(answer.status, 401, "{wrong:?}");
+        assert_eq!(answer.field("www-authenticate"), Some("Bearer"));
+    }
+    let request = Request::get(path)
+        .host("localhost")
+        .field("Authorization", &format!("Bearer {TOKEN}"));
+    let answer = Client::connect(gateway.admin_addr()).ask(&request);
+    assert_eq!(answer.status, 405);
+    assert_eq!(
+        post(&gateway, "/policies/p/explode", Some(TOKEN)).status,
+        404
+    );
+    let token = gateway.dir().join("token");
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
+    let answer = post(&gateway, path, Some(TOKEN));
+    assert_eq!(answer.status, 500);
+    assert!(answer.text().contains("chmod 600"), "{}", answer.text());
+    assert_eq!(gateway.get("/").text(), "a", "still the second version");
+    gateway.wait_for_log(&["Order refused", "from=127.0.0.1"]);
+}
+
+#[test]
+fn a_gateway_without_a_token_takes_orders_on_a_unix_socket_only() {
+    let gateway = second_version("listen = \"127.0.0.1:0\"");
+    let answer = post(&gateway, "/policies/p/rollback", Some(TOKEN));
+    assert_eq!(answer.status, 403);
+    assert!(answer.text().contains("token_file"), "{}", answer.text());
+
+    let (_members, setup) = balanced("count", "", "");
+    let setup = setup.admin("[admin]\nlisten = \"unix:admin.sock\"\n");
+    let gateway = setup.start();
+    let file = gateway.file().display().to_string();
+    let said = switchyard(&["policy", "rollback", "p", "-c", &file]);
+    // Nothing is there to go back to, and that is the writer's word.
+    assert_eq!(said.status.code(), Some(1), "{}", said.all());
+    gateway.wait_for_log(&["Order received", "from=user "]);
+}
