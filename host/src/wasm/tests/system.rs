@@ -10,6 +10,8 @@ use crate::{
 fn asks(imports: &'static str, pick: &'static str) -> Result<u32, Fault> {
     let guest = Guest {
         fields: imports,
+        // The adapter takes a page for itself.
+        pages: 8,
         pick,
         ..Guest::default()
     };

@@ -81,7 +81,7 @@ impl Rewriter for TestRewriter {
 
     fn on_request(&mut self) -> RequestPlan {
         let mut plan = RequestPlan::default();
-        self.misdeed.when("on-request", self.is_bad());
+        self.misdeed.when("request", self.is_bad());
         match self.does.as_str() {
             "trap-on-request" if self.is_bad() => panic!("asked to trap"),
             "path" => {
@@ -112,8 +112,8 @@ impl Rewriter for TestRewriter {
         let mut plan = ResponsePlan::default();
         plan.headers
             .push(Edit::set("x-version", self.version.clone()));
-        self.misdeed.when("on-response", self.is_bad());
-        if self.misdeed.deed("on-response", self.is_bad()) == Some("list") {
+        self.misdeed.when("response", self.is_bad());
+        if self.misdeed.deed("response", self.is_bad()) == Some("list") {
             plan.headers = vec![Edit::append("x-one-of-many", "1"); 600];
         }
         for hook in ["new", "write", "finish"] {
