@@ -241,9 +241,11 @@ fn refused_at_its_trial(guest: &str, hooks: &[(&str, &str)]) {
             };
             let before = times();
             gateway.replace_file("p.wasm", guests::marked(guest, &mark));
-            eventually(&format!("{mark} is refused with {words:?}"), DEADLINE, || {
-                (times() > before).then_some(())
-            });
+            eventually(
+                &format!("{mark} is refused with {words:?}"),
+                DEADLINE,
+                || (times() > before).then_some(()),
+            );
             assert_eq!(gateway.get("/").status, 200, "{mark}");
             assert_eq!(policy_status(&gateway, "p")["digest"], in_service, "{mark}");
         }

@@ -155,6 +155,8 @@ impl Binding {
     /// predecessor stays warm as [`Self::previous`]; its own is let go. Off the workers.
     pub fn enter_service(&self, predecessor: Option<&Arc<Self>>) -> Result<(), Refusal> {
         let heir = |p: &&Arc<Self>| self.exports.handoff && p.exports.handoff;
+        // Before it is asked for its state: an instance that cannot save is let go.
+        let was_used = predecessor.is_some_and(|predecessor| predecessor.present() > 0);
         if let Some(predecessor) = predecessor.filter(heir) {
             match predecessor.hand_over() {
                 Some(saved) => {
@@ -162,13 +164,13 @@ impl Binding {
                     let each = self.slots.iter();
                     each.for_each(|slot| slot.save(Some(saved.clone())));
                 }
-                None if predecessor.present() > 0 => {
+                None if was_used => {
                     self.starts_cold("the version before it could not save its state");
                 }
                 None => {}
             }
         }
-        if predecessor.is_some_and(|predecessor| predecessor.present() > 0) {
+        if was_used {
             (0..self.slots.len()).try_for_each(|index| self.make_now(index))?;
         }
         if let Some(predecessor) = predecessor {
