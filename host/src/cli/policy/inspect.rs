@@ -185,16 +185,21 @@ fn parts(trigger: &Trigger) -> (&'static str, &str) {
     }
 }
 
-/// `switchyard:policy/pool@0.1.0` as `pool`; others whole.
+/// The contract's `switchyard:policy/pool@0.1.0` as `pool`; of others the package alone, for a
+/// language's toolchain imports twenty interfaces of WASI. All of them are in the JSON.
 fn short(names: &[String]) -> String {
-    let short = |name: &String| {
+    let mut shown: Vec<&str> = Vec::new();
+    for name in names {
         let own = name.strip_prefix("switchyard:policy/");
         let own = own.and_then(|name| name.split('@').next());
-        own.unwrap_or(name).to_owned()
-    };
-    match names {
+        let word = own.unwrap_or_else(|| name.split('/').next().unwrap_or(name));
+        if !shown.contains(&word) {
+            shown.push(word);
+        }
+    }
+    match shown.as_slice() {
         [] => "nothing".to_owned(),
-        names => names.iter().map(short).collect::<Vec<_>>().join(", "),
+        shown => shown.join(", "),
     }
 }
 
@@ -291,6 +296,17 @@ mod tests {
         let missing = Inspected::of(Path::new("none.wasm"), "{}", Compiler::InProcess);
         let error = missing.err().unwrap().to_string();
         assert!(error.contains("cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn interfaces_are_shown_by_their_short_names_each_once() {
+        let names = [
+            "switchyard:policy/pool@0.1.0",
+            "wasi:io/poll@0.2.9",
+            "wasi:io/error@0.2.9",
+        ];
+        assert_eq!(short(&names.map(str::to_owned)), "pool, wasi:io");
+        assert_eq!(short(&[]), "nothing");
     }
 
     #[test]
