@@ -33,9 +33,41 @@ pub trait Lanes: Send + Sync {
 }
 
 /// Lanes that are threads, each there only while it has something to do.
-#[derive(Default)]
 pub struct TenantThreads {
-    lanes: Mutex<HashMap<Arc<str>, Weak<BackgroundThread>>>,
+    /// Holds what is due much later, for all of them.
+    later: Arc<BackgroundThread>,
+    lanes: Mutex<HashMap<Arc<str>, Weak<Lane>>>,
+}
+
+impl Default for TenantThreads {
+    fn default() -> Self {
+        Self {
+            later: BackgroundThread::on_demand("policy later", 0),
+            lanes: Mutex::default(),
+        }
+    }
+}
+
+/// One tenant's. A job that is due much later keeps no thread of the tenant's waiting.
+struct Lane {
+    thread: Arc<BackgroundThread>,
+    later: Arc<BackgroundThread>,
+}
+
+impl Background for Lane {
+    fn after(&self, delay: Duration, job: Job) {
+        if delay <= LINGER {
+            return self.thread.after(delay, job);
+        }
+        let thread = Arc::downgrade(&self.thread);
+        let forward = move || {
+            // Gone with the tenant: what is not due by then is not run.
+            if let Some(thread) = thread.upgrade() {
+                thread.after(Duration::ZERO, job);
+            }
+        };
+        self.later.after(delay, Box::new(forward));
+    }
 }
 
 impl Lanes for TenantThreads {
@@ -45,7 +77,10 @@ impl Lanes for TenantThreads {
             return lane;
         }
         lanes.retain(|_, lane| lane.strong_count() > 0);
-        let lane = BackgroundThread::on_demand(&format!("policy {tenant}"), NICE);
+        let lane = Arc::new(Lane {
+            thread: BackgroundThread::on_demand(&format!("policy {tenant}"), NICE),
+            later: Arc::clone(&self.later),
+        });
         lanes.insert(tenant.into(), Arc::downgrade(&lane));
         lane
     }
@@ -61,8 +96,9 @@ impl fmt::Debug for TenantThreads {
 /// what a worker gets on the same core.
 const NICE: i32 = 5;
 
-/// A thread without a job stays for so long: starting one takes 30 us, keeping one 20 KB.
-const LINGER: Duration = Duration::from_secs(10);
+/// A thread without a job stays for so long: starting one takes 30 us, keeping one some 1 MB, since the
+/// allocator gives each thread pages of its own.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// One thread that runs jobs when they are due. It starts with the first job and ends when there
 /// has been none for a while, or when the last handle is dropped; what is not due by then is not run.

@@ -43,7 +43,7 @@ impl Site {
         let Self { folder, member } = self;
         let text = format!(
             "version = 1\ncache_dir = {:?}\n[[listener]]\nbind = \"127.0.0.1:0\"\n\
-             [each_tenant]\negress = [\"127.0.0.1\"]\n\
+             [each_tenant]\nrequests = 0\negress = [\"127.0.0.1\"]\n\
              [[vhost]]\nname = \"operator.example\"\n\
              [[vhost.route]]\npath = \"/\"\nbalancer = \"own\"\n\
              [balancer.own]\nstickysession = \"JSESSIONID\"\n\
