@@ -149,6 +149,12 @@ impl Recorder {
         }
     }
 
+    /// Records nothing more; the thread writes what it has and ends.
+    pub(super) fn close(&self) {
+        self.shared.locked().closing = true;
+        self.shared.filled.notify_one();
+    }
+
     /// Nothing more comes: waits until what was recorded is in the file, for as long as a process that
     /// ends may wait for a disk that hangs.
     pub fn finish(&self) {
@@ -232,8 +238,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.shared.locked().closing = true;
-        self.shared.filled.notify_one();
+        self.close();
     }
 }
 

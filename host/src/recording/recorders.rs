@@ -30,8 +30,11 @@ impl Recorders {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|_, open| open.recorder.strong_count() > 0);
         let found = open.get(&settings.path).and_then(|o| o.recorder.upgrade());
-        if let Some(recorder) = found.filter(|recorder| recorder.settings() == settings) {
-            return Ok(recorder);
+        match found {
+            Some(recorder) if recorder.settings() == settings => return Ok(recorder),
+            // Its versions may stay warm for long, and two must not put each other's files aside.
+            Some(other) => other.close(),
+            None => {}
         }
         let recorder = Recorder::start(tenant, policy, settings.clone())?;
         let entry = Open {

@@ -272,3 +272,24 @@ fn file_that_cannot_be_written_ends_the_recording_and_nothing_else() {
     assert!(tape.is_off() && recorder.status().failed);
     assert!(begin(&recording).is_none());
 }
+
+#[test]
+fn recorder_goes_on_over_a_reload_until_its_settings_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = record(&folder.path().join("own.rec"));
+    let recorders = super::Recorders::default();
+    let first = recorders.open("default", "own", &settings).unwrap();
+    let again = recorders.open("default", "own", &settings).unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+    let changed = Record {
+        sample: 1.0,
+        ..settings
+    };
+    let second = recorders.open("default", "own", &changed).unwrap();
+    assert!(!Arc::ptr_eq(&first, &second));
+    assert!(begin(&Recording::new(first, Vec::new())).is_none());
+    let tape = begin(&Recording::new(Arc::clone(&second), Vec::new()));
+    assert!(tape.is_some());
+    assert_eq!(recorders.status().len(), 1);
+    assert_eq!(recorders.status()[0].2.windows, 1);
+}

@@ -82,6 +82,7 @@ families! {
     RECORDING_ROTATIONS: Counter "switchyard_recording_rotations" "" RECORDING, "Full files put aside.";
     RECORDING_FAILED: Gauge "switchyard_recording_failed" "" RECORDING, "1 where the file cannot be written, so nothing is recorded.";
 
+    TENANT_CONFIG_REFUSED: Gauge "switchyard_tenant_config_refused" "" TENANT, "1 while the tenant's files on disk are not what is in service, because they were refused.";
     TENANT_IN_FLIGHT: Gauge "switchyard_tenant_in_flight" "" TENANT, "Requests of a tenant under way.";
     TENANT_CONNECTIONS: Gauge "switchyard_tenant_connections" "" TENANT, "Connections to a tenant's members.";
     TENANT_CPU: Counter "switchyard_tenant_policy_cpu_seconds" "seconds" TENANT, "CPU time of a tenant's policies.";

@@ -7,6 +7,12 @@ use super::{
 use crate::{admin::Sources, tenants::Usage};
 
 pub(super) fn write(page: &mut Page, sources: &Sources) {
+    let facts = (sources.facts)();
+    let refused = facts.tenants.iter().map(|tenant| {
+        let refused = tenant.last_error.is_some();
+        ([tenant.name.to_string()], refused.into())
+    });
+    page.put(&f::TENANT_CONFIG_REFUSED, refused);
     let usage = sources.tenants.usage();
     let mut put = |family: &Family, of: fn(&Usage) -> Number| {
         let series = usage.iter().map(|one| ([one.name.to_string()], of(one)));
