@@ -12,7 +12,10 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("guest-build", &[]),
     ("policies", &["switchyard-policy"]),
     // Guests, as an author would write them.
-    ("tests/guests", &["switchyard-policy", "test-guest-misdeeds"]),
+    (
+        "tests/guests",
+        &["switchyard-policy", "test-guest-misdeeds"],
+    ),
     ("xtask/stamp", &["switchyard-policy"]),
     // The suite reaches the gateway through config text, sockets and the status endpoint.
     ("tests", &["switchyard-guest-build"]),
