@@ -66,13 +66,11 @@ fn a_version_is_undone_by_who_has_the_token() {
         ["a", "b", "c"].iter().all(|member| got.contains(member)),
         "{got}"
     );
-    gateway.wait_for_log(&["Order received", "order=\"rollback\"", "from=127.0.0.1"]);
+    gateway.wait_for_log(&["Order received", "order=rollback", "from=127.0.0.1"]);
     let said = ordered(&gateway, &["history", "p"]);
     assert_eq!(said.status.code(), Some(0), "{}", said.all());
     assert!(said.out.contains("undone"), "{}", said.out);
-    // There is no version before that one.
-    let said = ordered(&gateway, &["rollback", "p"]);
-    assert_eq!(said.status.code(), Some(1), "{}", said.all());
+    // It is no canary, and nobody knows the other.
     let said = ordered(&gateway, &["promote", "p"]);
     assert_eq!(said.status.code(), Some(1), "{}", said.all());
     let said = ordered(&gateway, &["rollback", "nobody"]);
@@ -120,5 +118,5 @@ fn a_gateway_without_a_token_takes_orders_on_a_unix_socket_only() {
     let said = switchyard(&["policy", "rollback", "p", "-c", &file]);
     // Nothing is there to go back to, and that is the writer's word.
     assert_eq!(said.status.code(), Some(1), "{}", said.all());
-    gateway.wait_for_log(&["Order received", "from=user "]);
+    gateway.wait_for_log(&["Order received", "from=\"user "]);
 }
