@@ -98,6 +98,7 @@ impl StartError {
 
 /// Runs the gateway until a signal ends it. Says on standard error when it is ready.
 pub fn run(options: &Options, snapshot: Snapshot) -> Result<Ending, StartError> {
+    process::small_pages();
     let system = StartError::system;
     let logs = Logs::start().map_err(system("start the logs"))?;
     logs.install()

@@ -24,6 +24,13 @@ pub(super) fn log_panics() {
     }));
 }
 
+/// Has memory come in small pages. The allocator asks for huge ones, so that a few kilobytes
+/// in each of its pages kept 2 MB resident each: 23 MB at start instead of 4, and 1.4 MB a tenant.
+pub(super) fn small_pages() {
+    // SAFETY: no pointers. Where the kernel does not know it, memory is as it was.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+}
+
 /// Lets the process have as many descriptors as its hard limit allows: two for each request under way.
 pub(super) fn raise_descriptor_limit() {
     let mut limit = libc::rlimit {
