@@ -11,7 +11,7 @@ use tracing::error;
 use crate::{
     generation::Current,
     listener::{self, ConnectionCount, Context, Drain},
-    proxy::Gateway,
+    proxy::{Gateway, burst},
 };
 
 /// What a worker is made of.
@@ -39,6 +39,7 @@ pub(super) type Inbox = mpsc::UnboundedReceiver<Assignment>;
 pub(super) fn start(parts: Parts, inbox: Inbox, alive: mpsc::Sender<()>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_park(burst::waits)
         .build()?;
     thread::Builder::new()
         .name(format!("worker-{}", parts.worker))

@@ -82,7 +82,7 @@ impl Told {
             ),
         );
         let found = addressed.find(live, path)?;
-        self.line("vhost", vhost(&found, &addressed.host));
+        self.line("vhost", vhost(&found, addressed.host()));
         let route = self.route(&found, path, client)?;
         let Some((index, route, captures)) = route else {
             let Some(root) = &found.vhost.document_root else {

@@ -5,6 +5,9 @@ use super::{Fields, Framing};
 /// Follows the data of a chunk.
 pub const CHUNK_END: &[u8] = b"\r\n";
 
+/// For what surrounds target, host and fields.
+const ROOM: usize = 256;
+
 /// What a request's head says besides its fields.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLine<'a> {
@@ -25,6 +28,8 @@ pub struct RequestLine<'a> {
 /// Appends a request's head. `fields` holds neither Host, length nor connection fields: those
 /// are written here.
 pub fn request_head(out: &mut Vec<u8>, request: RequestLine<'_>, fields: &Fields) {
+    // More than it needs, in one go.
+    out.reserve(fields.wire_size() + request.target.len() + request.host.len() + ROOM);
     out.extend_from_slice(request.method.as_bytes());
     out.push(b' ');
     out.extend_from_slice(request.target.as_bytes());

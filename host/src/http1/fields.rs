@@ -6,8 +6,10 @@
 
 use std::ops::Range;
 
+use super::names::Tag;
+
 /// Field lines in the order they were sent or added. Names compare without case.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub struct Fields {
     arena: Vec<u8>,
     lines: Vec<Slot>,
@@ -17,7 +19,14 @@ pub struct Fields {
 struct Slot {
     name: (u32, u32),
     value: (u32, u32),
+    /// Of the name, so that most other names need no look at the bytes.
+    tag: Tag,
 }
+
+/// Lines that a head is given room for: most have fewer, with what a proxy adds.
+const ROOM_LINES: usize = 24;
+/// And bytes, beside those it came with.
+const ROOM_BYTES: usize = 256;
 
 /// One field line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +35,17 @@ pub struct Line<'a> {
     pub name: &'a str,
     /// Without blanks around it.
     pub value: &'a [u8],
+}
+
+/// With room for what a proxy adds, since that is what copies are made for.
+impl Clone for Fields {
+    fn clone(&self) -> Self {
+        let mut arena = Vec::with_capacity(self.arena.len() + ROOM_BYTES);
+        arena.extend_from_slice(&self.arena);
+        let mut lines = Vec::with_capacity((self.lines.len() + 8).max(ROOM_LINES));
+        lines.extend_from_slice(&self.lines);
+        Self { arena, lines }
+    }
 }
 
 impl Fields {
@@ -44,6 +64,11 @@ impl Fields {
         self.lines.is_empty()
     }
 
+    /// About how many bytes they take on the wire; never fewer.
+    pub fn wire_size(&self) -> usize {
+        self.arena.len() + self.lines.len() * b": \r\n".len()
+    }
+
     /// All lines in order.
     pub fn iter(&self) -> impl Iterator<Item = Line<'_>> {
         self.lines.iter().map(|slot| self.line(slot))
@@ -56,9 +81,10 @@ impl Fields {
 
     /// Every value of `name`, in order.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let tag = Tag::of(name.as_bytes());
         self.lines
             .iter()
-            .filter(move |slot| self.is_named(slot, name))
+            .filter(move |slot| slot.tag == tag && self.is_named(slot, name))
             .map(|slot| self.bytes(slot.value))
     }
 
@@ -80,7 +106,10 @@ impl Fields {
 
     /// Whether any line has `name`.
     pub fn contains(&self, name: &str) -> bool {
-        self.lines.iter().any(|slot| self.is_named(slot, name))
+        let tag = Tag::of(name.as_bytes());
+        self.lines
+            .iter()
+            .any(|slot| slot.tag == tag && self.is_named(slot, name))
     }
 
     /// Whether a list-valued field has `token`, compared without case.
@@ -99,19 +128,22 @@ impl Fields {
 
     /// Adds a line at the end. The caller has checked name and value.
     pub fn push(&mut self, name: &str, value: &[u8]) {
+        let tag = Tag::of(name.as_bytes());
         let name = self.keep(name.as_bytes());
         let value = self.keep(value);
-        self.lines.push(Slot { name, value });
+        self.lines.push(Slot { name, value, tag });
     }
 
     /// Adds a line made by `write` at the end.
     pub fn push_with(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        let tag = Tag::of(name.as_bytes());
         let name = self.keep(name.as_bytes());
         let start = self.arena.len();
         write(&mut self.arena);
         self.lines.push(Slot {
             name,
             value: (start as u32, self.arena.len() as u32),
+            tag,
         });
     }
 
@@ -166,15 +198,20 @@ impl Fields {
             self.arena.is_empty(),
             "ranges count from the head's first byte"
         );
+        self.arena.reserve(head.len() + ROOM_BYTES);
+        self.lines.reserve(ROOM_LINES);
         self.arena.extend_from_slice(head);
     }
 
-    /// Takes over one parsed line, by the ranges of its bytes in the head.
+    /// Takes over one parsed line, by the ranges of its bytes in the head. The name is a token.
     pub(super) fn adopt(&mut self, name: Range<usize>, value: Range<usize>) {
         let at = |range: Range<usize>| (range.start as u32, range.end as u32);
+        let tag = Tag::of(&self.arena[name.clone()]);
+        debug_assert!(is_token(&self.arena[name.clone()]));
         self.lines.push(Slot {
             name: at(name),
             value: at(value),
+            tag,
         });
     }
 
@@ -189,9 +226,11 @@ impl Fields {
     }
 
     fn line(&self, slot: &Slot) -> Line<'_> {
-        // A name is a token or a literal of ours, so it is ASCII; an empty name could only follow a bug here.
+        // SAFETY: the bytes of a name came from a `str`, or are a token, which is ASCII (`adopt`'s one
+        // caller has seen to it); an arena only ever grows at its end.
+        let name = unsafe { std::str::from_utf8_unchecked(self.bytes(slot.name)) };
         Line {
-            name: std::str::from_utf8(self.bytes(slot.name)).unwrap_or_default(),
+            name,
             value: self.bytes(slot.value),
         }
     }
@@ -213,11 +252,17 @@ pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| TOKEN[byte as usize])
 }
 
-/// Whether `value` may stand in a field: no controls but tab (RFC 9110 5.5).
+/// Whether `value` may stand in a field: no controls but tab (RFC 9110 5.5). Looks at every byte, whatever
+/// it finds: without a way out the loop takes many bytes at once.
 pub fn is_legal_value(value: &[u8]) -> bool {
-    value
-        .iter()
-        .all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
+    let is_legal = |byte: u8| (byte == b'\t') | ((byte >= 0x20) & (byte != 0x7f));
+    value.iter().fold(true, |all, &byte| all & is_legal(byte))
+}
+
+/// So many of the first bytes are a token.
+pub(super) fn token_length(bytes: &[u8]) -> usize {
+    let rest = bytes.iter().position(|&byte| !TOKEN[byte as usize]);
+    rest.unwrap_or(bytes.len())
 }
 
 static TOKEN: [bool; 256] = {

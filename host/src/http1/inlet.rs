@@ -86,15 +86,18 @@ impl<'a, R: AsyncRead + Unpin> Inlet<'a, R> {
 
     /// Reads until a head is complete and gives its length.
     pub async fn head(&mut self, limit: usize, deadline: Instant) -> Result<usize, ReadError> {
+        let read = timeout_at(deadline, self.head_whenever(limit)).await;
+        read.unwrap_or(Err(ReadError::TimedOut))
+    }
+
+    /// Likewise, for callers that have a clock of their own.
+    pub async fn head_whenever(&mut self, limit: usize) -> Result<usize, ReadError> {
         let mut scanner = HeadScanner::default();
         loop {
             if let Scan::Complete(length) = scanner.look(self.buffer, limit)? {
                 return Ok(length);
             }
-            match timeout_at(deadline, self.read()).await {
-                Err(_) => return Err(ReadError::TimedOut),
-                Ok(read) => read?,
-            }
+            self.read().await?;
         }
     }
 

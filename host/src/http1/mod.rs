@@ -5,17 +5,20 @@
 //! anew from the parsed parts, so it can be read in one way only. Sockets and
 //! buffers belong to the callers; [`Inlet`] only reads from them.
 
+mod alarm;
 mod body;
 mod connection_fields;
 mod encode;
 mod error;
 mod fields;
 mod inlet;
+mod names;
 mod patience;
 mod request;
 mod response;
 mod scan;
 
+pub use alarm::Alarm;
 pub use body::{Decoded, Decoder};
 pub use connection_fields::is_hop_by_hop;
 pub use encode::{
@@ -24,6 +27,7 @@ pub use encode::{
 pub use error::Malformed;
 pub use fields::{Fields, Line, is_legal_value, is_token};
 pub use inlet::{Inlet, ReadError};
+pub use names::NameSet;
 pub use patience::{at_once, within};
 pub use request::{RequestHead, Target};
 pub use response::ResponseHead;

@@ -2,7 +2,9 @@
 
 use http::Method;
 
-use super::{Bounds, Fields, Framing, Malformed, Version, is_legal_value, is_token};
+use super::{
+    Bounds, Fields, Framing, Malformed, Version, fields::token_length, is_legal_value, is_token,
+};
 
 /// A request's head, checked. Its `Host` and target are left to `routing`.
 #[derive(Debug)]
@@ -151,9 +153,9 @@ pub(super) fn parse_fields(
             return Err(Malformed::TooManyFields);
         }
         let line = &head[at..end];
-        let colon = memchr::memchr(b':', line).ok_or(Malformed::FieldLine)?;
-        // A blank before the colon, a folded line and an empty name all fail to be a token.
-        if !is_token(&line[..colon]) {
+        // A blank before the colon, a folded line and an empty name: in all of them something else follows the token.
+        let colon = token_length(line);
+        if colon == 0 || line.get(colon) != Some(&b':') {
             return Err(Malformed::FieldLine);
         }
         let value = trim(&line[colon + 1..]);

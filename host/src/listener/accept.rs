@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -19,7 +20,10 @@ use tokio::{
 use tracing::{error, warn};
 
 use super::connection;
-use crate::proxy::{Drain, Gateway};
+use crate::{
+    members::in_moments,
+    proxy::{Drain, Gateway},
+};
 
 /// What an accept loop and its connections share.
 #[derive(Debug, Clone)]
@@ -170,7 +174,8 @@ fn begin(
             warn!(%peer, %cause, "A connection ended before it began");
             return;
         }
-        connection::serve(stream, peer, proxy_protocol, context).await;
+        let served = pin!(connection::serve(stream, peer, proxy_protocol, context));
+        in_moments(served).await;
         drop(counted);
     });
 }

@@ -1,11 +1,12 @@
 //! One client connection: heads in, answers out, until one side has enough.
 
 use std::{
+    future::{Future, poll_fn},
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::atomic::{AtomicBool, Ordering},
     task::Poll,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bytes::{Buf, BytesMut};
@@ -13,13 +14,14 @@ use tokio::{
     io::AsyncReadExt,
     net::TcpStream,
     sync::watch,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 use tracing::debug;
 
 use super::{accept::Context, linger, preface};
 use crate::{
-    http1::{Bounds, ReadError, RequestHead, at_once},
+    http1::{Alarm, Bounds, ReadError, RequestHead, at_once},
+    members::moment,
     proxy::{self, Downstream, Drain, Ends, Next, Presence, ProxyError},
 };
 
@@ -40,8 +42,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, co
         reader,
         writer,
         buffer: BytesMut::new(),
-        started: SystemTime::now(),
-        begun: Instant::now(),
+        begun: moment::now(),
         head_bytes: 0,
         ends: Ends {
             peer,
@@ -52,6 +53,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, co
         must_reset: &must_reset,
         served: 0,
         drain: context.drain.clone(),
+        alarm: Alarm::default(),
         parting: false,
     };
     let next = requests(&mut down, proxy_protocol, &context).await;
@@ -68,8 +70,13 @@ async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &Con
         debug!(peer = %down.ends.peer, %cause, "A connection was refused");
         return Next::Close;
     }
+    let mut drain = down.drain.clone();
+    let mut stopping = Stopping {
+        future: pin!(stops(&mut drain)),
+        has_come: false,
+    };
     loop {
-        if !wait_for_request(down, context).await {
+        if !wait_for_request(down, context, &mut stopping).await {
             return Next::Close;
         }
         let (bounds, patience) = {
@@ -80,7 +87,7 @@ async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &Con
             };
             (bounds, limits.head_timeout)
         };
-        (down.started, down.begun) = (SystemTime::now(), Instant::now());
+        down.begun = moment::now();
         let head = match read_head(down, bounds, patience).await {
             Ok(head) => head,
             Err(error) => {
@@ -117,7 +124,11 @@ async fn introduce(
 }
 
 /// Waits for the first byte of a request. False: none comes, or none may come any more.
-async fn wait_for_request(down: &mut Downstream<'_>, context: &Context) -> bool {
+async fn wait_for_request<F: Future<Output = ()>>(
+    down: &mut Downstream<'_>,
+    context: &Context,
+    stopping: &mut Stopping<'_, F>,
+) -> bool {
     let mut skipped = 0;
     let mut deadline = None;
     loop {
@@ -135,12 +146,15 @@ async fn wait_for_request(down: &mut Downstream<'_>, context: &Context) -> bool 
             down.buffer = BytesMut::new();
         }
         let deadline = *deadline.get_or_insert_with(|| {
-            Instant::now() + context.gateway.current.load().snapshot.limits.idle_timeout
+            moment::now() + context.gateway.current.load().snapshot.limits.idle_timeout
         });
+        let reader = &down.reader;
         let spoke = tokio::select! {
             biased;
-            ready = timeout_at(deadline, down.reader.readable()) => Some(matches!(ready, Ok(Ok(())))),
-            () = stops(&mut down.drain) => None,
+            // Not `readable`, which would wait in a list of its own.
+            ready = poll_fn(|context| reader.as_ref().poll_read_ready(context)) => Some(ready.is_ok()),
+            () = stopping.comes() => None,
+            () = down.alarm.at(deadline) => Some(false),
         };
         let spoke = match spoke {
             Some(spoke) => spoke,
@@ -159,6 +173,21 @@ async fn wait_for_request(down: &mut Downstream<'_>, context: &Context) -> bool 
             // The runtime may announce bytes that are not there.
             Poll::Pending => {}
             Poll::Ready(Ok(0) | Err(_)) => return false,
+        }
+    }
+}
+
+/// That the gateway drains: asked for before every request, and waited for only once.
+struct Stopping<'a, F> {
+    future: Pin<&'a mut F>,
+    has_come: bool,
+}
+
+impl<F: Future<Output = ()>> Stopping<'_, F> {
+    async fn comes(&mut self) {
+        if !self.has_come {
+            self.future.as_mut().await;
+            self.has_come = true;
         }
     }
 }
@@ -186,6 +215,8 @@ async fn read_head(
         Err(ReadError::TimedOut) => return Err(ProxyError::HeadTimedOut),
         Err(ReadError::Malformed(malformed)) => return Err(malformed.into()),
     };
-    let bytes = down.buffer.split_to(length);
-    Ok(RequestHead::parse(&bytes, bounds)?)
+    // Not split off: that would make the buffer a shared one, with a count of its own.
+    let head = RequestHead::parse(&down.buffer[..length], bounds);
+    down.buffer.advance(length);
+    Ok(head?)
 }

@@ -2,10 +2,12 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use tokio::time::Instant;
+
+use super::moment;
 
 /// Monotonic microseconds since the process's own epoch, cheap to store in atomics.
 pub type Micros = u64;
@@ -77,7 +79,7 @@ impl Clock {
     /// Microseconds since the epoch, plus one: 0 is free to mean "never".
     pub fn now(&self) -> Micros {
         let passed = match self.held {
-            None => micros(self.epoch.elapsed()),
+            None => micros(moment::now().saturating_duration_since(self.epoch)),
             Some(held) => held.load(Relaxed),
         };
         passed.saturating_add(1)
@@ -98,7 +100,7 @@ impl Clock {
 
     /// Milliseconds since 1970.
     pub fn wall_ms() -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let since = moment::calendar().duration_since(UNIX_EPOCH);
         since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
     }
 }

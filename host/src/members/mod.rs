@@ -38,6 +38,7 @@ mod idle;
 mod in_flight;
 mod live;
 mod member;
+pub(crate) mod moment;
 mod names;
 mod pool;
 #[cfg(test)]
@@ -58,6 +59,7 @@ pub use idle::IdleSlots;
 pub use in_flight::InFlight;
 pub use live::Live;
 pub use member::{MemberLive, MemberStatus};
+pub use moment::in_moments;
 pub use names::KnownNames;
 pub use pool::{Endpoint, Follower, Pool, PoolMembers};
 pub use reach::{NoSocket, OwnAddresses, Reach, Socket, Unreachable};

@@ -192,7 +192,7 @@ fn pick<R: RequestView, M>(
 ) -> Result<Answer<M>, Fault> {
     // Read within the turn: nobody else's choice comes between this and our own,
     // and the policy's clock never runs backwards.
-    let now_us = pool.clock().now();
+    let now_us = turn.time(pool.clock());
     let facts = facts(pool, tried, now_us);
     let facts = facts.get();
     if facts.usable_count == 0 {

@@ -94,6 +94,7 @@ impl Binding {
             let mut turn = Turn {
                 instance: successor.as_mut(),
                 revision: &mut revision,
+                latest: &mut 0,
             };
             turn.know(&members).map_err(refused("members-changed"))?;
         }

@@ -158,7 +158,7 @@ impl Binding {
             response,
             pool: None,
             triggers: (question.triggers)(&self.triggers),
-            now_us: self.clock().now(),
+            now_us: turn.time(self.clock()),
             wall_ms: self.clock().calendar_ms(),
         };
         (question.ask)(turn.instance, &call)

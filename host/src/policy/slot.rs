@@ -22,7 +22,7 @@ use super::{
     Digest, Fault, Instance,
     timing::{Sampler, Timing},
 };
-use crate::members::{PoolMembers, locked};
+use crate::members::{Clock, Micros, PoolMembers, locked};
 
 /// A call takes 150 ns to some microseconds, so its end is near; after this long the caller's
 /// task waits instead, and its thread serves others.
@@ -68,6 +68,8 @@ pub(super) struct Seat {
     /// Of the members it was told last; 0 = none yet.
     pub revision: u64,
     pub sampler: Sampler,
+    /// When its latest call was made.
+    pub latest: Micros,
     /// Counts the occupants.
     pub tenure: u64,
 }
@@ -76,9 +78,17 @@ pub(super) struct Seat {
 pub(super) struct Turn<'a> {
     pub instance: &'a mut dyn Instance,
     pub revision: &'a mut u64,
+    pub latest: &'a mut Micros,
 }
 
 impl Turn<'_> {
+    /// The call's time. What tasks take for now was read some microseconds ago, and by each at another
+    /// moment: an instance's time never runs backwards all the same.
+    pub fn time(&mut self, clock: Clock) -> Micros {
+        *self.latest = clock.now().max(*self.latest);
+        *self.latest
+    }
+
     /// Tells it the members, unless it knows them.
     pub fn know(&mut self, members: &PoolMembers) -> Result<(), Fault> {
         if *self.revision < members.revision {
@@ -152,6 +162,7 @@ impl Seat {
         let turn = Turn {
             instance: instance.as_mut(),
             revision: &mut self.revision,
+            latest: &mut self.latest,
         };
         Some((turn, &mut self.sampler))
     }

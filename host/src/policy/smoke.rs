@@ -44,7 +44,11 @@ impl Binding {
         }
         if let Some(members) = self.members() {
             let revision = &mut 0;
-            let mut turn = Turn { instance, revision };
+            let mut turn = Turn {
+                instance,
+                revision,
+                latest: &mut 0,
+            };
             turn.know(&members).map_err(refused("members-changed"))?;
         }
         let exports = self.exports();

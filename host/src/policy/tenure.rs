@@ -132,6 +132,7 @@ impl Binding {
             let mut turn = Turn {
                 instance: instance.as_mut(),
                 revision: &mut revision,
+                latest: &mut 0,
             };
             turn.know(&members).map_err(refused("members-changed"))?;
         }

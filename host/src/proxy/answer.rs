@@ -11,7 +11,8 @@ use tokio::task::spawn_blocking;
 
 use super::{downstream::Downstream, record::Trace};
 use crate::{
-    http1::{self, Fields, Framing, RequestHead, Version},
+    http1::{self, Fields, Framing, NameSet, RequestHead, Version},
+    members::moment,
     response::files::{FileAnswer, FileBody},
     snapshot::Vhost,
 };
@@ -87,7 +88,7 @@ fn begin(trace: &mut Trace<'_>, status: u16, head_bytes: usize) {
 /// Adds `Date` where the answer has none (RFC 9110 6.6.1).
 pub fn date(fields: &mut Fields) {
     if !fields.contains("date") {
-        TODAY.with_borrow_mut(|today| fields.push("Date", today.at(SystemTime::now()).as_bytes()));
+        TODAY.with_borrow_mut(|today| fields.push("Date", today.at(moment::calendar()).as_bytes()));
     }
 }
 
@@ -128,12 +129,12 @@ pub fn advice(status: u16) -> Fields {
 
 /// Fields of a member's error that clients act on, whatever the page says: to log in, to keep a
 /// session, to know what else to try and when.
-const ACTED_ON: &[&str] = &["www-authenticate", "set-cookie", "allow", "retry-after"];
+static ACTED_ON: NameSet =
+    NameSet::new(&["www-authenticate", "set-cookie", "allow", "retry-after"]);
 
 /// What is left of a member's fields where its error gets the operator's page.
 pub fn keep_acted_on(fields: &mut Fields) {
-    let is = |name: &str| ACTED_ON.iter().any(|kept| name.eq_ignore_ascii_case(kept));
-    fields.retain(|line| is(line.name));
+    fields.retain(|line| ACTED_ON.contains(line.name));
 }
 
 /// Sends an error: the vhost's page for it, or a plain one.

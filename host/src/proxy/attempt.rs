@@ -1,7 +1,11 @@
 //! The only loop that asks members: choose one, send, and another one where that is safe.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
+use bytes::Buf as _;
 use tokio::{
     io::AsyncWriteExt,
     time::{Instant, sleep_until, timeout},
@@ -9,20 +13,25 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    broken::{Broken, client_failed, garbled, unanswered, unconnected},
+    broken::{Broken, client_failed, garbled, nobody_else, unanswered, unconnected},
+    burst,
     downstream::Downstream,
     error::ProxyError,
     exchange::Exchange,
     forwarded,
     record::Trace,
+    tunnel,
     upload::{Patience, Step, Upload, UploadError},
 };
 use crate::{
     decision::{Failure, Outcome},
     generation::Forward,
-    http1::{self, Bounds, Fields, Framing, Inlet, Malformed, RequestLine, ResponseHead, Version},
-    members::InFlight,
-    policy::{Attempt, Chosen, Refused, Session},
+    http1::{
+        self, Bounds, Fields, Framing, Inlet, Malformed, ReadError, RequestLine, ResponseHead,
+        Version,
+    },
+    members::{InFlight, moment},
+    policy::{Attempt, Chosen, Session},
     snapshot::{HttpLimits, MemberId},
     upstream::{self, ConnectError, Connection},
 };
@@ -89,7 +98,7 @@ impl Sender<'_> {
                 tried: &tried,
                 trial_ok: exchange.is_idempotent() && exchange.framing == Framing::None,
             };
-            let asked = Instant::now();
+            let asked = trace.clock();
             let selected = self.forward.selector.select(attempt, session).await;
             trace.decided(asked);
             let chosen = match selected {
@@ -97,20 +106,20 @@ impl Sender<'_> {
                 Err(refused) => return Err(nobody_else(last, refused)),
             };
             trace.chose(&chosen);
-            let id = chosen.in_flight.settings().id.clone();
+            let member = Arc::clone(chosen.in_flight.settings());
             let max_attempts = chosen.in_flight.members().balancer.max_attempts;
             let broken = match self.ask(exchange, chosen, down, upload).await {
                 Ok(reply) => return Ok(reply),
                 Err(broken) => broken,
             };
-            debug!(member = %id, error = %broken.error, "An attempt failed");
+            debug!(member = %member.id, error = %broken.error, "An attempt failed");
             let may_repeat = upload.can_repeat() && (!broken.sent || exchange.is_idempotent());
             let is_members = broken.failure.is_some()
                 || matches!(broken.error, ProxyError::Full(_) | ProxyError::NoSocket(_));
             if !is_members || !may_repeat || tried.len() as u32 >= max_attempts {
                 return Err(broken.error);
             }
-            tried.push(id);
+            tried.push(member.id.clone());
             last = Some(broken.error);
         }
     }
@@ -125,7 +134,8 @@ impl Sender<'_> {
         upload: &mut Upload,
     ) -> Result<Reply, Broken> {
         let (in_flight, moved) = (chosen.in_flight, chosen.moved);
-        let begun = Instant::now();
+        burst::gather().await;
+        let begun = moment::now();
         let mut must_be_fresh = false;
         loop {
             let connected = tokio::select! {
@@ -151,7 +161,7 @@ impl Sender<'_> {
                 .await
             {
                 Ok((head, connection, sent_at)) => {
-                    let first_byte = sent_at.elapsed();
+                    let first_byte = moment::now() - sent_at;
                     in_flight.answered(head.status, first_byte);
                     in_flight.sent(upload.sent());
                     return Ok(Reply {
@@ -206,7 +216,7 @@ impl Sender<'_> {
         };
         in_flight.failed(failure, broken.fresh);
         let at = (in_flight.members().revision, in_flight.index());
-        let outcome = Outcome::unanswered(at, failure, begun.elapsed());
+        let outcome = Outcome::unanswered(at, failure, moment::now() - begun);
         self.forward.completed(exchange, outcome);
     }
 
@@ -244,7 +254,7 @@ impl Sender<'_> {
             head_size: self.limits.head_size,
             field_count: self.limits.field_count,
         };
-        let sent_at = Instant::now();
+        let sent_at = moment::now();
         let mut interims = 0;
         // The member may have stopped reading because it has answered: listen on for that answer.
         let mut deaf = false;
@@ -271,7 +281,7 @@ impl Sender<'_> {
             if !uploading && answer_by > sent_at + FAR / 2 {
                 // A small request went into the socket's buffer at once: no need to look at the clock again.
                 let at_once = steps == 1 && upload.sent() <= SMALL;
-                let done_at = if at_once { sent_at } else { Instant::now() };
+                let done_at = if at_once { sent_at } else { moment::now() };
                 answer_by = done_at + settings.answer_timeout;
             }
             // The request goes first; only then is there an answer to look for.
@@ -286,11 +296,11 @@ impl Sender<'_> {
             }
             tokio::select! {
                 biased;
-                read = answer.head(bounds.head_size, answer_by) => {
+                read = answer.head_whenever(bounds.head_size) => {
                     let length = read.map_err(|error| unanswered(&error, upload.sent() > 0, fresh))?;
-                    let bytes = answer.buffer.split_to(length);
-                    let head = ResponseHead::parse(&bytes, &exchange.method, bounds)
-                        .map_err(|malformed| garbled(malformed, fresh))?;
+                    let head = ResponseHead::parse(&answer.buffer[..length], &exchange.method, bounds);
+                    answer.buffer.advance(length);
+                    let head = head.map_err(|malformed| garbled(malformed, fresh))?;
                     if !head.is_interim() {
                         break head;
                     }
@@ -319,9 +329,12 @@ impl Sender<'_> {
                     in_flight.given_up(sent_at.elapsed());
                     return Err(Broken::ours(ProxyError::ClientLeft));
                 }
+                () = down.alarm.at(answer_by) => {
+                    return Err(unanswered(&ReadError::TimedOut, upload.sent() > 0, fresh));
+                }
             }
         };
-        if head.status == 101 && !switched(&head, self.upgrade) {
+        if head.status == 101 && !tunnel::switched(&head, self.upgrade) {
             return Err(garbled(Malformed::UnaskedUpgrade, fresh));
         }
         Ok((head, connection, sent_at))
@@ -337,82 +350,12 @@ impl Sender<'_> {
             return Ok(()); // RFC 9110 15.2: never to a 1.0 client
         }
         let mut fields = head.fields.clone();
-        forwarded::strip_hop_by_hop(&mut fields, &[]);
+        forwarded::strip_hop_by_hop(&mut fields);
         let mut out = Vec::new();
         http1::interim(&mut out, head.status, &fields);
         match timeout(self.limits.write_timeout, client.write_all(&out)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Broken::ours(ProxyError::ClientLeft)),
-        }
-    }
-}
-
-/// What the client is told where a first member failed and no other may serve. A session that must
-/// stay and whose member is down gets a 503, whether this request or an earlier one found that out.
-pub fn nobody_else(last: Option<ProxyError>, refused: Refused) -> ProxyError {
-    let unreachable = |error: &ProxyError| {
-        let ProxyError::Member { failure, .. } = error else {
-            return false;
-        };
-        matches!(failure, Failure::Refused | Failure::ConnectTimeout)
-    };
-    match last {
-        Some(error) if refused == Refused::StickyUnusable && unreachable(&error) => refused.into(),
-        Some(error) => error,
-        None => refused.into(),
-    }
-}
-
-/// Whether a 101 switches to a protocol that was asked for.
-fn switched(head: &ResponseHead, asked: Option<&str>) -> bool {
-    let Some(asked) = asked else { return false };
-    let to = head.fields.text("upgrade").unwrap_or_default().trim();
-    head.fields.has_token("connection", "upgrade")
-        && asked
-            .split(',')
-            .any(|protocol| protocol.trim().eq_ignore_ascii_case(to))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_switch_must_be_to_what_was_offered() {
-        for (fields, asked, matched) in [
-            (
-                &[("Connection", "Upgrade"), ("Upgrade", "WebSocket")][..],
-                Some("websocket"),
-                true,
-            ),
-            (
-                &[("Connection", "x, upgrade"), ("Upgrade", "b")],
-                Some("a, b"),
-                true,
-            ),
-            (
-                &[("Connection", "upgrade"), ("Upgrade", "h2c")],
-                Some("websocket"),
-                false,
-            ),
-            (&[("Upgrade", "websocket")], Some("websocket"), false),
-            (&[("Connection", "upgrade")], Some("websocket"), false),
-            (
-                &[("Connection", "upgrade"), ("Upgrade", "websocket")],
-                None,
-                false,
-            ),
-        ] {
-            let mut head = ResponseHead {
-                status: 101,
-                version: Version::Http11,
-                fields: Fields::new(),
-                framing: Framing::None,
-            };
-            fields
-                .iter()
-                .for_each(|(name, value)| head.fields.push(name, value.as_bytes()));
-            assert_eq!(switched(&head, asked), matched, "{fields:?} {asked:?}");
         }
     }
 }

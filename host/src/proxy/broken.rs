@@ -4,6 +4,7 @@ use super::{error::ProxyError, upload::UploadError};
 use crate::{
     decision::Failure,
     http1::{Malformed, ReadError},
+    policy::Refused,
     upstream::ConnectError,
 };
 
@@ -100,6 +101,22 @@ pub fn client_failed(error: UploadError) -> Broken {
         UploadError::Client(ReadError::Malformed(malformed)) => ProxyError::Malformed(malformed),
         UploadError::Client(_) | UploadError::Member => ProxyError::ClientLeft,
     })
+}
+
+/// What the client is told where a first member failed and no other may serve. A session that must
+/// stay and whose member is down gets a 503, whether this request or an earlier one found that out.
+pub fn nobody_else(last: Option<ProxyError>, refused: Refused) -> ProxyError {
+    let unreachable = |error: &ProxyError| {
+        let ProxyError::Member { failure, .. } = error else {
+            return false;
+        };
+        matches!(failure, Failure::Refused | Failure::ConnectTimeout)
+    };
+    match last {
+        Some(error) if refused == Refused::StickyUnusable && unreachable(&error) => refused.into(),
+        Some(error) => error,
+        None => refused.into(),
+    }
 }
 
 #[cfg(test)]

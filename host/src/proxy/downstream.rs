@@ -1,10 +1,6 @@
 //! The client's side of a connection, as a request sees it.
 
-use std::{
-    io,
-    sync::atomic::AtomicBool,
-    time::{Duration, SystemTime},
-};
+use std::{io, sync::atomic::AtomicBool, time::Duration};
 
 use bytes::BytesMut;
 use tokio::{
@@ -15,7 +11,7 @@ use tokio::{
 };
 
 use super::{answer::Manner, errand::Ends, presence::Presence};
-use crate::http1::{Inlet, within};
+use crate::http1::{Alarm, Inlet, within};
 
 /// How far a listener has got in stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +33,7 @@ pub struct Downstream<'a> {
     pub writer: WriteHalf<'a>,
     /// Read and not yet used: the rest of a body, the next requests.
     pub buffer: BytesMut,
-    /// When the request's first byte came, by the wall.
-    pub started: SystemTime,
-    /// And for durations.
+    /// When the request's first byte came.
     pub begun: Instant,
     /// Bytes of the request's head, or of what came of it.
     pub head_bytes: u64,
@@ -53,6 +47,8 @@ pub struct Downstream<'a> {
     pub served: u32,
     /// Says when to stop.
     pub drain: watch::Receiver<Drain>,
+    /// Ends its waits for the client's next request and for members' answers.
+    pub alarm: Alarm,
     /// An answer has said that it is the last one.
     pub parting: bool,
 }

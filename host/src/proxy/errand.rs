@@ -34,10 +34,10 @@ pub struct Ends {
 /// Whom and what a request is for.
 #[derive(Debug, Clone)]
 pub struct Addressed {
-    /// For choosing a vhost; empty where an HTTP/1.0 client names none.
-    pub host: String,
     /// As named by the client, else the address that it connected to.
     pub authority: Authority,
+    /// Not where an HTTP/1.0 client names none.
+    is_named: bool,
     /// `None` = `*`
     pub path: Option<CanonicalPath>,
     /// The target names scheme and host, as to a forward proxy.
@@ -77,16 +77,15 @@ impl Addressed {
                 (Some(named), Some(path), true)
             }
         };
-        let host = authority.as_ref().map(|authority| authority.host());
-        let host = host.unwrap_or_default().to_owned();
+        let is_named = authority.is_some();
         let authority = match authority {
             Some(authority) => authority,
             None => Authority::parse(ends.local.to_string().as_bytes())?,
         };
         let peer = ends.client.ip().to_canonical();
         Ok(Self {
-            host,
             authority,
+            is_named,
             path,
             absolute,
             client: forwarded::client_of(&head.fields, peer, |address| snapshot.trusts(address)),
@@ -95,13 +94,21 @@ impl Addressed {
         })
     }
 
+    /// For choosing a vhost; empty where an HTTP/1.0 client names none.
+    pub fn host(&self) -> &str {
+        match self.is_named {
+            true => self.authority.host(),
+            false => "",
+        }
+    }
+
     /// Finds what serves `path`, which is this request's.
     pub fn find<'a>(
         &self,
         live: &'a Generation,
         path: &CanonicalPath,
     ) -> Result<Found<'a>, ProxyError> {
-        let found = live.table.find(&self.host, path, self.client);
+        let found = live.table.find(self.host(), path, self.client);
         if self.absolute && matches!(found.by, HostMatch::Default) {
             return Err(ProxyError::ForeignHost);
         }

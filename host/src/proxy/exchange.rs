@@ -76,12 +76,20 @@ impl Exchange<'_> {
 
 /// `host`, or `host:port` where the port is not 80; version 6 addresses in brackets.
 fn member_host(host: &str, port: u16) -> String {
-    match (host.contains(':'), port) {
-        (false, 80) => host.to_owned(),
-        (false, port) => format!("{host}:{port}"),
-        (true, 80) => format!("[{host}]"),
-        (true, port) => format!("[{host}]:{port}"),
+    const LONGEST_PORT: usize = 5;
+    let is_literal = host.contains(':');
+    let mut named = String::with_capacity(host.len() + "[]:".len() + LONGEST_PORT);
+    named.push_str(if is_literal { "[" } else { "" });
+    named.push_str(host);
+    named.push_str(if is_literal { "]" } else { "" });
+    if port != 80 {
+        named.push(':');
+        // Formatting a number is dearer than all the rest.
+        let digits = [10_000, 1_000, 100, 10, 1].map(|unit| port / unit);
+        let digits = digits.into_iter().skip_while(|digit| *digit == 0);
+        named.extend(digits.map(|digit| char::from(b'0' + (digit % 10) as u8)));
     }
+    named
 }
 
 impl FieldsView for Exchange<'_> {

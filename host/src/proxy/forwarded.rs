@@ -1,21 +1,24 @@
 //! Fields that concern one connection, and fields that tell members of the client.
 
-use std::net::IpAddr;
+use std::{
+    io::Write as _,
+    net::{IpAddr, Ipv4Addr},
+};
 
-use crate::http1::{Fields, Version, is_hop_by_hop};
+use crate::http1::{Fields, NameSet, Version, is_hop_by_hop};
 
 /// What a client claims of itself and only a trusted proxy may.
-const CLAIMS: &[&str] = &[
+static CLAIMS: NameSet = NameSet::new(&[
     "forwarded",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
     "x-forwarded-server",
     "x-forwarded-port",
-];
+]);
 
 /// Fields whose spelling with `_` some servers take for the real ones (CGI and its heirs).
-const ALIASED: &[&str] = &[
+static ALIASED: NameSet = NameSet::new(&[
     "connection",
     "content-length",
     "forwarded",
@@ -26,10 +29,20 @@ const ALIASED: &[&str] = &[
     "x-forwarded-proto",
     "x-forwarded-server",
     "x-real-ip",
-];
+]);
 
-/// Removes what concerns one connection only, what `Connection` names, and `also`.
-pub fn strip_hop_by_hop(fields: &mut Fields, also: &[&str]) {
+/// Written anew for a member, or none of its business.
+static OF_REQUEST: NameSet = NameSet::new(&["expect", "host", "proxy", "proxy-authorization"]);
+/// Likewise for the client.
+static OF_ANSWER: NameSet = NameSet::new(&["proxy-authenticate"]);
+
+/// Removes what concerns one connection only, and what `Connection` names.
+pub fn strip_hop_by_hop(fields: &mut Fields) {
+    strip(fields, |_| false);
+}
+
+/// Likewise, and what `also` picks.
+fn strip(fields: &mut Fields, also: impl Fn(&str) -> bool) {
     // At most this many names are looked at; a head may hold thousands.
     const NAMED: usize = 64;
     let named: Vec<Vec<u8>> = fields
@@ -37,10 +50,9 @@ pub fn strip_hop_by_hop(fields: &mut Fields, also: &[&str]) {
         .take(NAMED)
         .map(<[u8]>::to_vec)
         .collect();
-    let is = |name: &str, list: &[&str]| list.iter().any(|other| name.eq_ignore_ascii_case(other));
     fields.retain(|line| {
         !(is_hop_by_hop(line.name)
-            || is(line.name, also)
+            || also(line.name)
             || named
                 .iter()
                 .any(|token| token.eq_ignore_ascii_case(line.name.as_bytes())))
@@ -74,15 +86,17 @@ pub fn to_member(
     forwarded: bool,
     via: Option<&str>,
 ) {
-    strip_hop_by_hop(fields, &["expect", "host", "proxy", "proxy-authorization"]);
-    let is = |name: &str, list: &[&str]| list.iter().any(|other| name.eq_ignore_ascii_case(other));
-    fields.retain(|line| {
-        let claim = is(line.name, CLAIMS) && !asker.trusted;
-        let real_ip = x_real_ip && line.name.eq_ignore_ascii_case("x-real-ip");
-        let alias = line.name.contains('_') && is(&line.name.replace('_', "-"), ALIASED);
-        !(claim || real_ip || alias)
+    strip(fields, |name| {
+        let claim = !asker.trusted && CLAIMS.contains(name);
+        let real_ip = x_real_ip && name.eq_ignore_ascii_case("x-real-ip");
+        let alias = name.contains('_') && ALIASED.contains(&name.replace('_', "-"));
+        OF_REQUEST.contains(name) || claim || real_ip || alias
     });
-    append(fields, "X-Forwarded-For", &asker.peer.to_string());
+    if fields.contains("x-forwarded-for") {
+        append(fields, "X-Forwarded-For", &asker.peer.to_string());
+    } else {
+        fields.push_with("X-Forwarded-For", |out| write_address(out, asker.peer));
+    }
     append(fields, "X-Forwarded-Host", asker.host);
     append(fields, "X-Forwarded-Server", asker.server);
     if !(asker.trusted && fields.contains("x-forwarded-proto")) {
@@ -101,9 +115,33 @@ pub fn to_member(
 
 /// Prepares a member's fields for the client.
 pub fn to_client(fields: &mut Fields, via: Option<&str>, version: Version) {
-    strip_hop_by_hop(fields, &["proxy-authenticate"]);
+    strip(fields, |name| OF_ANSWER.contains(name));
     if let Some(via) = via {
         append(fields, "Via", &via_element(version, via));
+    }
+}
+
+/// Appends an address; without the formatting machinery where it is one of version 4, as most are.
+fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(v4) => write_v4(out, v4),
+        // Writing to memory cannot fail.
+        IpAddr::V6(v6) => drop(write!(out, "{v6}")),
+    }
+}
+
+fn write_v4(out: &mut Vec<u8>, address: Ipv4Addr) {
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        if octet >= 100 {
+            out.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            out.push(b'0' + octet / 10 % 10);
+        }
+        out.push(b'0' + octet % 10);
     }
 }
 

@@ -8,6 +8,7 @@
 mod answer;
 mod attempt;
 mod broken;
+pub(crate) mod burst;
 mod download;
 #[cfg(test)]
 mod download_tests;
@@ -29,7 +30,7 @@ mod upload;
 #[cfg(test)]
 mod upload_tests;
 
-pub use attempt::nobody_else;
+pub use broken::nobody_else;
 pub use download::Filter;
 pub use downstream::{Downstream, Drain};
 pub use errand::{Addressed, Ends, expects_continue, plan};

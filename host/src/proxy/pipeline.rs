@@ -2,9 +2,6 @@
 
 use std::borrow::Cow;
 
-use http::Method;
-use tokio::time::Instant;
-
 use super::{
     answer::{self, Manner},
     attempt::Sender,
@@ -23,6 +20,7 @@ use crate::{
     routing::{self, CanonicalPath},
     snapshot::{Action, StaticFiles},
 };
+use http::Method;
 
 /// Carries one request from its head to the end of its answer.
 pub async fn run<'l>(
@@ -56,6 +54,7 @@ pub async fn run<'l>(
     trace.tenant = found.vhost.tenant.as_str();
     trace.vhost = &found.vhost.name;
     trace.vhost_index = Some(found.vhost_index);
+    trace.is_logged = live.access_log(trace.vhost_index).is_some();
     // Held until the answer has ended.
     let tenant = live.tenant(found.vhost_index);
     let _admitted = tenant.map(|tenant| tenant.admit()).transpose()?;
@@ -105,7 +104,7 @@ pub async fn run<'l>(
                 exchange.fields.set("Max-Forwards", left.as_bytes());
             }
             let upgrade = offered(head, forward);
-            let asked = Instant::now();
+            let asked = trace.clock();
             errand::plan(gateway.worker, forward, &mut exchange).await?;
             let session = forward.selector.locate(gateway.worker, &exchange).await;
             trace.decided(asked);

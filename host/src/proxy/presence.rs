@@ -1,13 +1,14 @@
 //! Whether the client is still there while its request waits for a member.
 
 use std::{
+    future::poll_fn,
     io,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
 use tokio::{
-    io::Interest,
+    io::{Interest, ReadBuf},
     net::TcpStream,
     time::{Instant, sleep_until},
 };
@@ -78,8 +79,11 @@ impl Presence {
             match self.state {
                 State::Open => {
                     let doubt = if self.answering { ALONE } else { DOUBT };
+                    // Not `peek`, which would wait in a list of its own.
                     let mut byte = [0];
-                    self.state = match client.peek(&mut byte).await {
+                    let mut byte = ReadBuf::new(&mut byte);
+                    let peeked = poll_fn(|context| client.poll_peek(context, &mut byte)).await;
+                    self.state = match peeked {
                         Ok(0) => State::Doubtful(Instant::now() + doubt, written.load(Relaxed)),
                         Ok(_) => State::Speaking,
                         Err(_) => return,

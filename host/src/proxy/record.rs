@@ -22,9 +22,7 @@ use crate::{
 /// Facts of one request, gathered on its way; names are borrowed from its generation.
 #[derive(Debug)]
 pub struct Trace<'l> {
-    /// By the wall.
-    pub started: SystemTime,
-    /// For durations.
+    /// When the request's first byte came.
     pub begun: Instant,
     /// The head of the final answer is on its way to the client.
     pub answering: bool,
@@ -58,6 +56,8 @@ pub struct Trace<'l> {
     pub attempts: u32,
     /// Who decided.
     pub policy: Option<Decider>,
+    /// A log will tell of it: what only that wants to know is left out where there is none.
+    pub is_logged: bool,
     /// Time in policy calls, waiting for a turn included.
     pub policy_time: Duration,
     /// A word for what went wrong; empty where nothing did.
@@ -72,7 +72,6 @@ impl Trace<'_> {
     /// Of the request that is next on this connection.
     pub fn start(down: &Downstream<'_>) -> Self {
         Self {
-            started: down.started,
             begun: down.begun,
             answering: false,
             status: 0,
@@ -90,6 +89,7 @@ impl Trace<'_> {
             moved: false,
             attempts: 0,
             policy: None,
+            is_logged: false,
             policy_time: Duration::ZERO,
             error: "",
             aborted: false,
@@ -99,7 +99,9 @@ impl Trace<'_> {
 
     /// Affinity has spoken.
     pub fn located(&mut self, session: &Session) {
-        if let Some(hold) = session.hold() {
+        if let Some(hold) = session.hold()
+            && self.is_logged
+        {
             self.session_route = match &hold.pin {
                 Pin::Route(name) | Pin::Member(name) => name.clone(),
                 Pin::Key(key) => format!("{key:016x}"),
@@ -107,9 +109,14 @@ impl Trace<'_> {
         }
     }
 
+    /// The time, where somebody will want to know how long policies take: each reading costs some of it.
+    pub fn clock(&self) -> Option<Instant> {
+        self.is_logged.then(Instant::now)
+    }
+
     /// A policy that was asked at `asked` has said what it wants.
-    pub fn decided(&mut self, asked: Instant) {
-        self.policy_time += asked.elapsed();
+    pub fn decided(&mut self, asked: Option<Instant>) {
+        self.policy_time += asked.map_or(Duration::ZERO, |asked| asked.elapsed());
     }
 
     /// A member was chosen.
@@ -147,12 +154,13 @@ pub fn write(
         Some(Version::Http11) => "HTTP/1.1",
     };
     let member = trace.member.as_deref();
+    let duration = trace.begun.elapsed();
     log.write(&Record {
         client: client(live, down, head, trace),
         peer: down.ends.peer,
         local: down.ends.local,
-        started: trace.started,
-        duration: trace.begun.elapsed(),
+        started: SystemTime::now() - duration,
+        duration,
         method: head.map_or("", |head| head.method.as_str()),
         target: target.as_deref().unwrap_or_default(),
         version,

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use tokio::time::Instant;
 use tracing::warn;
 
 use super::{
     answer::{self, Manner},
     attempt::Reply,
+    burst,
     download::{Download, DownloadError, Filter},
     downstream::Downstream,
     error::ProxyError,
@@ -24,6 +24,7 @@ use crate::{
     decision::{Failure, Outcome},
     generation::{Forward, Generation},
     http1::{self, Decoder, Fields, Framing, ReadError, Version},
+    members::moment,
     snapshot::Vhost,
 };
 
@@ -69,14 +70,17 @@ pub async fn deliver(
     if reply.head.status == 101 {
         return Ok(switch(delivery, reply, fields, down, trace).await);
     }
-    let length = fields.get("content-length").map(<[u8]>::to_vec);
+    // Told where no body follows.
+    let length = (delivery.manner.head_only || reply.head.status == 304)
+        .then(|| fields.get("content-length").map(<[u8]>::to_vec))
+        .flatten();
     let member_version = reply.head.version;
     forwarded::to_client(
         &mut fields,
         delivery.live.snapshot.via.as_deref(),
         member_version,
     );
-    let asked = Instant::now();
+    let asked = trace.clock();
     let planned = plan_response(given(delivery, &reply), &mut fields).await?;
     trace.decided(asked);
     let status = planned.status;
@@ -148,6 +152,7 @@ pub async fn deliver(
     };
     let must_reset = down.must_reset;
     must_reset.store(framing == Framing::Close, Ordering::Relaxed);
+    burst::gather().await;
     let carried = relay::relay(&mut reply.connection, down, &mut download, upload, pauses).await;
     must_reset.store(false, Ordering::Relaxed);
     trace.body_bytes = download.delivered;
@@ -243,7 +248,7 @@ fn conclude(delivery: Delivery<'_>, reply: &Reply, trace: &Trace<'_>, failure: F
         failure,
         connect_us: micros(reply.connection.connect_time),
         first_byte_us: micros(reply.first_byte),
-        total_us: micros(Instant::now() - reply.sent_at),
+        total_us: micros(moment::now() - reply.sent_at),
         bytes_in: trace.body_bytes,
         bytes_out: 0,
     };
@@ -259,7 +264,7 @@ async fn switch(
     trace: &mut Trace<'_>,
 ) -> Next {
     let protocol = fields.text("upgrade").unwrap_or_default().to_owned();
-    forwarded::strip_hop_by_hop(&mut fields, &[]);
+    forwarded::strip_hop_by_hop(&mut fields);
     fields.push("Upgrade", protocol.as_bytes());
     let mut out = Vec::new();
     http1::response_head(&mut out, 101, &fields, Framing::None, Some("Upgrade"));

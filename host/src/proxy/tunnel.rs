@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::downstream::Downstream;
-use crate::upstream::Connection;
+use crate::{http1::ResponseHead, upstream::Connection};
 
 /// Bytes held in one direction while the other side does not take them.
 const BUFFER: usize = 16 * 1024;
@@ -37,6 +37,16 @@ pub async fn run(
         }
     }
     (to_client.moved, to_member.moved)
+}
+
+/// Whether a 101 switches to a protocol that was asked for.
+pub fn switched(head: &ResponseHead, asked: Option<&str>) -> bool {
+    let Some(asked) = asked else { return false };
+    let to = head.fields.text("upgrade").unwrap_or_default().trim();
+    head.fields.has_token("connection", "upgrade")
+        && asked
+            .split(',')
+            .any(|protocol| protocol.trim().eq_ignore_ascii_case(to))
 }
 
 /// One direction.
@@ -76,5 +86,50 @@ impl Lane {
             to.shutdown().await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::{Fields, Framing, Version};
+
+    #[test]
+    fn a_switch_must_be_to_what_was_offered() {
+        for (fields, asked, matched) in [
+            (
+                &[("Connection", "Upgrade"), ("Upgrade", "WebSocket")][..],
+                Some("websocket"),
+                true,
+            ),
+            (
+                &[("Connection", "x, upgrade"), ("Upgrade", "b")],
+                Some("a, b"),
+                true,
+            ),
+            (
+                &[("Connection", "upgrade"), ("Upgrade", "h2c")],
+                Some("websocket"),
+                false,
+            ),
+            (&[("Upgrade", "websocket")], Some("websocket"), false),
+            (&[("Connection", "upgrade")], Some("websocket"), false),
+            (
+                &[("Connection", "upgrade"), ("Upgrade", "websocket")],
+                None,
+                false,
+            ),
+        ] {
+            let mut head = ResponseHead {
+                status: 101,
+                version: Version::Http11,
+                fields: Fields::new(),
+                framing: Framing::None,
+            };
+            fields
+                .iter()
+                .for_each(|(name, value)| head.fields.push(name, value.as_bytes()));
+            assert_eq!(switched(&head, asked), matched, "{fields:?} {asked:?}");
+        }
     }
 }

@@ -28,7 +28,7 @@ impl Authority {
             _ => name(bytes)?,
         };
         let port = port.map(parse_port).transpose()?;
-        let given = bytes.iter().map(|&b| char::from(b)).collect();
+        let given = text(bytes)?;
         Ok(Authority { given, host, port })
     }
 
@@ -67,11 +67,15 @@ fn name(bytes: &[u8]) -> Result<(String, Option<&[u8]>), TargetError> {
     if host.split(|&b| b == b'.').any(<[u8]>::is_empty) {
         return Err(TargetError::HostEmptyLabel);
     }
-    let host = host
-        .iter()
-        .map(|b| char::from(b.to_ascii_lowercase()))
-        .collect();
+    let mut host = text(host)?;
+    host.make_ascii_lowercase();
     Ok((host, port))
+}
+
+/// Of bytes that were found to be ASCII.
+fn text(bytes: &[u8]) -> Result<String, TargetError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| TargetError::HostBadLiteral)?;
+    Ok(text.to_owned())
 }
 
 fn literal(bytes: &[u8]) -> Result<(String, Option<&[u8]>), TargetError> {

@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     decision::Failure,
-    members::{Full, IdleConnection, InFlight, Lease, NoSocket, Permit, Unreachable},
+    members::{Full, IdleConnection, InFlight, Lease, NoSocket, Permit, Unreachable, moment},
 };
 
 /// A connection to a member, in use by one request.
@@ -91,7 +91,8 @@ pub async fn open(worker: usize, member: &InFlight) -> Result<Connection, Connec
         {
             Lease::Open(permit) => return connect(member, permit).await,
             Lease::Kept(kept) => {
-                if is_quiet(&kept.stream) && kept.idle_since.elapsed() < settings.idle_timeout {
+                if is_quiet(&kept.stream) && moment::now() - kept.idle_since < settings.idle_timeout
+                {
                     return Ok(Connection::kept(kept));
                 }
                 // Closed by the member, stale, or it spoke unasked: no request may be trusted to it.
@@ -171,7 +172,7 @@ impl Connection {
                 // Kept buffers would add up; the allocator hands this one out again at once.
                 buffer: BytesMut::new(),
                 permit: self.permit,
-                idle_since: Instant::now(),
+                idle_since: moment::now(),
                 address: self.address,
                 served: self.served + 1,
             },
