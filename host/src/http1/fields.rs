@@ -171,11 +171,17 @@ impl Fields {
         self.retain_slots(|fields, slot| keep(fields.line(slot)));
     }
 
-    /// Where the lines of `name` stand, for [`Fields::replace_at`] and [`Fields::remove_at`].
-    pub fn positions(&self, name: &str) -> Vec<usize> {
-        (0..self.lines.len())
-            .filter(|&at| self.is_named(&self.lines[at], name))
-            .collect()
+    /// Where the line of `name` with so many of them before it stands, for [`Fields::replace_at`] and
+    /// [`Fields::remove_at`].
+    pub fn position(&self, name: &str, nth: usize) -> Option<usize> {
+        let tag = Tag::of(name.as_bytes());
+        let is_named = |slot: &Slot| slot.tag == tag && self.is_named(slot, name);
+        let mut lines = self.lines.iter().enumerate();
+        lines
+            .by_ref()
+            .filter(|(_, slot)| is_named(slot))
+            .nth(nth)
+            .map(|(at, _)| at)
     }
 
     /// Gives the line at `position` another value.
@@ -185,6 +191,9 @@ impl Fields {
 
     /// Removes the lines at these positions.
     pub fn remove_at(&mut self, positions: &[usize]) {
+        if positions.is_empty() {
+            return;
+        }
         let mut at = 0;
         self.lines.retain(|_| {
             at += 1;
@@ -333,8 +342,12 @@ mod tests {
     #[test]
     fn lines_are_replaced_and_removed_by_position() {
         let mut fields = fields(&[("s", "1"), ("x", "2"), ("s", "3"), ("s", "4")]);
-        let at = fields.positions("s");
+        let at = [0, 1, 2].map(|nth| fields.position("s", nth).unwrap());
         assert_eq!(at, [0, 2, 3]);
+        assert_eq!(
+            (fields.position("s", 3), fields.position("t", 0)),
+            (None, None)
+        );
         fields.replace_at(at[1], b"three");
         fields.remove_at(&[at[0], at[2]]);
         assert_eq!(dump(&fields), "x=2;s=three;");

@@ -13,10 +13,11 @@ pub fn apply(fields: &mut Fields, edits: &[Edit]) -> Result<(), IllegalEdit> {
     for edit in edits {
         match edit {
             Edit::ReplaceLine(name, index, value) => {
-                let at = fields.positions(name)[*index as usize];
-                fields.replace_at(at, value);
+                if let Some(at) = fields.position(name, *index as usize) {
+                    fields.replace_at(at, value);
+                }
             }
-            Edit::RemoveLine(name, index) => removed.push(fields.positions(name)[*index as usize]),
+            Edit::RemoveLine(name, index) => removed.extend(fields.position(name, *index as usize)),
             _ => {}
         }
     }
@@ -36,7 +37,7 @@ fn check(fields: &Fields, edit: &Edit) -> Result<(), IllegalEdit> {
     edit.check()?;
     match edit {
         Edit::ReplaceLine(name, index, _) | Edit::RemoveLine(name, index)
-            if fields.all(name).count() <= *index as usize =>
+            if fields.position(name, *index as usize).is_none() =>
         {
             Err(IllegalEdit::NoSuchLine(name.clone(), *index))
         }

@@ -4,8 +4,9 @@
 //! the longest `*.suffix`, then globs in file order. httpd takes the first vhost that
 //! matches in any way, so that a wildcard there hides every name after it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use super::HashMap;
 use crate::snapshot::{HostPattern, Vhost};
 
 /// How a vhost came to serve a host.
@@ -44,10 +45,10 @@ impl Hosts {
     /// Where two vhosts claim the same pattern the first has it.
     pub(super) fn new(vhosts: &[Arc<Vhost>]) -> Hosts {
         let mut hosts = Hosts {
-            exact: HashMap::new(),
-            suffixes: HashMap::new(),
-            globs_by_tail: HashMap::new(),
-            globs_by_head: HashMap::new(),
+            exact: HashMap::default(),
+            suffixes: HashMap::default(),
+            globs_by_tail: HashMap::default(),
+            globs_by_head: HashMap::default(),
             globs: Vec::new(),
             default: vhosts.iter().position(|vhost| vhost.default).unwrap_or(0),
         };

@@ -27,5 +27,9 @@ pub use path::CanonicalPath;
 pub use redirect::redirect_location;
 pub use table::{Found, Table, Target};
 
+/// Its keys come from the configuration; what clients send is only looked up. So a hash that is quick with short
+/// names will do, seeded anew for each map.
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
 #[cfg(test)]
 mod tests;

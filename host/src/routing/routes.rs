@@ -4,12 +4,12 @@
 //! segments however many routes there are. Regexes are tried together, a few hundred
 //! at a time, and only where no prefix has settled the matter.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::net::IpAddr;
 
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use smallvec::SmallVec;
 
-use super::TableError;
+use super::{HashMap, TableError};
 use crate::snapshot::{Access, Action, PathPattern, Route, RouteOrder, Vhost};
 
 /// Compiled size of one pattern, bytes. The largest that people write take a tenth of it.
@@ -71,7 +71,7 @@ impl Routes {
             has_document_root: vhost.document_root.is_some(),
             nodes: vec![Node::default()],
             sets: Vec::new(),
-            captures: HashMap::new(),
+            captures: HashMap::default(),
         };
         let mut patterns: Vec<(usize, &str)> = Vec::new();
         for (index, route) in vhost.routes.iter().enumerate() {
