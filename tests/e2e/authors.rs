@@ -1,80 +1,18 @@
 //! The authors' guide, followed from an empty directory: every command, and what it prints.
 
-use std::{
-    env, fs,
-    os::unix::fs::symlink,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, os::unix::fs::symlink, process::Command};
 
 use switchyard_tests::{
     Member, Setup,
-    command::{Said, switchyard_in},
-    guests, polyglot, scripts, target,
+    command::{Said, shell, switchyard_in},
+    guests,
+    page::{Page, Shown, is_shown},
+    polyglot, scripts, target,
 };
 
 use crate::conf::site;
 
-const GUIDE: &str = include_str!("../../docs/authors.md");
-
-/// What the guide has in its fences of that language, in order.
-fn blocks(language: &str) -> Vec<&'static str> {
-    let fence = format!("```{language}\n");
-    let blocks = GUIDE.split(&fence).skip(1);
-    let text = |block: &'static str| block.split("\n```").next().expect("split gives one");
-    blocks.map(text).collect()
-}
-
-/// A command, and the lines that it prints.
-struct Shown {
-    command: &'static str,
-    lines: Vec<&'static str>,
-}
-
-/// The commands of the guide, in order. Lines that end in a backslash go on.
-fn commands() -> Vec<Shown> {
-    let mut all: Vec<Shown> = Vec::new();
-    for line in blocks("console").into_iter().flat_map(str::lines) {
-        match (line.strip_prefix("$ "), all.last_mut()) {
-            (Some(command), _) => all.push(Shown {
-                command,
-                lines: Vec::new(),
-            }),
-            (None, Some(last)) => last.lines.push(line),
-            (None, None) => panic!("output without a command: {line}"),
-        }
-    }
-    all
-}
-
-/// Whether `found` is what is shown. `…` stands for anything in a line; alone, for any lines.
-fn is_shown(shown: &[&str], found: &[&str]) -> bool {
-    match shown {
-        [] => found.is_empty(),
-        ["…", rest @ ..] => (0..=found.len()).any(|skip| is_shown(rest, &found[skip..])),
-        [first, rest @ ..] => match found {
-            [line, more @ ..] => fits(first, line) && is_shown(rest, more),
-            [] => false,
-        },
-    }
-}
-
-fn fits(shown: &str, line: &str) -> bool {
-    let mut parts = shown.split('…');
-    let Some(mut rest) = parts.next().and_then(|head| line.strip_prefix(head)) else {
-        return false;
-    };
-    let mut ends_open = false;
-    for part in parts {
-        let Some(at) = rest.rfind(part).filter(|_| !part.is_empty()) else {
-            ends_open = part.is_empty();
-            if ends_open { continue } else { return false }
-        };
-        rest = &rest[at + part.len()..];
-        ends_open = false;
-    }
-    ends_open || rest.is_empty()
-}
+const GUIDE: Page<'_> = Page::new(include_str!("../../docs/authors.md"));
 
 /// A folder whose projects share what cargo has built before, by the workspace's versions.
 struct Desk {
@@ -97,26 +35,6 @@ impl Desk {
         let lock = target::tests_dir().join("../Cargo.lock");
         fs::copy(lock, project.join("Cargo.lock")).unwrap();
     }
-
-    /// Runs a line as a shell would in `place`; its standard output.
-    fn run(&self, place: &Path, line: &str) -> String {
-        let programs = target::profile_dir();
-        let path = env::var("PATH").unwrap_or_default();
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", line])
-            .current_dir(place)
-            .stdin(Stdio::null());
-        command.env("PATH", format!("{}:{path}", programs.display()));
-        // What steers the cargo that runs this test is not the author's.
-        for (name, _) in
-            env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME")
-        {
-            command.env_remove(name);
-        }
-        let output = command.stderr(Stdio::inherit()).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
 }
 
 #[test]
@@ -126,7 +44,7 @@ fn the_guide_is_followed_from_an_empty_directory() {
     lock.lock().unwrap();
     let desk = Desk::new();
     let mut place = desk.folder.path().to_owned();
-    for Shown { command, lines } in commands() {
+    for Shown { command, lines } in GUIDE.commands() {
         if let Some(folder) = command.strip_prefix("cd ") {
             place.push(folder);
             continue;
@@ -134,7 +52,7 @@ fn the_guide_is_followed_from_an_empty_directory() {
         if command.starts_with("cargo ") {
             desk.provide("canary");
         }
-        let printed = desk.run(&place, command);
+        let printed = shell(&place, command);
         let found: Vec<_> = printed.lines().collect();
         assert!(
             is_shown(&lines, &found),
@@ -148,7 +66,8 @@ fn the_guide_is_followed_from_an_empty_directory() {
 /// The last step: the policy that was built, in a gateway, by the configuration that the guide shows.
 fn serve(wasm: &[u8]) {
     let members = ["one", "two", "canary"].map(|name| Member::start(name, scripts::name()));
-    let shown = blocks("toml")
+    let shown = GUIDE
+        .blocks("toml")
         .into_iter()
         .find(|block| block.contains("source ="));
     let mut text = shown
@@ -174,23 +93,6 @@ fn serve(wasm: &[u8]) {
     assert_eq!(sequence, "onetwo".repeat(2));
 }
 
-#[test]
-fn what_is_shown_may_leave_things_out() {
-    for (shown, line, due) in [
-        ("a … c", "a b c", true),
-        ("a … c", "a b d", false),
-        ("…/x: … bytes", "/tmp/x: 5 bytes", true),
-        ("a…", "abc", true),
-        ("abc", "abc", true),
-        ("abc", "abcd", false),
-    ] {
-        assert_eq!(fits(shown, line), due, "{shown} {line}");
-    }
-    assert!(is_shown(&["a", "…", "z"], &["a", "b", "c", "z"]));
-    assert!(!is_shown(&["a", "…", "z"], &["a", "b"]));
-    assert!(!is_shown(&["a"], &["a", "b"]));
-}
-
 /// The other kinds build and hold their scenarios as they are written, too.
 #[test]
 fn every_kind_of_project_builds_and_holds_its_scenario() {
@@ -209,7 +111,7 @@ fn every_kind_of_project_builds_and_holds_its_scenario() {
         let line = format!(
             "switchyard policy build && switchyard policy test {name}.wasm scenarios/*.toml && echo held"
         );
-        let printed = desk.run(&place, &line);
+        let printed = shell(&place, &line);
         assert!(printed.ends_with("held\n"), "{printed}");
         assert!(printed.contains("expectations held"), "{printed}");
         // A project is not written over.
@@ -240,7 +142,7 @@ fn projects_in_other_languages_build_and_hold_their_scenario() {
              switchyard policy test {name}.wasm scenarios/*.toml && echo held",
             tools.display()
         );
-        let printed = desk.run(&place, &line);
+        let printed = shell(&place, &line);
         assert!(printed.ends_with("held\n"), "{printed}");
     }
     let arguments = ["policy", "new", "it", "--lang", "c", "--kind", "rewriter"];

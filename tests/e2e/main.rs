@@ -54,6 +54,7 @@ mod limits;
 mod logs;
 mod misbehaving;
 mod names;
+mod operators;
 mod orders;
 mod policies;
 mod policy_reload;

@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::Value;
 use switchyard_tests::{
-    Client, Gateway, Member, Request, SetOnDrop, Setup, command, eventually, guests, scripts,
-    wait::DEADLINE,
+    Client, Gateway, Member, Request, SetOnDrop, Setup, command, eventually, guests, page::Page,
+    scripts, wait::DEADLINE,
 };
 
 use crate::conf::{balancer, entry};
@@ -274,19 +274,14 @@ fn a_policy_that_cannot_be_taken_keeps_what_its_tenant_has() {
     );
 }
 
-/// Block `number` of TOML on the tenants' page.
-fn shown(number: usize) -> &'static str {
-    let page = include_str!("../../docs/tenants.md");
-    let mut blocks = page.split("```toml\n").skip(1);
-    let block = blocks.nth(number).expect("the page shows it");
-    block.split("\n```").next().expect("split gives one")
-}
+const PAGE: Page<'_> = Page::new(include_str!("../../docs/tenants.md"));
 
 #[test]
 fn the_tenants_page_can_be_followed() {
+    let shown = PAGE.blocks("toml");
     let m = ["w1", "w2", "b"].map(|name| Member::start(name, scripts::name()));
     // Ports that are free here, and members that are there.
-    let operator = shown(0)
+    let operator = shown[0]
         .replace("127.0.0.1:9191", "127.0.0.1:0")
         .replace("127.0.0.1:8080", "127.0.0.1:0")
         .replace("10.1.0.0/16:8080", "127.0.0.1");
@@ -299,7 +294,7 @@ fn the_tenants_page_can_be_followed() {
     };
     let setup = Setup::new("")
         .whole(&operator)
-        .file("tenants/acme/site.toml", there(shown(1)));
+        .file("tenants/acme/site.toml", there(shown[1]));
     let file = setup.dir().join("switchyard.toml");
     fs::write(&file, &operator).unwrap();
     let checked = command::switchyard(&["check", file.to_str().unwrap()]);
@@ -311,7 +306,7 @@ fn the_tenants_page_can_be_followed() {
         "tenants/beta/pick.wasm",
         guests::sdk_example("least_latency"),
     );
-    gateway.write_file("tenants/beta/site.toml", there(shown(2)));
+    gateway.write_file("tenants/beta/site.toml", there(shown[2]));
     wait_for(&gateway, "beta.example", "b");
     let admin = gateway.admin_addr().to_string();
     let status = command::switchyard(&["status", "--admin", &admin]).all();
@@ -329,7 +324,7 @@ fn the_tenants_page_can_be_followed() {
         (fs::read_to_string(&log).ok()?.lines().count() == 2).then_some(())
     });
     // With `hosts` these and nothing else.
-    let elsewhere = there(shown(1)).replace("www.acme.example", "www.other.example");
+    let elsewhere = there(shown[1]).replace("www.acme.example", "www.other.example");
     gateway.replace_file("tenants/acme/site.toml", elsewhere);
     gateway.wait_for_log(&["tenant=acme", "not among the hosts"]);
     assert_eq!(at(&gateway, "www.acme.example"), "w1");

@@ -1,6 +1,7 @@
 //! Commands of the program that end by themselves.
 
 use std::{
+    env,
     io::Read,
     path::Path,
     process::{Command, ExitStatus, Stdio},
@@ -66,6 +67,26 @@ pub fn switchyard_in(folder: &Path, arguments: &[&str]) -> Said {
     );
     let [out, err] = readers.map(|reader| reader.join().unwrap());
     Said { status, out, err }
+}
+
+/// Runs a line as a shell would in `folder`, with the program's own folder on `PATH`; its standard output.
+pub fn shell(folder: &Path, line: &str) -> String {
+    let programs = target::profile_dir();
+    let path = env::var("PATH").unwrap_or_default();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", line])
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    command.env("PATH", format!("{}:{path}", programs.display()));
+    // What steers the cargo that runs this test is not meant for a cargo of the line's.
+    for (name, _) in
+        env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME")
+    {
+        command.env_remove(name);
+    }
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn all(mut stream: impl Read) -> String {

@@ -23,6 +23,7 @@ pub mod head;
 mod log;
 pub mod member;
 pub mod name_server;
+pub mod page;
 pub mod polyglot;
 pub mod ports;
 pub mod scripts;

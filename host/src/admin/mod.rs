@@ -14,6 +14,7 @@ mod orders;
 mod server;
 mod status;
 
+pub use candidates::{CanaryReport, CandidateStatus, ShadowReport};
 pub use collect::Sources;
 pub(crate) use door::token;
 pub use orders::{Order, OrderAnswer, Orders};

@@ -11,6 +11,7 @@ mod policy;
 mod run;
 mod schema;
 mod status;
+mod status_candidates;
 mod status_table;
 
 pub use check::check;

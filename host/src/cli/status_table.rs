@@ -184,10 +184,12 @@ fn policy_table(out: &mut String, policies: &[PolicyStatus]) {
     }
     table.print(out);
     for policy in policies {
-        if policy.last_error.is_none() && policy.history.is_empty() {
+        let tried = &policy.candidates;
+        if policy.last_error.is_none() && policy.history.is_empty() && tried.is_empty() {
             continue;
         }
         let _ = writeln!(out, "\npolicy {}{owner}", policy.name);
+        super::status_candidates::candidates(out, tried);
         if let Some(trouble) = &policy.last_error {
             trouble_line(out, "  last error: ", trouble);
         }

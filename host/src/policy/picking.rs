@@ -3,7 +3,7 @@
 //! What a policy says is checked against the facts it was asked with, and the chosen member
 //! counts as busy before the next caller gets its turn.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     Attempt, Binding, Decider, Fault, Post, Selector, asking::Unanswered, columns::Columns,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What one policy said.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub(super) enum Answer<M> {
     Member(M),
     Abstained,
@@ -168,6 +168,26 @@ fn member_id(facts: &Facts, index: u32) -> MemberId {
     facts.members.endpoints[index as usize].settings.id.clone()
 }
 
+/// An answer as people read it: no member's URL is one of these words.
+#[derive(PartialEq)]
+struct Told<'a>(&'a str);
+
+impl<'a> Told<'a> {
+    fn of(answer: &'a Answer<MemberId>) -> Self {
+        Self(match answer {
+            Answer::Member(member) => &member.0,
+            Answer::Abstained => "abstained",
+            Answer::Shed => "shed",
+        })
+    }
+}
+
+impl fmt::Debug for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
 fn compare(
     shadow: &Binding,
     request: &dyn RequestView,
@@ -175,7 +195,8 @@ fn compare(
     guess: Option<&Answer<MemberId>>,
 ) {
     let comparison = shadow.comparison();
-    comparison.note(shadow.clock(), request, done, guess);
+    let told = guess.map(Told::of);
+    comparison.note(shadow.clock(), request, &Told::of(done), told.as_ref());
     if let Some(guess) = guess {
         comparison.share(done.member(), guess.member());
     }
