@@ -193,6 +193,10 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
             started_at_ms: Clock::wall_ms(),
             reloads: Box::new(move || reloads.reloads()),
             connections: Box::new(move || connections.open()),
+            instances: {
+                let loader = Arc::clone(&loader);
+                Box::new(move || loader.instances())
+            },
             guests: Box::new(move || loader.metrics()),
             recorders: Arc::clone(&recorders),
             orders: Box::new(move |order, policy| match order {

@@ -30,7 +30,7 @@ pub enum Command {
     Tomcat(tomcat::Options),
     /// Measure processor time a request beside nginx and Apache httpd
     Bench(bench::Options),
-    /// Send a million requests while config and policy are replaced every 100 ms
+    /// Send a million requests while config and policy are replaced every 100 ms, or count what reloads leave behind
     Soak(soak::Options),
     /// Measure start, memory and reload with 200 tenants of three policies each
     Tenants(tenants::Options),

@@ -25,6 +25,8 @@ pub struct Gateway {
     child: Child,
     /// Where clients are accepted.
     pub address: SocketAddr,
+    /// Its admin endpoint, where it has one on TCP.
+    pub admin: Option<SocketAddr>,
     /// What it wrote to standard error.
     pub log: PathBuf,
 }
@@ -60,15 +62,20 @@ impl Gateway {
         let mut gateway = Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: None,
             log,
         };
         let line = ready.and_then(|ready| ready.recv_timeout(START_LIMIT).ok());
-        let Some(address) = line.as_deref().and_then(listening) else {
+        let Some(address) = line
+            .as_deref()
+            .and_then(|line| first(line, "listening on "))
+        else {
             let _ = gateway.child.kill();
             let said = std::fs::read_to_string(&gateway.log).unwrap_or_default();
             bail!("the gateway did not become ready; it said:\n{said}");
         };
         gateway.address = address;
+        gateway.admin = line.as_deref().and_then(|line| first(line, "admin on "));
         Ok(gateway)
     }
 
@@ -149,9 +156,9 @@ fn follow(from: impl BufRead + Send + 'static, log: &Path) -> Result<mpsc::Recei
     Ok(receive)
 }
 
-/// The first address of the ready line.
-fn listening(line: &str) -> Option<SocketAddr> {
-    let rest = line.split_once("listening on ")?.1;
+/// The first address of the ready line behind these words.
+fn first(line: &str, words: &str) -> Option<SocketAddr> {
+    let rest = line.split_once(words)?.1;
     rest.split([',', ';', ' ']).next()?.parse().ok()
 }
 
@@ -161,18 +168,22 @@ mod tests {
 
     #[test]
     fn the_first_address_of_the_ready_line_counts() {
-        for line in [
-            "switchyard ready: listening on 127.0.0.1:41234, 127.0.0.1:41235; admin on 127.0.0.1:41236",
-            "switchyard ready: listening on 127.0.0.1:41234; admin on 127.0.0.1:41236",
-            "switchyard ready: listening on 127.0.0.1:41234",
+        let at = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+        for (line, admin) in [
+            (
+                "switchyard ready: listening on 127.0.0.1:41234, 127.0.0.1:41235; admin on 127.0.0.1:41236",
+                at(41236),
+            ),
+            (
+                "switchyard ready: listening on 127.0.0.1:41234; admin on unix:/run/admin.sock",
+                None,
+            ),
+            ("switchyard ready: listening on 127.0.0.1:41234", None),
         ] {
-            assert_eq!(
-                listening(line),
-                Some(SocketAddr::from(([127, 0, 0, 1], 41234))),
-                "{line}"
-            );
+            assert_eq!(first(line, "listening on "), at(41234), "{line}");
+            assert_eq!(first(line, "admin on "), admin, "{line}");
         }
-        assert_eq!(listening("switchyard ready"), None);
+        assert_eq!(first("switchyard ready", "listening on "), None);
     }
 
     #[test]

@@ -73,7 +73,10 @@ pub fn run(options: &Options) -> Result<()> {
             demo::run(&demo::Options::once())
         })?;
         steps.step("The demo, ended by Ctrl-C", demo::interrupted)?;
-        steps.step("The soak, shortened", || soak::run(&soak::Options::short()))?;
+        steps.step("The soak, shortened", || {
+            soak::run(&soak::Options::short())?;
+            soak::run(&soak::Options::few_reloads())
+        })?;
     }
     let title = if options.quick {
         "Unit and property tests"

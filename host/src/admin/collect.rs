@@ -45,6 +45,8 @@ pub struct Sources {
     pub reloads: Box<dyn Fn() -> ReloadCounts + Send + Sync>,
     /// Client connections open now.
     pub connections: Box<dyn Fn() -> usize + Send + Sync>,
+    /// Instances of policies that exist, whoever holds them.
+    pub instances: Box<dyn Fn() -> usize + Send + Sync>,
     /// What policies count.
     pub guests: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
     /// What is written down of policies.

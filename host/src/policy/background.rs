@@ -1,8 +1,9 @@
 //! Work that must not happen on a worker thread.
 
 use std::{
+    any::Any,
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::BinaryHeap,
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -20,85 +21,32 @@ use crate::members::locked;
 /// A piece of slow work.
 pub type Job = Box<dyn FnOnce() + Send>;
 
+/// For whom it is done: without it there is nothing to do.
+pub type Owner = Weak<dyn Any + Send + Sync>;
+
 /// Runs slow work off the workers, such as rebuilding an instance after a fault.
 pub trait Background: Send + Sync {
     /// Runs `job` on a thread that may block, not before `delay` is over.
     fn after(&self, delay: Duration, job: Job);
-}
 
-/// Gives every tenant a thread of its own, so that whoever is slow holds up nobody else.
-pub trait Lanes: Send + Sync {
-    /// The tenant's.
-    fn lane(&self, tenant: &str) -> Arc<dyn Background>;
-}
-
-/// Lanes that are threads, each there only while it has something to do.
-pub struct TenantThreads {
-    /// Holds what is due much later, for all of them.
-    later: Arc<BackgroundThread>,
-    lanes: Mutex<HashMap<Arc<str>, Weak<Lane>>>,
-}
-
-impl Default for TenantThreads {
-    fn default() -> Self {
-        Self {
-            later: BackgroundThread::on_demand("policy later", 0),
-            lanes: Mutex::default(),
-        }
-    }
-}
-
-/// One tenant's. A job that is due much later keeps no thread of the tenant's waiting.
-struct Lane {
-    thread: Arc<BackgroundThread>,
-    later: Arc<BackgroundThread>,
-}
-
-impl Background for Lane {
-    fn after(&self, delay: Duration, job: Job) {
-        if delay <= LINGER {
-            return self.thread.after(delay, job);
-        }
-        let thread = Arc::downgrade(&self.thread);
-        let forward = move || {
-            // Gone with the tenant: what is not due by then is not run.
-            if let Some(thread) = thread.upgrade() {
-                thread.after(Duration::ZERO, job);
+    /// Likewise, unless its owner is gone by then. What waits for long is forgotten with its owner.
+    fn after_for(&self, owner: Owner, delay: Duration, job: Job) {
+        let unless_gone = move || {
+            if owner.strong_count() > 0 {
+                job();
             }
         };
-        self.later.after(delay, Box::new(forward));
-    }
-}
-
-impl Lanes for TenantThreads {
-    fn lane(&self, tenant: &str) -> Arc<dyn Background> {
-        let mut lanes = locked(&self.lanes);
-        if let Some(lane) = lanes.get(tenant).and_then(Weak::upgrade) {
-            return lane;
-        }
-        lanes.retain(|_, lane| lane.strong_count() > 0);
-        let lane = Arc::new(Lane {
-            thread: BackgroundThread::on_demand(&format!("policy {tenant}"), NICE),
-            later: Arc::clone(&self.later),
-        });
-        lanes.insert(tenant.into(), Arc::downgrade(&lane));
-        lane
-    }
-}
-
-impl fmt::Debug for TenantThreads {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TenantThreads").finish_non_exhaustive()
+        self.after(delay, Box::new(unless_gone));
     }
 }
 
 /// Behind the workers, which serve everybody: a policy that is busy all the time gets a third of
 /// what a worker gets on the same core.
-const NICE: i32 = 5;
+pub(super) const NICE: i32 = 5;
 
 /// A thread without a job stays for so long: starting one takes 30 us, keeping one some 1 MB, since the
 /// allocator gives each thread pages of its own.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// One thread that runs jobs when they are due. It starts with the first job and ends when there
 /// has been none for a while, or when the last handle is dropped; what is not due by then is not run.
@@ -112,7 +60,20 @@ pub struct BackgroundThread {
 struct Due {
     at: Instant,
     job: Job,
+    /// `None`: it is done whoever is gone.
+    owner: Option<Owner>,
 }
+
+impl Due {
+    fn is_wanted(&self) -> bool {
+        let owner = self.owner.as_ref();
+        owner.is_none_or(|owner| owner.strong_count() > 0)
+    }
+}
+
+/// So many jobs wait before those are looked for that nobody wants any more; then twice as many as were
+/// left. A policy that is replaced again and again leaves a job each time that is due in minutes.
+const SWEEP: usize = 64;
 
 impl BackgroundThread {
     /// No thread yet. `nice` as the system counts: 0 = like everybody, 19 = behind everybody.
@@ -140,10 +101,20 @@ impl BackgroundThread {
 
 impl Background for BackgroundThread {
     fn after(&self, delay: Duration, job: Job) {
-        let due = Due {
-            at: Instant::now() + delay,
-            job,
-        };
+        let at = Instant::now() + delay;
+        let owner = None;
+        self.send(Due { at, job, owner });
+    }
+
+    fn after_for(&self, owner: Owner, delay: Duration, job: Job) {
+        let at = Instant::now() + delay;
+        let owner = Some(owner);
+        self.send(Due { at, job, owner });
+    }
+}
+
+impl BackgroundThread {
+    fn send(&self, due: Due) {
         // Held while sending: a thread ends only when it finds nothing while it has this.
         let mut jobs = locked(&self.jobs);
         let due = match jobs.as_ref() {
@@ -176,7 +147,7 @@ fn step_back(nice: i32) {
 
 fn run(inbox: &mpsc::Receiver<Due>, shared: &Weak<Mutex<Option<Sender<Due>>>>) {
     let mut waiting: BinaryHeap<Reverse<Entry>> = BinaryHeap::new();
-    let mut number = 0;
+    let (mut number, mut enough) = (0, SWEEP);
     loop {
         let next = waiting.peek().map(|Reverse(entry)| entry.due.at);
         let patience = next.map_or(LINGER, |at| at.saturating_duration_since(Instant::now()));
@@ -191,16 +162,29 @@ fn run(inbox: &mpsc::Receiver<Due>, shared: &Weak<Mutex<Option<Sender<Due>>>>) {
             Ok(due) => {
                 number += 1;
                 waiting.push(Reverse(Entry { number, due }));
+                if waiting.len() >= enough {
+                    enough = sweep(&mut waiting);
+                }
             }
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {}
         }
         while let Some(Reverse(entry)) = pop_due(&mut waiting) {
+            if !entry.due.is_wanted() {
+                continue;
+            }
             if catch_unwind(AssertUnwindSafe(entry.due.job)).is_err() {
                 error!("A background job panicked; the others go on");
             }
         }
     }
+}
+
+/// Lets go of what nobody wants any more; how many may wait before the next time.
+fn sweep(waiting: &mut BinaryHeap<Reverse<Entry>>) -> usize {
+    waiting.retain(|Reverse(entry)| entry.due.is_wanted());
+    waiting.shrink_to(SWEEP);
+    SWEEP.max(2 * waiting.len())
 }
 
 /// What came at the last moment; else nobody will send to this thread any more.
@@ -276,12 +260,14 @@ mod tests {
             let due = Due {
                 at: now - Duration::from_millis(ago),
                 job: Box::new(move || done.send(word).unwrap()),
+                owner: None,
             };
             waiting.push(Reverse(Entry { number, due }));
         }
         let due = Due {
             at: now + Duration::from_secs(3_600),
             job: Box::new(|| unreachable!("not due")),
+            owner: None,
         };
         waiting.push(Reverse(Entry { number: 4, due }));
         while let Some(Reverse(entry)) = pop_due(&mut waiting) {
@@ -290,6 +276,52 @@ mod tests {
         assert_eq!(waiting.len(), 1);
         let order: Vec<_> = results.try_iter().collect();
         assert_eq!(order, ["first", "second", "third"]);
+    }
+
+    #[test]
+    fn jobs_of_who_is_gone_do_not_wait() {
+        let mut waiting = BinaryHeap::new();
+        let stays: Arc<dyn Any + Send + Sync> = Arc::new(());
+        let due = |owner: Option<Owner>| Due {
+            at: Instant::now() + Duration::from_secs(600),
+            job: Box::new(|| ()),
+            owner,
+        };
+        waiting.push(Reverse(Entry {
+            number: 0,
+            due: due(None),
+        }));
+        let owner = Arc::downgrade(&stays);
+        waiting.push(Reverse(Entry {
+            number: 1,
+            due: due(Some(owner)),
+        }));
+        for number in 2..1_000 {
+            let gone: Arc<dyn Any + Send + Sync> = Arc::new(());
+            let owner = Some(Arc::downgrade(&gone));
+            waiting.push(Reverse(Entry {
+                number,
+                due: due(owner),
+            }));
+        }
+        assert_eq!(sweep(&mut waiting), SWEEP);
+        assert_eq!(waiting.len(), 2);
+        assert!(waiting.capacity() <= 2 * SWEEP, "{}", waiting.capacity());
+    }
+
+    #[test]
+    fn job_of_who_is_gone_is_not_run() {
+        let background = BackgroundThread::on_demand("test", 0);
+        let (done, results) = mpsc::channel();
+        let say = |word: &'static str| {
+            let done = done.clone();
+            Box::new(move || done.send(word).unwrap())
+        };
+        let stays: Arc<dyn Any + Send + Sync> = Arc::new(());
+        let gone: Owner = Arc::downgrade(&(Arc::new(()) as Arc<dyn Any + Send + Sync>));
+        background.after_for(gone, Duration::ZERO, say("gone"));
+        background.after_for(Arc::downgrade(&stays), Duration::ZERO, say("stays"));
+        assert_eq!(results.recv_timeout(Duration::from_secs(60)), Ok("stays"));
     }
 
     #[test]
@@ -328,23 +360,12 @@ mod tests {
         let due = Due {
             at: Instant::now(),
             job: Box::new(|| ()),
+            owner: None,
         };
         sender.send(due).unwrap();
         assert!(last_look(&inbox, &Arc::downgrade(&shared)).is_some());
         assert!(locked(&shared).is_some());
         assert!(last_look(&inbox, &Arc::downgrade(&shared)).is_none());
         assert!(locked(&shared).is_none());
-    }
-
-    #[test]
-    fn each_tenant_has_one_lane_while_somebody_uses_it() {
-        let lanes = TenantThreads::default();
-        let address = |lane: &Arc<dyn Background>| Arc::as_ptr(lane).addr();
-        let (one, same, other) = (lanes.lane("a"), lanes.lane("a"), lanes.lane("b"));
-        assert_eq!(address(&one), address(&same));
-        assert_ne!(address(&one), address(&other));
-        drop((one, same));
-        drop(lanes.lane("c"));
-        assert!(!locked(&lanes.lanes).contains_key("a"));
     }
 }

@@ -19,6 +19,7 @@ mod columns;
 mod cpu;
 mod instance;
 mod judge;
+mod lanes;
 mod observer;
 mod picking;
 mod pin;
@@ -59,7 +60,7 @@ mod trigger;
 mod version;
 
 pub use allowance::Allowance;
-pub use background::{Background, BackgroundThread, Job, Lanes, TenantThreads};
+pub use background::{Background, BackgroundThread, Job};
 pub use binding::{Binding, BindingParts, Role};
 pub use body_stream::BodyStream;
 pub use canary::{Canary, CanaryState, CanaryStatus, Fates};
@@ -70,6 +71,7 @@ pub use instance::{
     Client, Digest, Environment, Exports, Fault, FaultKind, Instance, Loader, Module, Refusal,
 };
 pub use judge::{Measure, Opinion, judge};
+pub use lanes::{Lanes, TenantThreads};
 pub use post::Post;
 pub use recovery::LastError;
 pub use report::BindingStatus;

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Binding, Fault, FaultKind, Instance, Refusal, StandingWord,
+    background::Owner,
     binding::spare,
     slot::Occupant,
     standing::{Consequence, Standing},
@@ -148,12 +149,13 @@ impl Binding {
     /// Runs `job` in the background, unless the binding is gone by then.
     pub(super) fn later(&self, delay: Duration, job: impl FnOnce(&Self) + Send + 'static) {
         let me = Weak::clone(&self.me);
+        let owner: Owner = me.clone();
         let job = move || {
             if let Some(binding) = me.upgrade() {
                 job(&binding);
             }
         };
-        self.parts.background.after(delay, Box::new(job));
+        self.parts.background.after_for(owner, delay, Box::new(job));
     }
 
     /// An instance beside those in service, for one body.

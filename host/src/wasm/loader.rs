@@ -85,6 +85,12 @@ impl WasmLoader {
     pub fn metrics(&self) -> Vec<Sample> {
         self.services.collect()
     }
+
+    /// Instances that exist: in service, being tried, or at work for who still holds an older version.
+    #[must_use]
+    pub fn instances(&self) -> usize {
+        self.engine.ticker.registered()
+    }
 }
 
 impl WasmLoader {

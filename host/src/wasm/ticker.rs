@@ -78,6 +78,12 @@ impl Ticker {
         flag
     }
 
+    /// Flags that instances hold: as many as there are instances.
+    pub(super) fn registered(&self) -> usize {
+        let all = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|flag| flag.strong_count() > 0).count()
+    }
+
     /// Makes sure epochs pass until the returned guard is dropped.
     pub(super) fn enter<'a>(&self, flag: &'a Running) -> Inside<'a> {
         // The flag is stored before `state` is read, and the thread stores

@@ -50,6 +50,17 @@ pub struct Tally {
     pub took: Duration,
 }
 
+impl Tally {
+    /// What came back before, and this after it.
+    pub fn add(&mut self, more: &Self) {
+        self.answered += more.answered;
+        self.failed += more.failed;
+        self.closed += more.closed;
+        self.ended += more.ended;
+        self.took += more.took;
+    }
+}
+
 struct Connection {
     number: usize,
     stream: TcpStream,

@@ -11,4 +11,4 @@ mod process;
 pub use generator::{Plan, Tally, run};
 pub use head::field;
 pub use origin::Origin;
-pub use process::{Usage, cores, family, pin, raise_file_limit, resident};
+pub use process::{Usage, cores, descriptors, family, pin, raise_file_limit, resident, threads};

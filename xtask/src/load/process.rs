@@ -99,6 +99,20 @@ pub fn resident(pid: u32) -> io::Result<u64> {
         .ok_or_else(|| io::Error::other("the process has no memory: it ended"))
 }
 
+/// File descriptors that a process has open.
+pub fn descriptors(pid: u32) -> io::Result<u64> {
+    entries(pid, "fd")
+}
+
+/// Its threads.
+pub fn threads(pid: u32) -> io::Result<u64> {
+    entries(pid, "task")
+}
+
+fn entries(pid: u32, folder: &str) -> io::Result<u64> {
+    Ok(fs::read_dir(format!("/proc/{pid}/{folder}"))?.count() as u64)
+}
+
 /// Cores that this process may use.
 pub fn cores() -> io::Result<Vec<usize>> {
     // SAFETY: a set of zero bits is a valid, empty set, and the kernel fills at most its size.

@@ -3,10 +3,10 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
+    Options,
     swapper::{EVERY, Files, MODULES, Swapper},
     watch::Watch,
 };
@@ -36,27 +36,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Shorter runs cannot show all modules, for each is in service for 100 ms.
 const LEAST_TIME: Duration = Duration::from_secs(3);
 
-/// How long.
-#[derive(Debug, Args)]
-pub struct Options {
-    /// Requests in all
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
-    requests: u64,
-    /// Test an unoptimised build
-    #[arg(long)]
-    dev: bool,
-}
-
-impl Options {
-    /// What a test of a change has time for.
-    pub fn short() -> Self {
-        Self {
-            requests: 150_000,
-            dev: true,
-        }
-    }
-}
-
 /// Runs to the end; fails if one request did.
 pub fn run(options: &Options) -> Result<()> {
     let toolchain = guests::find()?;
@@ -75,6 +54,9 @@ pub fn run(options: &Options) -> Result<()> {
     let origin = load::Origin::start(2, None)?;
     let files = Files::new(folder.path(), &origin.addresses, stamped)?;
     let gateway = Gateway::start(&program, &files.config(), None, None)?;
+    if let Some(reloads) = options.reloads {
+        return super::reloads::run(reloads, &files, gateway);
+    }
     let mut run = Run {
         gateway: &gateway,
         watch: Watch::default(),
@@ -112,16 +94,18 @@ pub fn run(options: &Options) -> Result<()> {
         watch,
         total,
     };
-    let results = workspace::target()?.join("soak");
-    fs::create_dir_all(&results)?;
-    fs::write(
-        results.join("results.json"),
-        format!("{:#}\n", result.json()),
-    )?;
     println!("{}", result.text());
-    match result.missed() {
-        missed if missed.is_empty() => Ok(()),
-        missed => bail!("goals missed:\n  {}", missed.join("\n  ")),
+    conclude("results.json", &result.json(), &result.missed())
+}
+
+/// Keeps the results; fails where a goal was missed.
+pub(super) fn conclude(file: &str, results: &Value, missed: &[String]) -> Result<()> {
+    let folder = workspace::target()?.join("soak");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(file), format!("{results:#}\n"))?;
+    match missed.is_empty() {
+        true => Ok(()),
+        false => bail!("goals missed:\n  {}", missed.join("\n  ")),
     }
 }
 
@@ -162,11 +146,7 @@ impl Run<'_> {
                 );
             }
         })?;
-        self.total.answered += tally.answered;
-        self.total.failed += tally.failed;
-        self.total.closed += tally.closed;
-        self.total.ended += tally.ended;
-        self.total.took += tally.took;
+        self.total.add(&tally);
         Ok(())
     }
 }
@@ -253,7 +233,7 @@ impl Verdict {
         )
     }
 
-    fn json(&self) -> serde_json::Value {
+    fn json(&self) -> Value {
         json!({
             "answered": self.total.answered,
             "failed": self.total.failed,

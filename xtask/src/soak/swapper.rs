@@ -46,10 +46,17 @@ impl Files {
         self.folder.join("switchyard.toml")
     }
 
+    /// Replaces the policy alone; tells its stamp.
+    pub fn write_policy(&self, turn: u32) -> Result<String> {
+        let number = turn % MODULES;
+        self.stamped
+            .install(number, &self.folder.join("stamp.wasm"))?;
+        Ok(Stamped::stamp(number))
+    }
+
     /// Replaces policy and config by the `turn`th.
     fn write(&self, turn: u32) -> Result<()> {
-        self.stamped
-            .install(turn % MODULES, &self.folder.join("stamp.wasm"))?;
+        self.write_policy(turn)?;
         replace(&self.config(), self.text(turn).as_bytes())
     }
 
@@ -59,6 +66,10 @@ impl Files {
             r#"version = 1
 x_real_ip = {}
 cache_dir = "cache"
+state_dir = "state"
+
+[admin]
+listen = "127.0.0.1:0"
 
 [[listener]]
 bind = "127.0.0.1:0"

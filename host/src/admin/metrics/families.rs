@@ -57,6 +57,7 @@ families! {
     MEMBER_CONNECTIONS: Gauge "switchyard_member_connections" "" &["tenant", "balancer", "member", "use"], "Connections to a member: busy or idle.";
     MEMBER_STATE: Gauge "switchyard_member_state" "" &["tenant", "balancer", "member", "state"], "1; the state is the label: ok, draining, disabled, stopped, standby, spare, blocked, due, trial or unhealthy.";
 
+    ALIVE: Gauge "switchyard_instances" "" &[], "Instances of policies that exist: in service, being tried, or still held by requests of an older version.";
     CALLS: Counter "switchyard_policy_calls" "" POLICY, "Calls of a policy.";
     CALL_TIME: Histogram "switchyard_policy_call_cpu_seconds" "seconds" POLICY, "CPU time of a call, estimated from samples; the sum is what the policy used in all.";
     FAULTS: Counter "switchyard_policy_faults" "" &["tenant", "policy", "digest", "binding", "role", "kind"], "Failed calls and rebuilds by kind: trap, deadline, memory, host_limit or rebuild.";

@@ -18,6 +18,8 @@ use crate::{
 const SHORT: usize = 12;
 
 pub(super) fn write(page: &mut Page, sources: &Sources) {
+    let alive = (sources.instances)() as u64;
+    page.put(&f::ALIVE, [([], alive.into())]);
     let bindings = bindings(sources);
     let mut put = |family: &Family, of: fn(&BindingStatus) -> Number| {
         let series = bindings
