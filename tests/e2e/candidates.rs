@@ -29,6 +29,14 @@ fn a_shadow_sees_every_pick_and_is_never_obeyed() {
         let line = metrics.lines().find(|line| line.starts_with(there))?;
         line.ends_with(" 1").then_some(())
     });
+    let all = metrics(&gateway);
+    let all = all
+        .lines()
+        .find_map(|line| line.strip_prefix("switchyard_instances "));
+    assert!(
+        all.is_some_and(|all| all.parse::<u64>().unwrap() >= 2),
+        "{all:?}"
+    );
     assert_eq!(sequence(&gateway, 6), "bcabca");
     let shadow = &candidate(&gateway)["shadow"];
     assert_eq!(

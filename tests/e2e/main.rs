@@ -19,7 +19,7 @@
 //! | a client that sends a malformed or ambiguous request | `strictness_requests`, `smuggling` |
 //! | a client that stalls, or leaves in mid-body | `limits`, `connections` |
 //! | file descriptors exhausted | `resources` |
-//! | a tenant that is broken, or claims another's host | `tenants` |
+//! | a tenant that is broken, or claims another's host | `tenants`, `tenant_recall` |
 //! | a tenant that wants more than a quota, each of them | `tenant_quotas` |
 //! | a tenant whose members are the gateway, or whose files are another's | `tenant_bounds` |
 #![allow(
@@ -74,6 +74,7 @@ mod strictness_requests;
 mod strictness_responses;
 mod tenant_bounds;
 mod tenant_quotas;
+mod tenant_recall;
 mod tenants;
 mod unanswered;
 mod websocket;

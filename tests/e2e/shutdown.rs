@@ -1,10 +1,12 @@
 //! Signals: drain, end, and what the exit status says.
 
 use std::{
+    fs,
     net::TcpStream,
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
 use switchyard_tests::{
     Broken, Client, Gateway, Member, Request, ReservedPort, Setup, eventually, scripts,
     wait::DEADLINE, wire::Stop,
@@ -113,6 +115,53 @@ fn what_the_drain_deadline_cuts_off_never_looks_whole() {
     // Nothing but the close would have ended it.
     assert_eq!(old.wire().to_end(&mut Vec::new()), Err(Stop::Reset));
     tunnel.expect_closed();
+}
+
+#[test]
+fn what_the_drain_deadline_cuts_off_is_in_the_access_log() {
+    let a = Member::start("a", |exchange| match exchange.target() {
+        "/whole" => scripts::name()(exchange),
+        "/held" => scripts::held()(exchange),
+        _ => scripts::streamed()(exchange),
+    });
+    let log = "[log]\naccess = { path = \"access.log\", format = \"json\" }\n";
+    let mut gateway = Setup::new(log.to_owned() + &everything_to(&[&a], ""))
+        .top("drain_deadline = \"300ms\"")
+        .start();
+    assert_eq!(gateway.get("/whole").status, 200);
+    let mut held = gateway.connect();
+    held.send(Request::get("/held").bytes());
+    a.wait_for_note("holding");
+    let mut begun = gateway.connect();
+    begun.send(Request::get("/begun").bytes());
+    begun.head();
+    gateway.signal(libc::SIGTERM);
+    assert!(gateway.wait_for_exit().success());
+    let text = fs::read_to_string(gateway.dir().join("access.log")).unwrap();
+    let mut lines: Vec<_> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| {
+            (
+                line["target"].to_string(),
+                line["status"].clone(),
+                line["error"].clone(),
+            )
+        })
+        .collect();
+    lines.sort_by(|one, other| one.0.cmp(&other.0));
+    let line = |target: &str, status: u16, error: &str| {
+        (
+            format!("{target:?}"),
+            Value::from(status),
+            Value::from(error),
+        )
+    };
+    assert_eq!(
+        lines[..2],
+        [line("/begun", 200, "drained"), line("/held", 0, "drained")]
+    );
+    assert_eq!((&*lines[2].0, lines.len()), ("\"/whole\"", 3), "each once");
 }
 
 #[test]

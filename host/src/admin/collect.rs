@@ -130,14 +130,10 @@ impl Sources {
 }
 
 fn tenant(facts: &TenantFacts, usage: Option<&Usage>) -> TenantStatus {
-    let state = match facts.in_service {
-        true => "serving",
-        false => "left_out",
-    };
     TenantStatus {
         name: facts.name.to_string(),
         folder: facts.folder.display().to_string(),
-        state: state.to_owned(),
+        state: facts.state.word().to_owned(),
         usage: usage.map(|usage| TenantUsage {
             in_flight: usage.in_flight,
             connections: usage.connections,
@@ -148,6 +144,7 @@ fn tenant(facts: &TenantFacts, usage: Option<&Usage>) -> TenantStatus {
             egress_refused: usage.egress_refused,
         }),
         last_error: facts.last_error.as_ref().map(trouble),
+        unrecalled: facts.unrecalled.clone(),
     }
 }
 

@@ -67,7 +67,8 @@ pub struct TenantStatus {
     pub name: String,
     /// Where its files are.
     pub folder: String,
-    /// `serving`, or `left_out` where nothing of it is in service.
+    /// `serving`; `last_good` where what is on disk is refused and it serves what it had before;
+    /// `compiling` or `left_out` where nothing of it is in service, not yet or not at all.
     pub state: String,
     /// What it uses; absent where nothing of it is in service.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -75,6 +76,9 @@ pub struct TenantStatus {
     /// Why what is on disk of it is not in service; absent when it is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_error: Option<TroubleStatus>,
+    /// Why what it served last, kept by an earlier run, could not take its place.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unrecalled: Option<String>,
 }
 
 /// What a tenant uses, and how often it wanted more than its quota.

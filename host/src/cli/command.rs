@@ -58,7 +58,11 @@ enum Command {
         json: bool,
     },
     /// Print the JSON schema of the configuration, for editors
-    Schema,
+    Schema {
+        /// Of a tenant's files instead of the main one
+        #[arg(long)]
+        tenant: bool,
+    },
     /// Write, build, inspect, test and measure policies
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -96,7 +100,7 @@ pub fn main() -> ExitCode {
             admin,
             json,
         } => status(config.as_deref(), admin, json),
-        Command::Schema => schema(),
+        Command::Schema { tenant } => schema(tenant),
         Command::Policy(command) => policy(command),
     }
 }

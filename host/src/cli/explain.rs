@@ -13,11 +13,12 @@ use std::{
 
 use super::{explain_request, explain_words};
 use crate::{
-    beneath, builtin, config,
-    generation::{AccessLogs, Generation, Linker, Modules, Origin},
+    beneath, builtin,
+    config::{self, Report, TenantPart, Whole},
+    generation::{AccessLogs, Generation, LinkErrors, Linker, Modules, Origin},
     members::{Clock, Live},
     policy::{Loader, Module, Refusal, TenantThreads},
-    snapshot::{PolicySource, Snapshot},
+    snapshot::{PolicySource, Snapshot, TenantName},
     tenants::Tenants,
     wasm::{Compiler, SetupError, WasmLoader, WasmOptions},
 };
@@ -84,41 +85,86 @@ pub(super) fn explained(args: &ExplainArgs, compiler: Compiler) -> Result<String
     let asked = explain_request::Asked::of(args).map_err(Trouble::Input)?;
     let loaded = config::load(&args.config).map_err(|report| Trouble::Input(report.lines()))?;
     let whole = config::whole(&loaded.snapshot);
-    let mut snapshot = config::compose(&loaded.snapshot, whole.parts.values());
-    // Nobody comes back while this process looks on.
-    for balancer in snapshot.balancers.values_mut() {
-        Arc::make_mut(balancer).wait = Duration::ZERO;
-    }
-    let snapshot = Arc::new(snapshot);
-    let live = link(&snapshot, compiler)?;
+    let mut left_out = problems(&whole);
+    let live = link(&loaded.snapshot, whole.parts, &mut left_out, compiler)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|error| Trouble::Internal(format!("no runtime can be started: {error}")))?;
-    Ok(runtime.block_on(explain_words::tell(&live, &asked)))
+    let told = runtime.block_on(explain_words::tell(&live, &asked));
+    Ok(told + &explain_words::left_out(&left_out))
 }
 
-/// Instantiates every policy as the gateway does, for one worker and with fresh members.
-fn link(snapshot: &Arc<Snapshot>, compiler: Compiler) -> Result<Generation, Trouble> {
-    let loader = loader(snapshot.cache_dir.as_deref(), compiler)?;
+/// What of the tenants cannot be used and is not looked at.
+fn problems(whole: &Whole) -> Vec<String> {
+    let broken = whole.loaded.iter();
+    let broken = broken.filter_map(|tenant| tenant.outcome.as_ref().err());
+    let lines = broken.map(Report::lines);
+    let lines = lines.chain(whole.problems.iter().map(ToString::to_string));
+    lines.collect()
+}
+
+/// Instantiates every policy as the gateway does, for one worker and with fresh members. Tenants whose
+/// policies cannot be used are left out.
+fn link(
+    operator: &Snapshot,
+    mut parts: BTreeMap<TenantName, Arc<TenantPart>>,
+    left_out: &mut Vec<String>,
+    compiler: Compiler,
+) -> Result<Generation, Trouble> {
+    let loader = loader(operator.cache_dir.as_deref(), compiler)?;
     let mut named: BTreeMap<String, Arc<dyn Module>> = BTreeMap::new();
-    for (key, policy) in &snapshot.policies {
-        let wasm = read(policy);
-        let wasm = wasm.map_err(|error| {
-            let (name, file) = (&policy.name, policy.source.display());
-            Trouble::Input(format!(
-                "policy `{name}`: {file} cannot be read: {error}; name a .wasm file with `source`"
-            ))
-        })?;
-        let module = loader.load(&policy.name, &wasm, &policy.limits);
-        let module = module.map_err(|refusal| Trouble::Input(format!("policy {refusal}")))?;
+    for (key, policy) in &operator.policies {
+        let module = module(&loader, policy).map_err(Trouble::Input)?;
         named.insert(key.clone(), module);
     }
+    parts.retain(|tenant, part| {
+        for (key, policy) in &part.policies {
+            match module(&loader, policy) {
+                Ok(module) => drop(named.insert(key.clone(), module)),
+                Err(why) => {
+                    left_out.push(format!("tenant `{tenant}`: {why}"));
+                    return false;
+                }
+            }
+        }
+        true
+    });
     let built_in = |name: &str| {
         let wasm = builtin::find(name)?.wasm;
-        Some(loader.load(name, wasm, &snapshot.policy_limits))
+        Some(loader.load(name, wasm, &operator.policy_limits))
     };
-    linked(snapshot, &named, &built_in)
+    loop {
+        let mut snapshot = config::compose(operator, parts.values());
+        // Nobody comes back while this process looks on.
+        for balancer in snapshot.balancers.values_mut() {
+            Arc::make_mut(balancer).wait = Duration::ZERO;
+        }
+        named.retain(|key, _| snapshot.policies.contains_key(key));
+        let errors = match linked(&Arc::new(snapshot), &named, &built_in) {
+            Ok(generation) => return Ok(generation),
+            Err(errors) => errors,
+        };
+        let told = errors.to_string();
+        let before = parts.len();
+        for (tenant, error) in errors.by_tenant() {
+            if parts.remove(&tenant).is_some() {
+                left_out.push(format!("tenant `{tenant}`: {error}"));
+            }
+        }
+        if parts.len() == before {
+            return Err(Trouble::Input(told));
+        }
+    }
+}
+
+fn module(loader: &WasmLoader, policy: &PolicySource) -> Result<Arc<dyn Module>, String> {
+    let wasm = read(policy).map_err(|error| {
+        let (name, file) = (&policy.name, policy.source.display());
+        format!("policy `{name}`: {file} cannot be read: {error}; name a .wasm file with `source`")
+    })?;
+    let module = loader.load(&policy.name, &wasm, &policy.limits);
+    module.map_err(|refusal| format!("policy {refusal}"))
 }
 
 /// Gives a built-in policy by its name.
@@ -128,7 +174,7 @@ fn linked(
     snapshot: &Arc<Snapshot>,
     named: &BTreeMap<String, Arc<dyn Module>>,
     built_in: &BuiltIn<'_>,
-) -> Result<Generation, Trouble> {
+) -> Result<Generation, LinkErrors> {
     let live = Arc::new(Live::new(Clock::start(), 1));
     let linker = Linker {
         tenants: Arc::new(Tenants::new(Arc::clone(&live))),
@@ -145,8 +191,7 @@ fn linked(
     };
     // Nobody has asked: nothing is written down.
     let silent = AccessLogs::default();
-    let linked = linker.link(Arc::clone(snapshot), &modules, silent, origin);
-    linked.map_err(|error| Trouble::Input(error.to_string()))
+    linker.link(Arc::clone(snapshot), &modules, silent, origin)
 }
 
 /// Uses the gateway's cache where it is there and ours; never makes it, for it would then belong to

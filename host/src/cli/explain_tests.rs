@@ -301,3 +301,61 @@ fn a_cache_directory_is_never_made() {
     loader(Some(&cache), Compiler::InProcess).expect("an engine");
     assert!(!cache.exists());
 }
+
+#[test]
+fn a_tenant_that_is_broken_is_named_and_the_rest_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let site = |host: &str, method: &str| {
+        format!(
+            "[[vhost]]\nname = \"{host}\"\n[[vhost.route]]\npath = \"/\"\nbalancer = \"app\"\n\
+             [balancer.app]\nlbmethod = {method}\nmembers = [{{ url = \"http://192.0.2.1\" }}]\n"
+        )
+    };
+    let own = "\n[policy.own]\nsource = \"own.wasm\"\n";
+    write("it.toml", CONFIG);
+    write(
+        "tenants/good/site.toml",
+        &site("good.example.net", "\"byrequests\""),
+    );
+    write("tenants/typo/site.toml", "[[vhosts]]\n");
+    write(
+        "tenants/late/site.toml",
+        &site("good.example.net", "\"byrequests\""),
+    );
+    write(
+        "tenants/wasm/site.toml",
+        &(site("wasm.example.net", "\"policy:own\"") + own),
+    );
+    write("tenants/wasm/own.wasm", "no wasm");
+    let rewriter = builtin::find("reverse").unwrap().wasm;
+    write(
+        "tenants/kind/site.toml",
+        &(site("kind.example.net", "\"policy:own\"") + own),
+    );
+    std::fs::write(folder.path().join("tenants/kind/own.wasm"), rewriter).unwrap();
+    let file = folder.path().join("it.toml");
+    let told = |url: &str| {
+        let args = args(&[url, "-c", file.to_str().unwrap()]);
+        squeezed(&explained(&args, Compiler::InProcess).unwrap())
+    };
+    let all = told("http://good.example.net/");
+    for fact in [
+        "vhost good.example.net, for it has the exact name",
+        "vhosts",
+        "the host belongs to the tenant `good`",
+        "left out tenant `wasm`: policy `own` is not WebAssembly",
+        "left out tenant `kind`: ",
+    ] {
+        assert!(all.contains(fact), "no {fact:?} in\n{all}");
+    }
+    assert_eq!(all.matches("left out ").count(), 4, "{all}");
+    assert!(
+        told("http://wasm.example.net/").contains("vhost www.example.com"),
+        "the default one"
+    );
+}

@@ -29,6 +29,15 @@ pub(super) async fn tell(live: &Generation, asked: &Asked) -> String {
     told.0
 }
 
+/// Tenants of whom nothing was looked at, and why: what is theirs is explained as if they were not there.
+pub(super) fn left_out(problems: &[String]) -> String {
+    let mut told = Told(String::new());
+    for problem in problems.iter().flat_map(|problem| problem.lines()) {
+        told.line("left out", problem);
+    }
+    told.0
+}
+
 struct Told(String);
 
 /// A route with its place in the vhost and what its regex captured.

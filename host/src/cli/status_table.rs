@@ -87,6 +87,9 @@ fn tenant_table(out: &mut String, tenants: &[TenantStatus]) {
             let label = format!("  {}: not in service: ", tenant.name);
             trouble_line(out, &label, trouble);
         }
+        if let Some(why) = &tenant.unrecalled {
+            let _ = writeln!(out, "  {}: nor is what it served last: {why}", tenant.name);
+        }
     }
 }
 

@@ -25,6 +25,8 @@ mod tests;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{Loaded, load, parse};
 pub(crate) use load::{checked, located, snapshot, typed};
-pub use schema::schema;
-pub use tenant::{LoadedTenant, TenantPart, Tenants, load_tenant, tenant_files, tenants};
+pub use schema::{schema, tenant_schema};
+pub use tenant::{
+    LoadedTenant, TenantPart, Tenants, load_tenant, recall_tenant, tenant_files, tenants,
+};
 pub use whole::{Whole, compose, contested, whole};

@@ -9,15 +9,24 @@ use schemars::{
 
 use super::{
     read::{Either, Named, Node},
-    source::Config,
+    source::{Config, TenantFile},
 };
 
 /// Describes the format, for editors and for other tools (draft 2020-12).
 pub fn schema() -> serde_json::Value {
+    root::<Config>()
+}
+
+/// Likewise of a tenant's files. Keys that are the operator's are in it, and nothing fits them.
+pub fn tenant_schema() -> serde_json::Value {
+    root::<TenantFile>()
+}
+
+fn root<T: JsonSchema>() -> serde_json::Value {
     let settings = SchemaSettings::draft2020_12().with_transform(WithoutNull);
     settings
         .into_generator()
-        .into_root_schema_for::<Config>()
+        .into_root_schema_for::<T>()
         .to_value()
 }
 

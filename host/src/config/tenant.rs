@@ -39,6 +39,18 @@ pub struct LoadedTenant {
 }
 
 impl LoadedTenant {
+    fn nothing() -> Self {
+        Self {
+            files: Vec::new(),
+            outcome: Err(Report {
+                problems: Vec::new(),
+                texts: Vec::new(),
+            }),
+            warnings: Vec::new(),
+            texts: Vec::new(),
+        }
+    }
+
     /// The warnings with the lines they are about, coloured for a terminal if asked to.
     pub fn render(&self, colour: bool) -> String {
         render(&self.warnings, &self.texts, colour)
@@ -88,17 +100,8 @@ pub type Tenants = (Vec<TenantName>, Vec<Diagnostic>);
 
 /// Reads and checks a tenant's files under the quota that the operator gives it.
 pub fn load_tenant(name: &TenantName, operator: &Snapshot) -> LoadedTenant {
-    let dir = operator.tenancy.dir.as_deref().unwrap_or(Path::new("/"));
-    let folder: Arc<Path> = dir.join(name.as_str()).into();
-    let mut loaded = LoadedTenant {
-        files: Vec::new(),
-        outcome: Err(Report {
-            problems: Vec::new(),
-            texts: Vec::new(),
-        }),
-        warnings: Vec::new(),
-        texts: Vec::new(),
-    };
+    let folder = folder(name, operator);
+    let mut loaded = LoadedTenant::nothing();
     match texts(&folder, &mut loaded.files) {
         Ok(texts) => loaded.texts = texts,
         Err(problem) => {
@@ -109,9 +112,50 @@ pub fn load_tenant(name: &TenantName, operator: &Snapshot) -> LoadedTenant {
             return loaded;
         }
     }
+    check(loaded, name, &folder, operator)
+}
+
+/// Checks files as they were once, by their names within the tenant's folder, in the place of those that
+/// are there now.
+pub fn recall_tenant(
+    name: &TenantName,
+    operator: &Snapshot,
+    files: &[(String, String)],
+) -> LoadedTenant {
+    let folder = folder(name, operator);
+    let texts = files
+        .iter()
+        .map(|(name, text)| (folder.join(name), text.clone()));
+    let mut loaded = LoadedTenant::nothing();
+    loaded.texts = texts.collect();
+    loaded.files = loaded.texts.iter().map(|(path, _)| path.clone()).collect();
+    let total: usize = files.iter().map(|(_, text)| text.len()).sum();
+    if files.len() > MOST || total > LARGEST {
+        let what = "more than 64 files, or more than 256 KiB in all".to_owned();
+        loaded.outcome = Err(Report {
+            problems: vec![unreadable(&folder, what, "put fewer there")],
+            texts: Vec::new(),
+        });
+        return loaded;
+    }
+    check(loaded, name, &folder, operator)
+}
+
+fn folder(name: &TenantName, operator: &Snapshot) -> Arc<Path> {
+    let dir = operator.tenancy.dir.as_deref().unwrap_or(Path::new("/"));
+    dir.join(name.as_str()).into()
+}
+
+/// Checks the texts that were read.
+fn check(
+    mut loaded: LoadedTenant,
+    name: &TenantName,
+    folder: &Arc<Path>,
+    operator: &Snapshot,
+) -> LoadedTenant {
     let mut problems = Problems::default();
     let config = put_together(&loaded.texts, &mut problems);
-    let (mut part, claims) = compile::tenant(&config, name, &folder, operator, &mut problems);
+    let (mut part, claims) = compile::tenant(&config, name, folder, operator, &mut problems);
     loaded.files.append(&mut part.files);
     if !problems.has_errors() {
         compile::routable(&part.vhosts, &config, &mut problems);
@@ -121,6 +165,7 @@ pub fn load_tenant(name: &TenantName, operator: &Snapshot) -> LoadedTenant {
         return loaded;
     }
     part.files = loaded.files.clone();
+    part.texts = loaded.texts.clone().into();
     part.claims = claims
         .into_iter()
         .filter_map(|(host, place)| Some((host, at(place, &loaded.texts)?)))

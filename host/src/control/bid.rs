@@ -30,10 +30,26 @@ pub(super) enum Change {
     Operator(Arc<Snapshot>),
     /// A tenant's files.
     Tenant(Arc<TenantPart>),
+    /// What a tenant served last, in place of files that are broken.
+    Recalled {
+        part: Arc<TenantPart>,
+        /// When it was kept.
+        at_ms: u64,
+    },
     /// The tenant leaves.
     Gone,
     /// Its policies alone.
     Policies,
+}
+
+impl Change {
+    /// What a tenant would have in service.
+    fn part(&self) -> Option<&Arc<TenantPart>> {
+        match self {
+            Self::Tenant(part) | Self::Recalled { part, .. } => Some(part),
+            Self::Operator(_) | Self::Gone | Self::Policies => None,
+        }
+    }
 }
 
 /// A bid that lost, and why.
@@ -52,7 +68,9 @@ pub(super) fn outcome(
     for bid in bids {
         match &bid.change {
             Change::Operator(next) => operator = Arc::clone(next),
-            Change::Tenant(part) => drop(parts.insert(bid.tenant.clone(), Arc::clone(part))),
+            Change::Tenant(part) | Change::Recalled { part, .. } => {
+                parts.insert(bid.tenant.clone(), Arc::clone(part));
+            }
             Change::Gone => drop(parts.remove(&bid.tenant)),
             Change::Policies => {}
         }
@@ -66,9 +84,7 @@ pub(super) fn contest(operator: &Arc<Snapshot>, parts: &Parts, bids: &mut Vec<Bi
     loop {
         let (operator, next) = outcome(operator, parts, bids);
         let loser = bids.iter().enumerate().find_map(|(index, bid)| {
-            let Change::Tenant(part) = &bid.change else {
-                return None;
-            };
+            let part = bid.change.part()?;
             let why = config::contested(part, &operator, parts, &next)?;
             Some((index, why))
         });

@@ -32,10 +32,39 @@ pub struct TenantFacts {
     pub name: TenantName,
     /// Where its files are.
     pub folder: PathBuf,
-    /// False: it was left out, or all of it was.
-    pub in_service: bool,
+    /// What of it is in service.
+    pub state: TenantState,
     /// Why what is on disk of it is not in service; `None` when it is.
     pub last_error: Option<Trouble>,
+    /// Why what it served last could not take its place either.
+    pub unrecalled: Option<String>,
+}
+
+/// What of a tenant is in service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TenantState {
+    /// What is on disk.
+    Serving,
+    /// What it served last; what is on disk is refused.
+    LastGood,
+    /// Nothing yet: a policy of it is being compiled.
+    Compiling,
+    /// Nothing.
+    LeftOut,
+}
+
+impl TenantState {
+    /// One word, for the status.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::LastGood => "last_good",
+            Self::Compiling => "compiling",
+            Self::LeftOut => "left_out",
+        }
+    }
 }
 
 /// Something that went wrong.

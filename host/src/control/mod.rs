@@ -11,11 +11,13 @@ mod archive;
 mod bid;
 mod command;
 mod facts;
+mod kept;
 mod known;
 mod names;
 pub mod probe;
 #[cfg(test)]
 mod probe_tests;
+mod recall;
 mod reload;
 mod report;
 mod resident;
@@ -37,7 +39,9 @@ mod versions;
 mod watch;
 
 pub use command::{Cause, Controller, Outcome, ReloadCounts};
-pub use facts::{ControlFacts, PolicyFacts, TenantFacts, Trouble, VersionFacts, VersionOutcome};
+pub use facts::{
+    ControlFacts, PolicyFacts, TenantFacts, TenantState, Trouble, VersionFacts, VersionOutcome,
+};
 pub use reload::Writer;
 pub use setup::{Failure, Setup, Surroundings};
 pub use stock::Stock;

@@ -9,6 +9,7 @@ use super::{
     Cause, ControlFacts, Failure, Outcome, Setup, Trouble, Watch,
     archive::{Archive, Earlier},
     bid::{Bid, Change, Named, Parts},
+    kept::Kept,
     resident::Resident,
     seen::Seen,
     tracked::Tracked,
@@ -39,6 +40,7 @@ pub struct Writer {
     /// What an earlier run did, until the policies are there again.
     pub(super) earlier: Earlier,
     pub(super) archive: Archive,
+    pub(super) kept: Kept,
     pub(super) trials: Trials,
     pub(super) facts: Arc<ArcSwap<ControlFacts>>,
     pub(super) watch: Arc<ArcSwap<Option<Watch>>>,
@@ -47,11 +49,13 @@ pub struct Writer {
 
 impl Writer {
     /// Puts the first generation into service. The files are read as they are now. The operator's
-    /// own must be right; a tenant that is not is left out.
+    /// own must be right; a tenant that is not serves what it served last, or is left out.
     pub fn start(setup: Setup, snapshot: Snapshot) -> Result<Self, Failure> {
         let snapshot = Arc::new(snapshot);
         let earlier = snapshot.state_dir.as_deref();
         let earlier = earlier.map(Archive::read).unwrap_or_default();
+        let kept = snapshot.state_dir.as_deref();
+        let kept = kept.map(Kept::open).unwrap_or_default();
         let current = Arc::new(Current::new(Generation::nothing(&snapshot)));
         let mut writer = Self {
             setup,
@@ -66,6 +70,7 @@ impl Writer {
             folder_trouble: None,
             earlier,
             archive: Archive::default(),
+            kept,
             trials: Trials::default(),
             facts: Arc::default(),
             watch: Arc::default(),
@@ -81,15 +86,15 @@ impl Writer {
             versions: writer.versions(&snapshot.policies)?,
             change: Change::Operator(snapshot),
         });
+        writer.setup.stock.begin_start();
         let late = writer.tenants_bids(Cause::Files, &mut refused);
         let known: Vec<_> = bids.iter().map(|bid| bid.tenant.clone()).collect();
         bids.extend(late.into_iter().filter(|bid| !known.contains(&bid.tenant)));
-        for (bid, failure) in writer.settle(bids, Cause::Start) {
-            if bid.tenant.is_operator() {
-                return Err(failure);
-            }
-            writer.refuse_tenant(&bid.tenant, &failure, Cause::Start);
+        let mut lost = writer.settle(bids, Cause::Start);
+        if let Some(index) = lost.iter().position(|(bid, _)| bid.tenant.is_operator()) {
+            return Err(lost.swap_remove(index).1);
         }
+        writer.second_chance(lost, Cause::Start);
         writer.tell();
         Ok(writer)
     }
@@ -132,9 +137,8 @@ impl Writer {
             Err(failure) => refused.push(self.refuse(&failure, cause)),
         }
         let bids = self.tenants_bids(cause, &mut refused);
-        for (bid, failure) in self.settle(bids, cause) {
-            refused.push(self.refuse_tenant(&bid.tenant, &failure, cause));
-        }
+        let lost = self.settle(bids, cause);
+        refused.extend(self.second_chance(lost, cause));
         refused.extend(self.reload_policies(cause));
         self.tell();
         let generation = self.current.load().number;

@@ -1,14 +1,18 @@
 //! One tenant as the writer knows it: what of it is in service, and what its files looked like.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tracing::{error, info, warn};
 
-use super::{Cause, Failure, TenantFacts, Trouble, seen::Seen};
+use super::{Cause, Failure, TenantFacts, TenantState, Trouble, seen::Seen};
 use crate::{
     config::{self, LoadedTenant, TenantPart},
     members::Clock,
     snapshot::{Snapshot, TenantName},
+    telemetry::timestamp,
 };
 
 /// One tenant. Default: nothing is known of it yet.
@@ -20,7 +24,13 @@ pub(super) struct Resident {
     seen: Vec<(PathBuf, Seen)>,
     /// What is on disk is right in itself but not in service: what somebody else does may mend it.
     waits: bool,
+    /// It waits for a policy that is being loaded.
+    loads: bool,
     trouble: Option<Trouble>,
+    /// Why it cannot get back what it served last.
+    unrecalled: Option<String>,
+    /// Nobody was told yet what becomes of it, now that it was refused.
+    untold: bool,
 }
 
 impl Resident {
@@ -66,14 +76,48 @@ impl Resident {
     /// A policy of it is being loaded: there is nothing wrong, and it is not over.
     pub fn waits(&mut self) {
         self.waits = true;
+        self.loads = true;
     }
 
     /// It is in service.
     pub fn entered(&mut self, part: Arc<TenantPart>) {
         info!(tenant = %part.name, "Tenant's configuration is in service");
+        self.serve(part);
+        self.trouble = None;
+    }
+
+    /// What it served last is in service; what is on disk is not.
+    pub fn recalled(&mut self, part: Arc<TenantPart>, at_ms: u64) {
+        let (tenant, since) = (&part.name, timestamp(at_ms));
+        let why = self.trouble.as_ref().map_or("", |trouble| &trouble.what);
+        warn!(%tenant, %since, why, "The tenant serves its last good configuration");
+        self.serve(part);
+    }
+
+    fn serve(&mut self, part: Arc<TenantPart>) {
         self.part = Some(part);
         self.waits = false;
-        self.trouble = None;
+        self.loads = false;
+        self.untold = false;
+        self.unrecalled = None;
+    }
+
+    /// It cannot get back what it served last. Told once.
+    pub fn not_recalled(&mut self, tenant: &TenantName, file: &Path, why: &str) {
+        self.loads = false;
+        if self.unrecalled.as_deref() != Some(why) {
+            let file = file.display();
+            error!(%tenant, %file, why, "The tenant's last good configuration cannot be used");
+            self.unrecalled = Some(why.to_owned());
+        }
+    }
+
+    /// Says once that nothing of it is in service and nothing will be by itself.
+    pub fn tell_left_out(&mut self, tenant: &TenantName) {
+        if self.untold && self.part.is_none() && !self.loads {
+            self.untold = false;
+            error!(%tenant, "The tenant is left out");
+        }
     }
 
     /// Nothing of it is in service any longer.
@@ -89,21 +133,22 @@ impl Resident {
             info!(%tenant, "The tenant's configuration on disk is the one in service again");
         }
         self.waits = false;
+        self.loads = false;
     }
 
     /// What is on disk is not taken. The same twice in a row is told once, unless somebody asks.
     pub fn refuse(&mut self, tenant: &TenantName, failure: &Failure, cause: Cause) -> String {
         self.waits = matches!(failure, Failure::Claim(_) | Failure::Surroundings(_));
+        self.loads = false;
         let what = failure.to_string();
         if cause == Cause::Signal || self.trouble.as_ref().is_none_or(|t| t.what != what) {
             for line in failure.lines().lines() {
                 error!(%tenant, "{line}");
             }
-            match &self.part {
-                Some(_) => {
-                    error!(%tenant, "The tenant's new configuration is refused; the one in service stays");
-                }
-                None => error!(%tenant, "The tenant is left out"),
+            if self.part.is_some() {
+                error!(%tenant, "The tenant's new configuration is refused; the one in service stays");
+            } else {
+                self.untold = true;
             }
             self.trouble = Some(Trouble {
                 at_ms: Clock::wall_ms(),
@@ -120,14 +165,24 @@ impl Resident {
         }
     }
 
+    fn state(&self) -> TenantState {
+        match (&self.part, &self.trouble) {
+            (Some(_), None) => TenantState::Serving,
+            (Some(_), Some(_)) => TenantState::LastGood,
+            (None, _) if self.loads => TenantState::Compiling,
+            (None, _) => TenantState::LeftOut,
+        }
+    }
+
     /// For `switchyard status`.
     pub fn facts(&self, tenant: &TenantName, operator: &Snapshot) -> TenantFacts {
         let dir = operator.tenancy.dir.as_deref();
         TenantFacts {
             name: tenant.clone(),
             folder: dir.map(|dir| dir.join(tenant.as_str())).unwrap_or_default(),
-            in_service: self.part.is_some(),
+            state: self.state(),
             last_error: self.trouble.clone(),
+            unrecalled: self.unrecalled.clone(),
         }
     }
 }

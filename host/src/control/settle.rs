@@ -40,7 +40,9 @@ impl Writer {
             }
             let error = match self.publish(&snapshot, &named, cause, &mut prepared) {
                 Ok(()) => {
+                    let tenants: Vec<_> = bids.iter().map(|bid| bid.tenant.clone()).collect();
                     bids.into_iter().for_each(|bid| self.won(bid));
+                    self.keep_good(&tenants);
                     self.tell();
                     return lost;
                 }
@@ -86,7 +88,15 @@ impl Writer {
                 let resident = self.residents.entry(bid.tenant).or_default();
                 resident.entered(part);
             }
+            Change::Recalled { part, at_ms } => {
+                let resident = self.residents.entry(bid.tenant).or_default();
+                resident.recalled(part, at_ms);
+            }
             Change::Gone => {
+                // One that only lost its hosts may come back.
+                if !self.folder_of(&bid.tenant).exists() {
+                    self.forget_kept(&bid.tenant);
+                }
                 if let Some(mut resident) = self.residents.remove(&bid.tenant) {
                     resident.left();
                 }

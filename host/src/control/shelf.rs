@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -13,7 +13,7 @@ use std::{
 use tracing::warn;
 
 use super::stock;
-use crate::policy::Digest;
+use crate::{beneath, policy::Digest};
 
 /// Within `state_dir`.
 const FOLDER: &str = "versions";
@@ -25,7 +25,8 @@ fn file(state_dir: &Path, digest: &Digest) -> PathBuf {
 /// Keeps a version; once is enough.
 pub(super) fn keep(state_dir: &Path, digest: &Digest, wasm: &[u8]) {
     let path = file(state_dir, digest);
-    if path.exists() {
+    // One that was damaged since is written anew.
+    if find(state_dir, digest, wasm.len()).is_some() {
         return;
     }
     if let Err(error) = write(state_dir, &path, wasm) {
@@ -49,10 +50,24 @@ fn write(state_dir: &Path, path: &Path, wasm: &[u8]) -> io::Result<()> {
     fs::rename(&beside, path)
 }
 
-/// A version that was kept, if it is what it was.
-pub(super) fn find(state_dir: &Path, digest: &Digest) -> Option<Vec<u8>> {
-    let wasm = fs::read(file(state_dir, digest)).ok()?;
-    (stock::digest(&wasm) == *digest).then_some(wasm)
+/// A version that was kept, if it is what it was and no larger than this.
+pub(super) fn find(state_dir: &Path, digest: &Digest, largest: usize) -> Option<Vec<u8>> {
+    find_named(state_dir, &digest.to_string(), largest)
+}
+
+/// Likewise by its digest in hexadecimal, as a file has it.
+pub(super) fn find_named(state_dir: &Path, digest: &str, largest: usize) -> Option<Vec<u8>> {
+    if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let path = state_dir.join(FOLDER).join(format!("{digest}.wasm"));
+    let file = beneath::regular(Some(state_dir), &path).ok()?;
+    let mut wasm = Vec::new();
+    let limit = u64::try_from(largest).unwrap_or(u64::MAX);
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut wasm)
+        .ok()?;
+    (wasm.len() <= largest && stock::digest(&wasm).to_string() == digest).then_some(wasm)
 }
 
 /// Lets go of all but these.
@@ -78,11 +93,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         let digest = stock::digest(b"one");
-        assert_eq!(find(&state, &digest), None);
+        assert_eq!(find(&state, &digest, 9), None);
         keep(&state, &digest, b"one");
-        assert_eq!(find(&state, &digest).unwrap(), b"one");
+        assert_eq!(find(&state, &digest, 9).unwrap(), b"one");
         fs::write(file(&state, &digest), "damaged").unwrap();
-        assert_eq!(find(&state, &digest), None);
+        assert_eq!(find(&state, &digest, 9), None);
+        keep(&state, &digest, b"one");
+        assert_eq!(find(&state, &digest, 9).unwrap(), b"one", "mended");
+        assert_eq!(find(&state, &digest, 2), None, "too large");
+        assert_eq!(find_named(&state, "../policies", 9), None);
         retain(&state, &BTreeSet::new());
         assert!(!file(&state, &digest).exists());
     }

@@ -1,6 +1,10 @@
 //! What is on disk and not in service yet.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     Cause, Failure, Writer,
@@ -41,6 +45,18 @@ impl Writer {
         };
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         self.folder_is((!problems.is_empty()).then(|| problems.join("\n")));
+        if cause == Cause::Start
+            && let Some(state_dir) = &self.operator.state_dir
+            && self
+                .operator
+                .tenancy
+                .dir
+                .as_deref()
+                .is_some_and(Path::is_dir)
+        {
+            // Whoever was removed while nobody looked.
+            self.kept.retain(state_dir, &names);
+        }
         let gone = |name: &&TenantName| names.binary_search(name).is_err();
         let gone: Vec<_> = self.residents.keys().filter(gone).cloned().collect();
         let mut bids = Vec::new();
@@ -51,7 +67,10 @@ impl Writer {
                     change: Change::Gone,
                     versions: Vec::new(),
                 }),
-                None => drop(self.residents.remove(&tenant)),
+                None => {
+                    self.forget_kept(&tenant);
+                    self.residents.remove(&tenant);
+                }
             }
         }
         for tenant in names {
@@ -61,8 +80,8 @@ impl Writer {
                     self.residents.entry(tenant).or_default().waits();
                 }
                 Err(failure) => {
-                    let resident = self.residents.entry(tenant.clone()).or_default();
-                    refused.push(resident.refuse(&tenant, &failure, cause));
+                    refused.push(self.refuse_tenant(&tenant, &failure, cause));
+                    bids.extend(self.recall(&tenant));
                 }
             }
         }
@@ -101,7 +120,7 @@ impl Writer {
         }))
     }
 
-    fn folder_of(&self, tenant: &TenantName) -> PathBuf {
+    pub(super) fn folder_of(&self, tenant: &TenantName) -> PathBuf {
         let dir = self.operator.tenancy.dir.as_deref();
         dir.map(|dir| dir.join(tenant.as_str())).unwrap_or_default()
     }

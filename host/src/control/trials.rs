@@ -234,10 +234,11 @@ impl Writer {
         };
         let versions = self.policies.values();
         let kept = versions.flat_map(|tracked| [tracked.in_service(), tracked.previous()]);
-        let kept: BTreeSet<_> = kept
+        let mut kept: BTreeSet<_> = kept
             .flatten()
             .map(|module| module.digest().to_string())
             .collect();
+        kept.extend(self.kept.digests());
         shelf::retain(&state_dir, &kept);
     }
 }

@@ -107,7 +107,13 @@ fn back_from(
     (undone, wasm): (Digest, Vec<u8>),
     shop: Shop<'_>,
 ) -> Result<Arc<dyn Module>, Failure> {
-    let kept = || shelf::find(shop.state_dir?, &tracked.last_good(&undone)?);
+    let kept = || {
+        shelf::find(
+            shop.state_dir?,
+            &tracked.last_good(&undone)?,
+            policy.largest(),
+        )
+    };
     let wasm = match kept() {
         Some(kept) => kept,
         None => {

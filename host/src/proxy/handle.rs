@@ -56,12 +56,12 @@ const LEFT: u16 = 499;
 const DISCARD: u64 = 64 * 1024;
 
 /// Serves one request.
-pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, mut head: RequestHead) -> Next {
+pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, head: RequestHead) -> Next {
     let live = gateway.current.load();
     let limits = &live.snapshot.limits;
-    let mut trace = Trace::start(down);
+    let trace = Trace::start(down);
     down.presence = Presence::new(head.version == Version::Http11);
-    let mut upload = Upload::new(head.framing, limits.body_size);
+    let upload = Upload::new(head.framing, limits.body_size);
     let wants = head.keep_alive();
     // Whether a client that asked for a 100 and is refused sends its body all the same, nobody knows.
     let unsure = head.framing != Framing::None && head.fields.contains("expect");
@@ -73,31 +73,75 @@ pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, mut head: Requ
         version: head.version,
         patience: limits.write_timeout,
     };
+    let mut request = Underway {
+        live: &live,
+        down,
+        head,
+        trace,
+        upload,
+        over: false,
+    };
     let served = pipeline::run(
         gateway,
         &live,
-        down,
-        &mut head,
-        &mut upload,
-        &mut trace,
+        request.down,
+        &mut request.head,
+        &mut request.upload,
+        &mut request.trace,
         manner,
     )
     .await;
+    let (down, trace, upload) = (&mut *request.down, &mut request.trace, &mut request.upload);
     let next = match served {
         Ok(next) => next,
         Err(error) => {
             manner.keep &= !closes(&error) && (!unsure || upload.is_received());
-            fail(&live, down, &mut trace, &mut upload, manner, &error).await
+            fail(&live, down, trace, upload, manner, &error).await
         }
     };
     let next = match next {
-        Next::Keep => discard(down, &mut upload, limits.body_timeout).await,
+        Next::Keep => discard(down, upload, limits.body_timeout).await,
         next => next,
     };
-    trace.aborted |= next == Next::Abort;
-    trace.received_bytes += upload.received();
-    record::write(&live, down, Some(&head), &trace, next);
+    request.trace.aborted |= next == Next::Abort;
+    request.record(next);
     next
+}
+
+/// A request until it is recorded. One that is dropped on its way, as the end of a drain does, is recorded
+/// then.
+struct Underway<'a, 'd> {
+    live: &'a Generation,
+    down: &'a mut Downstream<'d>,
+    head: RequestHead,
+    trace: Trace<'a>,
+    upload: Upload,
+    over: bool,
+}
+
+/// The word for what a drain cut off.
+const DRAINED: &str = "drained";
+
+impl Underway<'_, '_> {
+    fn record(&mut self, next: Next) {
+        self.over = true;
+        self.trace.received_bytes += self.upload.received();
+        record::write(self.live, self.down, Some(&self.head), &self.trace, next);
+    }
+}
+
+impl Drop for Underway<'_, '_> {
+    fn drop(&mut self) {
+        // A panic is told elsewhere, and a second one would end the process.
+        if self.over || std::thread::panicking() {
+            return;
+        }
+        self.trace.aborted = true;
+        if self.trace.error.is_empty() {
+            self.trace.error = DRAINED;
+        }
+        self.record(Next::Abort);
+    }
 }
 
 /// Answers a head that could not even be read.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -152,7 +152,9 @@ pub struct TenantPart {
     /// Hosts that its vhosts claim, each with where it says so.
     pub claims: Vec<(HostPattern, Diagnostic)>,
     /// Every file that was read.
-    pub files: Vec<std::path::PathBuf>,
+    pub files: Vec<PathBuf>,
+    /// Those of its folder, as they were read.
+    pub texts: Arc<[(PathBuf, String)]>,
 }
 
 impl TenantPart {
@@ -254,6 +256,7 @@ pub fn tenant(
         policies,
         claims: vec![],
         files: context.files,
+        texts: Arc::default(),
     };
     (part, context.claims)
 }

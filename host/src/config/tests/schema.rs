@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{super::schema, LEAST, read};
+use super::{
+    super::{schema, tenant_schema},
+    LEAST, read,
+};
 
 /// A validator of as much of JSON schema as ours uses; what it does not know is a failure.
 fn valid(value: &Value, schema: &Value, root: &Value) -> Result<(), String> {
@@ -49,6 +52,10 @@ fn valid(value: &Value, schema: &Value, root: &Value) -> Result<(), String> {
                     return Err(format!("{value} fits {fits} of {key}"));
                 }
             }
+            "not" if valid(value, rule, root).is_ok() => {
+                return Err(format!("{value} fits what it must not"));
+            }
+            "not" => {}
             "const" if value != rule => return Err(format!("{value} is not {rule}")),
             "const" => {}
             "enum" if !rule.as_array().is_some_and(|all| all.contains(value)) => {
@@ -235,5 +242,48 @@ fn every_key_is_described() {
         for (key, property) in table["properties"].as_object().expect("properties") {
             assert!(property.get("description").is_some(), "{key}");
         }
+    }
+}
+
+fn check_tenant(text: &str) -> Result<(), String> {
+    let schema = tenant_schema();
+    let value: Value = toml::from_str(text).map_err(|e| e.to_string())?;
+    valid(&value, &schema, &schema)
+}
+
+#[test]
+fn tenants_schema_takes_what_their_page_shows() {
+    let page = include_str!("../../../../docs/tenants.md");
+    let blocks = page.split("```toml\n").skip(1);
+    let blocks: Vec<_> = blocks
+        .filter_map(|block| block.split("\n```").next())
+        .collect();
+    let theirs: Vec<_> = blocks
+        .iter()
+        .filter(|block| block.starts_with("[[vhost]]"))
+        .collect();
+    assert_eq!(theirs.len(), 2);
+    for block in theirs {
+        check_tenant(block).unwrap();
+    }
+    // The operator's own is none of theirs.
+    assert!(check_tenant(blocks[0]).is_err());
+}
+
+#[test]
+fn tenants_schema_has_no_room_for_what_is_the_operators() {
+    let good = "[[vhost]]\nname = \"a.example\"\n";
+    check_tenant(good).unwrap();
+    for (key, bad) in [
+        ("listener", "[[listener]]\nbind = \"127.0.0.1:0\""),
+        ("admin", "[admin]\nlisten = \"127.0.0.1:0\""),
+        ("limits", "[limits]\nconnections = 1"),
+        ("tenant", "[tenant.b]\nrequests = 1"),
+        ("each_tenant", "[each_tenant]\nrequests = 1"),
+        ("vhosts", "[vhosts]"),
+        ("balancer", "[balancer.a]\nmembers = 1"),
+    ] {
+        let why = check_tenant(&format!("{good}{bad}\n")).unwrap_err();
+        assert!(why.starts_with(key), "{key}: {why}");
     }
 }

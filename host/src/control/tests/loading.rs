@@ -6,10 +6,10 @@ use super::fixture::{CONFIG, Scene, digest, facts, own, published};
 use crate::control::{Cause, Outcome, Writer};
 
 /// Far beyond what a busy machine takes.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A tenant with a policy of its own.
-const ACME: &str = r#"
+pub(super) const ACME: &str = r#"
 [[vhost]]
 name = "acme.example"
 [[vhost.route]]
@@ -23,7 +23,7 @@ source = "own.wasm"
 "#;
 
 /// Started, and who is woken when something was loaded.
-fn started(scene: &Scene) -> (Writer, mpsc::Receiver<()>) {
+pub(super) fn started(scene: &Scene) -> (Writer, mpsc::Receiver<()>) {
     let writer = scene.start().unwrap();
     let (wake, woken) = mpsc::channel();
     writer.setup.stock.wake_with(Box::new(move || {
@@ -34,13 +34,13 @@ fn started(scene: &Scene) -> (Writer, mpsc::Receiver<()>) {
 }
 
 /// Nobody waits for what is held up, nor for long.
-fn impatient() -> Scene {
+pub(super) fn impatient() -> Scene {
     let mut scene = Scene::new();
     scene.patience = Duration::from_millis(20);
     scene
 }
 
-fn serves(writer: &Writer, balancer: &str) -> bool {
+pub(super) fn serves(writer: &Writer, balancer: &str) -> bool {
     writer.current().load().selector(balancer).is_some()
 }
 

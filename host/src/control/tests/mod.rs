@@ -4,5 +4,6 @@ mod fixture;
 mod linking;
 mod loading;
 mod native;
+mod recalling;
 mod reloading;
 mod watching;

@@ -24,9 +24,14 @@ pub(in crate::wasm) struct Services {
     groups: Shelf<(Arc<str>, Arc<str>, Digest), Group>,
     /// Whose things these begin as copies of.
     origin: Option<Arc<Self>>,
-    /// Instances there are.
-    seats: Shelf<(Arc<str>, Arc<str>), AtomicUsize>,
+    /// Instances there are of those that decide,
+    seats: Arc<Seats>,
+    /// and of shadows, whose things are copies.
+    shadows: Arc<Seats>,
 }
+
+/// Instances by tenant and policy.
+type Seats = Shelf<(Arc<str>, Arc<str>), AtomicUsize>;
 
 /// One of the instances that a policy may have; free again when it is dropped.
 #[derive(Debug)]
@@ -59,6 +64,8 @@ impl Services {
     pub(in crate::wasm) fn fork(self: &Arc<Self>) -> Arc<Self> {
         Arc::new(Self {
             origin: Some(Arc::clone(self)),
+            seats: Arc::clone(&self.seats),
+            shadows: Arc::clone(&self.shadows),
             ..Self::default()
         })
     }
@@ -103,14 +110,22 @@ impl Services {
         })
     }
 
-    /// Room for one more instance of a policy; `None`: it has as many as it may.
+    /// Room for one more instance of a policy; `None`: it has as many as it may. A shadow gets what those
+    /// that decide leave of it, and takes nothing from them.
     pub(in crate::wasm) fn seat(&self, environment: &Environment, most: usize) -> Option<Seat> {
         let key = (environment.tenant.clone(), environment.policy.clone());
-        let count = self.seats.take(key, AtomicUsize::default);
+        let (count, others) = match &self.origin {
+            None => (self.seats.take(key, AtomicUsize::default), 0),
+            Some(_) => {
+                let deciding = self.seats.find(&key);
+                let deciding = deciding.map_or(0, |count| count.load(Relaxed));
+                (self.shadows.take(key, AtomicUsize::default), deciding)
+            }
+        };
         let taken = count.fetch_add(1, Relaxed);
         // Whoever is refused gives back what it took.
         let seat = Seat(count);
-        (taken < most).then_some(seat)
+        (taken + others < most).then_some(seat)
     }
 
     /// Every series of every policy, and the host's own of the tenants' stores.
@@ -232,5 +247,22 @@ mod tests {
         assert!(services.seat(&other, 2).is_some());
         drop(two);
         assert!(services.seat(&environment, 1).is_some());
+    }
+
+    #[test]
+    fn shadows_get_what_those_that_decide_leave() {
+        let services = Arc::new(Services::default());
+        let environment = crate::wasm::tests::guests::environment();
+        let (shadow, other) = (services.fork(), services.fork());
+        let decides = services.seat(&environment, 2).unwrap();
+        let watches = shadow.seat(&environment, 2).unwrap();
+        assert!(shadow.seat(&environment, 2).is_none());
+        assert!(other.seat(&environment, 2).is_none(), "shadows share it");
+        // Whatever shadows have, those that decide get theirs.
+        let second = services.seat(&environment, 2).unwrap();
+        assert!(services.seat(&environment, 2).is_none());
+        drop((second, watches));
+        assert!(other.seat(&environment, 2).is_some());
+        drop(decides);
     }
 }
