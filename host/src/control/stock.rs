@@ -7,7 +7,10 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Condvar, Mutex, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -51,6 +54,8 @@ pub struct Stock {
     patience: Duration,
     /// How long the writer waits for what is being loaded; `None` = to the end.
     until: Mutex<Option<Instant>>,
+    /// A start waits for built-in policies to the end: they are the host's own.
+    starts: AtomicBool,
 }
 
 struct Shop {
@@ -102,6 +107,7 @@ impl Stock {
             shop: Arc::new(shop),
             patience: PATIENCE,
             until: Mutex::new(None),
+            starts: AtomicBool::new(false),
         }
     }
 
@@ -126,10 +132,12 @@ impl Stock {
     /// takes a compiler seconds.
     pub(super) fn begin_start(&self) {
         self.wait_for(Some(self.patience * START));
+        self.starts.store(true, Ordering::Relaxed);
     }
 
     /// From now on all who ask wait so long together; `None` = to the end.
     pub(super) fn wait_for(&self, patience: Option<Duration>) {
+        self.starts.store(false, Ordering::Relaxed);
         *locked(&self.until) = patience.map(|patience| Instant::now() + patience);
     }
 
@@ -189,7 +197,8 @@ impl Stock {
         let Some(wasm) = (self.shop.built_in)(name) else {
             return true;
         };
-        if locked(&self.until).is_none() || locked(&self.shop.shelves).finds_built_in(wasm) {
+        let waits = self.starts.load(Ordering::Relaxed) || locked(&self.until).is_none();
+        if waits || locked(&self.shop.shelves).finds_built_in(wasm) {
             return true;
         }
         let (shop, limits) = (Arc::clone(&self.shop), limits.clone());

@@ -86,7 +86,8 @@ fn tenant_goes_on_from_there_when_its_files_are_mended() {
 
 #[test]
 fn what_is_not_what_was_kept_is_refused_and_named() {
-    let damages: [(fn(&Scene), &str); 3] = [
+    type Damage = fn(&Scene);
+    let damages: [(Damage, &str); 3] = [
         (
             |scene| {
                 let text = fs::read_to_string(page(scene)).unwrap();
