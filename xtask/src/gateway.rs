@@ -37,7 +37,7 @@ impl Gateway {
         program: &Path,
         config: &Path,
         workers: Option<usize>,
-        core: Option<usize>,
+        cores: &[usize],
     ) -> Result<Self> {
         let folder = config.parent().unwrap_or(Path::new("."));
         let log = folder.join("gateway.log");
@@ -50,7 +50,7 @@ impl Gateway {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        tie(&mut command, core);
+        tie(&mut command, cores);
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
@@ -104,8 +104,9 @@ impl Drop for Gateway {
     }
 }
 
-/// Ends the child with us however we end, leaves Ctrl-C to us, and keeps it on one core.
-pub fn tie(command: &mut Command, core: Option<usize>) {
+/// Ends the child with us however we end, leaves Ctrl-C to us, and keeps it on these cores where there are any.
+pub fn tie(command: &mut Command, cores: &[usize]) {
+    let cores = cores.to_vec();
     // A group of its own: Ctrl-C reaches us alone, and we end it in order.
     command.process_group(0);
     // SAFETY: between fork and exec only two system calls are made and nothing is allocated.
@@ -114,7 +115,7 @@ pub fn tie(command: &mut Command, core: Option<usize>) {
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) != 0 {
                 return Err(std::io::Error::last_os_error());
             }
-            core.map_or(Ok(()), crate::load::pin)
+            crate::load::pin(&cores)
         });
     }
 }
@@ -193,8 +194,7 @@ mod tests {
         std::fs::write(&program, "#!/bin/sh\necho 'no such config' >&2\nexit 64\n").unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(&program, mode).unwrap();
-        let error =
-            Gateway::start(&program, &folder.path().join("x.toml"), None, None).unwrap_err();
+        let error = Gateway::start(&program, &folder.path().join("x.toml"), None, &[]).unwrap_err();
         assert!(error.to_string().contains("no such config"), "{error}");
     }
 }

@@ -70,18 +70,23 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
     ) -> io::Result<Answer> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => BufReader::new(connect(self.server)?),
-        };
         let mut head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
+        self.send(head.as_bytes())
+    }
+
+    /// Sends a whole request, whatever it says, and reads the answer.
+    pub fn send(&mut self, request: &[u8]) -> io::Result<Answer> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => BufReader::new(connect(self.server)?),
+        };
         let exchanged = connection
             .get_mut()
-            .write_all(head.as_bytes())
+            .write_all(request)
             .and_then(|()| read(&mut connection));
         match exchanged {
             Ok((answer, stays)) => {

@@ -1,7 +1,7 @@
-//! The fronts, configured to do the same.
+//! A running front, whoever's it is.
 
 use std::{
-    fs,
+    fs::{self, File, OpenOptions},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -11,29 +11,36 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use super::{peers::Peer, variant::Setup};
 use crate::gateway::{self, Gateway};
 
-/// Where Debian's packages put what is compared with, and the package's name.
-pub const NGINX: (&str, &str) = ("/usr/sbin/nginx", "nginx-light");
-/// As above. It brings the program and its modules, no service.
-pub const APACHE: (&str, &str) = ("/usr/sbin/apache2", "apache2-bin");
+/// A front that does not listen by then never will. Envoy compiles its filter before.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// The access log's file in a front's folder.
+pub const ACCESS_LOG: &str = "access.log";
 
 /// A running front. Dropping it ends it.
 pub struct Front {
+    /// For the report's JSON.
+    pub key: String,
     /// `Switchyard`, `nginx`, `Apache httpd`
     pub name: String,
+    /// As the program says it.
+    pub version: String,
     /// Where it listens.
     pub address: SocketAddr,
     /// Its first process; the others are its descendants.
     pub pid: u32,
+    /// What it was configured to do, where it is ours.
+    pub setup: Option<Setup>,
+    /// Where ours tells its counters.
+    pub admin: Option<SocketAddr>,
+    /// The file that its access log grows in.
+    pub access_log: Option<PathBuf>,
+    /// What it leaves undone, where it cannot do all that the others do.
+    pub lacks: Option<&'static str>,
+    #[expect(dead_code, reason = "held for its Drop")]
     process: Process,
-}
-
-impl Front {
-    /// Ours, not one of those it is measured against.
-    pub fn is_gateway(&self) -> bool {
-        matches!(self.process, Process::Own(_))
-    }
 }
 
 enum Process {
@@ -50,249 +57,121 @@ impl Drop for Process {
     }
 }
 
-/// What is missing of what the gateway is compared with, as a command to get it.
-pub fn missing() -> Option<String> {
-    let packages: Vec<_> = [NGINX, APACHE]
-        .iter()
-        .filter(|(program, _)| !Path::new(program).is_file())
-        .map(|(_, package)| *package)
-        .collect();
-    (!packages.is_empty()).then(|| {
-        format!(
-            "apt-get install --no-install-recommends {}",
-            packages.join(" ")
-        )
-    })
+impl Front {
+    /// Ours, with what it was configured to do.
+    pub fn own(site: &Site, key: &str, name: &str, setup: Setup, gateway: Gateway) -> Self {
+        Self {
+            key: key.to_owned(),
+            name: name.to_owned(),
+            version: String::new(),
+            address: gateway.address,
+            pid: gateway.pid(),
+            setup: Some(setup),
+            admin: gateway.admin,
+            access_log: site.log_file(),
+            lacks: None,
+            process: Process::Own(gateway),
+        }
+    }
 }
 
-/// Where a front works.
+/// Where a front works and for whom.
 #[derive(Debug, Clone)]
-pub struct Place {
-    /// Its config and logs go below.
+pub struct Site {
+    /// Its config and logs go here.
     pub folder: PathBuf,
-    /// Two members: `worker1` and `worker2`.
-    pub members: [SocketAddr; 2],
-    /// Its core.
-    pub core: usize,
+    /// `worker1` is the first.
+    pub members: Vec<SocketAddr>,
+    /// Its cores.
+    pub cores: Vec<usize>,
+    /// Its threads or processes.
+    pub workers: usize,
+    /// Whether it logs each request.
+    pub access_log: bool,
 }
 
-/// Starts a gateway that the report calls `name`.
-pub fn switchyard(place: &Place, name: &str, program: &Path) -> Result<Front> {
-    let folder = place.folder.join(name);
-    fs::create_dir_all(&folder)?;
-    let [first, second] = place.members;
-    let config = format!(
-        r#"version = 1
-cache_dir = "cache"
+impl Site {
+    /// Writes a file in the front's folder.
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.folder.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
 
-[[listener]]
-bind = "127.0.0.1:0"
-
-[[vhost]]
-name = "localhost"
-default = true
-
-  [[vhost.route]]
-  path = "/app"
-  balancer = "cluster"
-  reverse = {{ location = true, cookie_path = true, cookie_domain = true }}
-
-[balancer.cluster]
-lbmethod = "byrequests"
-stickysession = "JSESSIONID|jsessionid"
-members = [
-  {{ url = "http://{first}/Test", route = "worker1" }},
-  {{ url = "http://{second}/Test", route = "worker2" }},
-]
-"#
-    );
-    let file = folder.join("switchyard.toml");
-    fs::write(&file, config)?;
-    let gateway = Gateway::start(program, &file, Some(1), Some(place.core))?;
-    Ok(Front {
-        name: name.to_owned(),
-        address: gateway.address,
-        pid: gateway.pid(),
-        process: Process::Own(gateway),
-    })
+    fn log_file(&self) -> Option<PathBuf> {
+        self.access_log.then(|| self.folder.join(ACCESS_LOG))
+    }
 }
 
-/// Starts nginx. It has no sessions of its own: a map from the cookie's end to a member is how they are written.
-pub fn nginx(place: &Place) -> Result<Front> {
-    let folder = place.folder.join("nginx");
-    fs::create_dir_all(&folder)?;
-    let address = free_address()?;
-    let [first, second] = place.members;
-    let dir = folder.display();
-    // As root it would drop to a user who may not read this folder.
-    let user = if is_root() { "user root;" } else { "" };
-    let pool = "keepalive 64; keepalive_requests 1000000000;";
-    let config = format!(
-        r#"daemon off;
-worker_processes 1;
-{user}
-pid {dir}/pid;
-error_log {dir}/error.log warn;
-events {{ worker_connections 8192; }}
-http {{
-  access_log off;
-  client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3;
-  uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
-  keepalive_timeout 300s;
-  keepalive_requests 1000000000;
-  map $cookie_JSESSIONID $member {{ default all; "~\.worker1$" worker1; "~\.worker2$" worker2; }}
-  upstream all {{ server {first}; server {second}; {pool} }}
-  upstream worker1 {{ server {first}; {pool} }}
-  upstream worker2 {{ server {second}; {pool} }}
-  server {{
-    listen {address};
-    location /app/ {{
-      rewrite ^/app/(.*)$ /Test/$1 break;
-      proxy_pass http://$member;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_redirect http://{first}/Test/ http://$http_host/app/;
-      proxy_redirect http://{second}/Test/ http://$http_host/app/;
-      proxy_cookie_path /Test /app;
-    }}
-  }}
-}}
-"#
-    );
-    let file = folder.join("nginx.conf");
-    fs::write(&file, config)?;
-    let mut command = Command::new(NGINX.0);
-    command
-        .arg("-p")
-        .arg(&folder)
-        .arg("-c")
-        .arg(&file)
-        .arg("-e")
-        .arg(folder.join("error.log"));
-    other(
-        "nginx",
-        command,
-        address,
-        place.core,
-        &folder.join("error.log"),
-    )
-}
-
-/// Starts Apache httpd with one process of enough threads.
-pub fn apache(place: &Place) -> Result<Front> {
-    let folder = place.folder.join("apache");
-    fs::create_dir_all(&folder)?;
-    let address = free_address()?;
-    let [first, second] = place.members;
-    let dir = folder.display();
-    let user = if is_root() {
-        "User www-data\nGroup www-data"
-    } else {
-        ""
-    };
-    let modules: String = [
-        "mpm_event",
-        "authz_core",
-        "proxy",
-        "proxy_http",
-        "proxy_balancer",
-        "slotmem_shm",
-        "lbmethod_byrequests",
-    ]
-    .iter()
-    .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
-    .collect();
-    let config = format!(
-        r#"ServerRoot "{dir}"
-DefaultRuntimeDir "{dir}"
-PidFile "{dir}/pid"
-ErrorLog "{dir}/error.log"
-LogLevel warn
-Listen {address}
-ServerName {address}
-{modules}{user}
-StartServers 1
-ServerLimit 1
-ThreadLimit 128
-ThreadsPerChild 128
-MaxRequestWorkers 128
-MinSpareThreads 1
-MaxSpareThreads 128
-MaxConnectionsPerChild 0
-AsyncRequestWorkerFactor 64
-KeepAlive On
-MaxKeepAliveRequests 0
-KeepAliveTimeout 300
-<Proxy balancer://cluster>
-  BalancerMember http://{first}/Test route=worker1
-  BalancerMember http://{second}/Test route=worker2
-  ProxySet stickysession=JSESSIONID|jsessionid
-</Proxy>
-ProxyPass /app balancer://cluster
-ProxyPassReverse /app http://{first}/Test
-ProxyPassReverse /app http://{second}/Test
-ProxyPassReverseCookiePath /Test /app
-"#
-    );
-    let file = folder.join("httpd.conf");
-    fs::write(&file, config)?;
-    let mut command = Command::new(APACHE.0);
-    command
-        .arg("-d")
-        .arg(&folder)
-        .arg("-f")
-        .arg(&file)
-        .arg("-DFOREGROUND");
-    other(
-        "Apache httpd",
-        command,
-        address,
-        place.core,
-        &folder.join("error.log"),
-    )
-}
-
-fn other(
-    name: &str,
+/// Starts a peer and waits until it listens. What it writes goes to `log`, which tells why it does not.
+pub fn launch(
+    site: &Site,
+    peer: Peer,
     mut command: Command,
     address: SocketAddr,
-    core: usize,
     log: &Path,
 ) -> Result<Front> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    gateway::tie(&mut command, Some(core));
-    let mut child = command
+    command.stdout(append(log)?);
+    launch_with(site, peer, command, address, log)
+}
+
+/// A file that others may write to and shorten meanwhile.
+pub fn append(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Likewise one whose standard output goes where `command` says.
+pub fn launch_with(
+    site: &Site,
+    peer: Peer,
+    mut command: Command,
+    address: SocketAddr,
+    log: &Path,
+) -> Result<Front> {
+    let name = peer.name();
+    command.stdin(Stdio::null()).stderr(append(log)?);
+    gateway::tie(&mut command, &site.cores);
+    let child = command
         .spawn()
         .with_context(|| format!("cannot start {name}"))?;
-    let end = Instant::now() + Duration::from_secs(10);
+    let pid = child.id();
+    let mut process = Process::Other(child);
+    let end = Instant::now() + START_LIMIT;
     while TcpStream::connect(address).is_err() {
+        let Process::Other(child) = &mut process else {
+            break;
+        };
         if child.try_wait()?.is_some() || Instant::now() > end {
-            let _ = child.kill();
             let said = fs::read_to_string(log).unwrap_or_default();
             bail!("{name} does not answer on {address}; its log says:\n{said}");
         }
         thread::sleep(Duration::from_millis(20));
     }
     Ok(Front {
+        key: peer.key().to_owned(),
         name: name.to_owned(),
+        version: peer.version(),
         address,
-        pid: child.id(),
-        process: Process::Other(child),
+        pid,
+        setup: None,
+        admin: None,
+        access_log: site.log_file(),
+        lacks: None,
+        process,
     })
 }
 
 /// A port that was free a moment ago: these programs cannot be asked to choose one.
-fn free_address() -> Result<SocketAddr> {
+pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr())?)
 }
 
-fn is_root() -> bool {
+/// Whether programs would change to a user of their own.
+pub fn is_root() -> bool {
     // SAFETY: asks for a number and cannot fail.
     unsafe { libc::geteuid() == 0 }
 }

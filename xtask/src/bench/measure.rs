@@ -1,6 +1,8 @@
 //! Turns: every front works for the same time in every round.
 
 use std::{
+    fs::OpenOptions,
+    io::{Read, Write},
     net::TcpStream,
     thread,
     time::{Duration, Instant},
@@ -8,16 +10,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{front::Front, work};
-use crate::{
-    http::Client,
-    load::{self, Plan, Usage},
-};
+use super::{calls::Sent, front::Front, work::Request};
+use crate::load::{self, Plan, Tally, Usage};
 
 /// Kept-alive connections of the client.
-const CONNECTIONS: usize = 64;
-/// Connections that are opened to see what an idle one costs.
-const IDLE: usize = 1_000;
+pub const CONNECTIONS: usize = 64;
+/// Fewest bytes of a line in an access log.
+const LINE: u64 = 40;
 
 /// One front's turn in one round.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +27,16 @@ pub struct Turn {
     pub system: f64,
     /// Requests a second.
     pub rate: f64,
+    /// Half of the answers took no longer, microseconds.
+    pub p50: f64,
+    /// 99 of 100.
+    pub p99: f64,
+    /// 999 of 1000.
+    pub p999: f64,
+    /// How busy it kept its cores, 0 to 1.
+    pub share: f64,
+    /// Requests that failed.
+    pub failed: u64,
     /// Kept-alive connections that it closed under a request.
     pub closed: u64,
 }
@@ -37,14 +46,46 @@ impl Turn {
     pub fn total(&self) -> f64 {
         self.user + self.system
     }
+
+    #[cfg(test)]
+    pub fn of_time(time: f64) -> Self {
+        Self {
+            user: time / 2.0,
+            system: time / 2.0,
+            rate: 1e6 / time,
+            p50: time,
+            p99: 2.0 * time,
+            p999: 3.0 * time,
+            share: 1.0,
+            failed: 0,
+            closed: 0,
+        }
+    }
+}
+
+/// What a front is asked, and how often it was so far.
+pub struct Load {
+    /// In turn.
+    pub requests: Vec<Request>,
+    /// Connections that are open and ask nothing.
+    pub idle: usize,
+    /// Whether our gateway's cores; more than one worker has more than one.
+    pub workers: usize,
+    /// What was sent in all.
+    pub sent: Sent,
 }
 
 /// Lets one front work for `time`, with `rate` requests a second or as many as it answers.
-pub fn turn(front: &Front, time: Duration, rate: Option<u32>) -> Result<Turn> {
+pub fn turn(front: &Front, load: &mut Load, time: Duration, rate: Option<u32>) -> Result<Turn> {
+    let _idle = hold(front, load, load.idle)?;
+    settle(front)?;
+    if let Some(log) = &front.access_log {
+        OpenOptions::new().write(true).open(log)?.set_len(0)?;
+    }
     let plan = Plan {
         server: front.address,
         connections: CONNECTIONS,
-        requests: work::requests(front.address),
+        requests: load.requests.iter().map(|one| one.bytes.clone()).collect(),
         count: u64::MAX,
         time,
         rate,
@@ -52,25 +93,80 @@ pub fn turn(front: &Front, time: Duration, rate: Option<u32>) -> Result<Turn> {
     let before = Usage::of(front.pid)?;
     let tally = load::run(&plan, |_, _| {}).with_context(|| format!("{} broke off", front.name))?;
     let used = Usage::of(front.pid)?.since(before);
-    // httpd closes kept-alive connections when it is busy; a gateway may not, and none may fail otherwise.
-    let may_close = !front.is_gateway();
-    ensure!(
-        tally.failed == if may_close { tally.closed } else { 0 },
-        "{} failed requests: {tally:?}",
-        front.name
-    );
+    load.sent
+        .add(tally.answered + tally.failed, load.requests.len());
+    judge(front, &tally)?;
     ensure!(
         tally.answered > 0 && !used.total().is_zero(),
         "{} did nothing",
         front.name
     );
+    if let Some(log) = &front.access_log {
+        settle(front)?;
+        // Some write theirs once a second.
+        let end = Instant::now() + Duration::from_secs(3);
+        while log.metadata()?.len() < tally.answered * LINE {
+            ensure!(
+                Instant::now() < end,
+                "{} logged {} bytes of {} requests",
+                front.name,
+                log.metadata()?.len(),
+                tally.answered
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
     let each = |time: Duration| time.as_secs_f64() * 1e6 / tally.answered as f64;
+    let took = tally.took.as_secs_f64();
+    let quantile = |of| {
+        let latency = tally.latencies.quantile(of).unwrap_or_default();
+        latency.as_secs_f64() * 1e6
+    };
     Ok(Turn {
         user: each(used.user),
         system: each(used.system),
-        rate: tally.answered as f64 / tally.took.as_secs_f64(),
+        rate: tally.answered as f64 / took,
+        p50: quantile(0.5),
+        p99: quantile(0.99),
+        p999: quantile(0.999),
+        share: used.total().as_secs_f64() / took / load.workers as f64,
+        failed: tally.failed,
         closed: tally.closed,
     })
+}
+
+/// A gateway may fail nothing. Others close kept-alive connections when they are busy; what fails beyond a
+/// hundredth is no work that could be compared.
+fn judge(front: &Front, tally: &Tally) -> Result<()> {
+    let most = match front.setup {
+        Some(_) => 0,
+        None => tally.answered / 100,
+    };
+    ensure!(
+        tally.failed <= most,
+        "{} failed {} requests of {}; it closed {} connections under a request",
+        front.name,
+        tally.failed,
+        tally.answered + tally.failed,
+        tally.closed
+    );
+    Ok(())
+}
+
+/// Waits until the front rests: what it does after the last answer belongs to nobody's turn.
+fn settle(front: &Front) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(2);
+    let mut before = Usage::of(front.pid)?;
+    while Instant::now() < end {
+        thread::sleep(Duration::from_millis(40));
+        let now = Usage::of(front.pid)?;
+        // Two ticks of the kernel's clock are what a timer of its own may take.
+        if now.since(before).total() < Duration::from_millis(20) {
+            break;
+        }
+        before = now;
+    }
+    Ok(())
 }
 
 /// Memory of all its processes, bytes.
@@ -83,25 +179,11 @@ pub fn memory(front: &Front) -> Result<u64> {
 }
 
 /// What an idle connection costs that served one request: bytes.
-pub fn idle_connection(front: &Front) -> Result<u64> {
-    let request = &work::requests(front.address)[0];
+pub fn idle_connection(front: &Front, load: &mut Load, count: usize) -> Result<u64> {
     // The first ones fill what is set up once and kept.
-    let mut warm: Vec<Client> = (0..CONNECTIONS)
-        .map(|_| Client::new(front.address))
-        .collect();
-    for client in &mut warm {
-        client.get("/app/orders", &[])?;
-    }
+    let _warm = hold(front, load, CONNECTIONS)?;
     let before = memory(front)?;
-    let mut connections = Vec::with_capacity(IDLE);
-    for _ in 0..IDLE {
-        let mut stream = TcpStream::connect(front.address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        std::io::Write::write_all(&mut stream, request)?;
-        let mut buffer = [0; 4096];
-        std::io::Read::read(&mut stream, &mut buffer)?;
-        connections.push(stream);
-    }
+    let _connections = hold(front, load, count)?;
     // Some answers come in two pieces, and what was borrowed for them goes back a little later.
     let end = Instant::now() + Duration::from_secs(2);
     let mut after = memory(front)?;
@@ -109,5 +191,24 @@ pub fn idle_connection(front: &Front) -> Result<u64> {
         thread::sleep(Duration::from_millis(100));
         after = after.min(memory(front)?);
     }
-    Ok(after.saturating_sub(before) / IDLE as u64)
+    Ok(after.saturating_sub(before) / count.max(1) as u64)
+}
+
+/// Opens connections that ask once and then stay.
+fn hold(front: &Front, load: &mut Load, count: usize) -> Result<Vec<TcpStream>> {
+    let Some(first) = load.requests.first() else {
+        return Ok(Vec::new());
+    };
+    let mut connections = Vec::with_capacity(count);
+    let mut buffer = vec![0; 64 * 1024];
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(front.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.write_all(&first.bytes)?;
+        let length = stream.read(&mut buffer)?;
+        ensure!(length > 0, "{} closed a connection unasked", front.name);
+        connections.push(stream);
+    }
+    load.sent.add_first(count as u64, load.requests.len());
+    Ok(connections)
 }

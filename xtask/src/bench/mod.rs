@@ -1,14 +1,26 @@
-//! `cargo xtask bench`: processor time a request, beside nginx and Apache httpd.
+//! `cargo xtask bench`: processor time a request, beside other proxies and beside ourselves.
 //!
-//! All fronts have the same work, the same members and the same client, a core of
+//! All fronts of a variant have the same work, the same members and the same client, a core of
 //! their own, and take turns; what counts is each front's processor time a request
-//! divided by nginx's of the same round. `front` starts them, `work` says what is
-//! asked and checks that it is done, `measure` takes turns, `report` judges.
+//! divided by the reference's of the same round. `variant` says what is varied, `peers` and
+//! `switchyard` configure the fronts, `work` says what is asked and checks that it is done, `calls`
+//! proves that the policies were asked, `measure` takes turns, `run` leads, `report` and `goals` tell.
 
+mod calls;
 mod front;
+mod goals;
+mod machine;
 mod measure;
+mod options;
+mod outcome;
+mod peers;
 mod report;
 mod run;
+mod scene;
+mod statistics;
+mod switchyard;
+mod variant;
 mod work;
 
-pub use run::{Options, run};
+pub use options::Options;
+pub use run::run;

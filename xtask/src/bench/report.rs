@@ -1,244 +1,220 @@
-//! Ratios, the table, and whether the goals were reached.
+//! The tables of a variant, for people, and everything, for programs.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::measure::Turn;
+use super::{
+    measure::{CONNECTIONS, Turn},
+    outcome::{Discipline, Measured, Outcome},
+    statistics::{Spread, median, ratio},
+};
 
-/// Processor time a request, in nginx's.
-const MOST_RATIO: f64 = 1.5;
-/// Resident at start: 40 MB.
-const MOST_MEMORY: u64 = 40_000_000;
-/// For each idle client connection: 20 KB.
-const MOST_IDLE: u64 = 20_000;
-
-/// What was measured of one front.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Measured {
-    /// `nginx`
-    pub name: String,
-    /// One a round, at the same pace as the others.
-    pub paced: Vec<Turn>,
-    /// One a round, as fast as it answers.
-    pub full: Vec<Turn>,
-    /// Bytes of all its processes before the first request.
-    pub memory: u64,
-    /// Bytes.
-    pub idle_connection: u64,
-}
-
-/// Median and the two ends.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spread {
-    /// Half lie below it.
-    pub median: f64,
-    /// Smallest.
-    pub least: f64,
-    /// Largest.
-    pub most: f64,
-}
-
-/// Of at least one value.
-pub fn spread(values: impl Iterator<Item = f64>) -> Spread {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-    let middle = values.len() / 2;
-    let median = if values.len() % 2 == 1 {
-        at(middle)
-    } else {
-        f64::midpoint(at(middle.wrapping_sub(1)), at(middle))
-    };
-    Spread {
-        median,
-        least: at(0),
-        most: at(values.len().wrapping_sub(1)),
-    }
-}
-
-/// Each round's time divided by the base's of the same round: what slows the machine for a while slows both.
-pub fn ratio(of: &[Turn], base: &[Turn]) -> Spread {
-    spread(
-        of.iter()
-            .zip(base)
-            .map(|(turn, base)| turn.total() / base.total()),
-    )
-}
+/// A front that left this much of its core unused was not what held the client up.
+const BUSY: f64 = 0.95;
+/// Fewer answers than this share of what was to be sent: the front did not keep the pace.
+const KEPT: f64 = 0.98;
 
 /// Everything, for programs.
-pub fn json(all: &[Measured], base: &Measured) -> Value {
-    let regime = |turns: &[Turn], base: &[Turn]| {
-        let ratio = ratio(turns, base);
-        let turns = turns.iter();
+pub fn json(outcome: &Outcome) -> Value {
+    let reference = outcome.reference();
+    let range = |spread: Spread| json!({ "median": spread.median, "least": spread.least, "most": spread.most });
+    let regime = |measured: &Measured, discipline| {
+        let (turns, by) = (measured.turns(discipline), reference.turns(discipline));
         json!({
-            "ratio": { "median": ratio.median, "least": ratio.least, "most": ratio.most },
-            "turns": turns.map(|turn| json!({ "user_us": turn.user, "system_us": turn.system, "requests_per_s": turn.rate })).collect::<Vec<_>>(),
+            "cpu_ratio": range(ratio(turns, by, Turn::total)),
+            "p99_ratio": range(ratio(turns, by, |turn| turn.p99)),
+            "turns": turns.iter().map(turn).collect::<Vec<_>>(),
         })
     };
     let front = |measured: &Measured| {
         json!({
+            "key": measured.key,
             "name": measured.name,
-            "paced": regime(&measured.paced, &base.paced),
-            "full": regime(&measured.full, &base.full),
+            "version": measured.version,
+            "lacks": measured.lacks,
+            "saturated": regime(measured, Discipline::Saturated),
+            "paced": regime(measured, Discipline::Paced),
             "resident_bytes": measured.memory,
+            "resident_bytes_after": measured.memory_after,
             "idle_connection_bytes": measured.idle_connection,
+            "policy_calls": measured.calls,
         })
     };
-    json!({ "base": base.name, "fronts": all.iter().map(front).collect::<Vec<_>>() })
+    json!({
+        "variant": outcome.variant.key,
+        "says": outcome.variant.says,
+        "reference": reference.key,
+        "connections": CONNECTIONS,
+        "pace": { "requests_per_s": outcome.pace.rate, "half_of": outcome.pace.half_of },
+        "fronts": outcome.fronts.iter().map(front).collect::<Vec<_>>(),
+    })
 }
 
-/// Everything, for people.
-pub fn table(all: &[Measured], base: &Measured) -> String {
-    let mut text = String::new();
-    type Regime = fn(&Measured) -> &[Turn];
-    let regimes: [(&str, Regime); 2] = [
-        ("All at the same pace", |measured| &measured.paced),
-        ("Each as fast as it answers", |measured| &measured.full),
-    ];
-    for (name, turns) in regimes {
-        let _ = write!(
-            text,
-            "{name}:\n\n\
-             | front | CPU a request, in {}'s | CPU us a request (user + system) | requests/s |\n\
-             | --- | --- | --- | --- |\n",
-            base.name
-        );
-        for measured in all {
-            let ratio = ratio(turns(measured), turns(base));
-            let middle = |what: fn(&Turn) -> f64| spread(turns(measured).iter().map(what)).median;
-            let _ = writeln!(
-                text,
-                "| {} | {:.2} ({:.2} to {:.2}) | {:.1} ({:.1} + {:.1}) | {:.0} |",
-                measured.name,
-                ratio.median,
-                ratio.least,
-                ratio.most,
-                middle(Turn::total),
-                middle(|turn| turn.user),
-                middle(|turn| turn.system),
-                middle(|turn| turn.rate),
-            );
+fn turn(turn: &Turn) -> Value {
+    json!({
+        "user_us": turn.user,
+        "system_us": turn.system,
+        "requests_per_s": turn.rate,
+        "p50_us": turn.p50,
+        "p99_us": turn.p99,
+        "p99_9_us": turn.p999,
+        "core_share": turn.share,
+        "failed": turn.failed,
+        "closed": turn.closed,
+    })
+}
+
+/// For people.
+pub fn table(outcome: &Outcome) -> String {
+    let mut text = format!("### `{}`: {}\n", outcome.variant.key, outcome.variant.says);
+    let pace = match &outcome.pace.half_of {
+        Some(key) => {
+            let name = outcome.front(key).map_or(key, |front| &front.name);
+            format!("half of what {name} answers")
         }
-        text.push('\n');
+        None => "as asked for".to_owned(),
+    };
+    for (discipline, title) in [
+        (
+            Discipline::Saturated,
+            "Each as fast as it answers".to_owned(),
+        ),
+        (
+            Discipline::Paced,
+            format!("All at {} requests a second, {pace}", outcome.pace.rate),
+        ),
+    ] {
+        let _ = write!(text, "\n{title}:\n\n{}", regime(outcome, discipline));
     }
-    text.push_str("Memory:\n\n| front | at start | an idle connection |\n| --- | --- | --- |\n");
-    for measured in all {
+    text.push_str(
+        "\nMemory:\n\n| front | at start | after the load | an idle connection |\n| --- | --- | --- | --- |\n",
+    );
+    for measured in &outcome.fronts {
+        let idle = measured.idle_connection.map_or_else(
+            || "-".to_owned(),
+            |bytes| format!("{:.1} KB", bytes as f64 / 1e3),
+        );
         let _ = writeln!(
             text,
-            "| {} | {:.1} MB | {:.1} KB |",
+            "| {} | {:.1} MB | {:.1} MB | {idle} |",
             measured.name,
             measured.memory as f64 / 1e6,
-            measured.idle_connection as f64 / 1e3,
+            measured.memory_after as f64 / 1e6,
+        );
+    }
+    let notes = notes(outcome);
+    if !notes.is_empty() {
+        text.push('\n');
+    }
+    for note in notes {
+        let _ = writeln!(text, "- {note}");
+    }
+    text
+}
+
+fn regime(outcome: &Outcome, discipline: Discipline) -> String {
+    let reference = outcome.reference();
+    let of = match reference.name.split_once(", ") {
+        Some((_, without)) => format!("that with {without}"),
+        None => format!("{}'s", reference.name),
+    };
+    let mut text = format!(
+        "| front | CPU a request, in {of} | CPU us a request (user + system) | requests/s | p50 us | p99 us | p99.9 us | p99, in {of} | failed |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    );
+    for measured in &outcome.fronts {
+        let (turns, by) = (measured.turns(discipline), reference.turns(discipline));
+        let range = |what: fn(&Turn) -> f64| {
+            let Spread {
+                median,
+                least,
+                most,
+            } = ratio(turns, by, what);
+            format!("{median:.2} ({least:.2} to {most:.2})")
+        };
+        let middle = |what: fn(&Turn) -> f64| median(turns, what);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:.1} ({:.1} + {:.1}) | {:.0} | {:.0} | {:.0} | {:.0} | {} | {} |",
+            measured.name,
+            range(Turn::total),
+            middle(Turn::total),
+            middle(|turn| turn.user),
+            middle(|turn| turn.system),
+            middle(|turn| turn.rate),
+            middle(|turn| turn.p50),
+            middle(|turn| turn.p99),
+            middle(|turn| turn.p999),
+            range(|turn| turn.p99),
+            turns.iter().map(|turn| turn.failed).sum::<u64>(),
         );
     }
     text
 }
 
-/// The goals that `ours` misses.
-pub fn missed(ours: &Measured, base: &Measured) -> Vec<String> {
-    let mut missed = Vec::new();
-    for (turns, base_turns, when) in [
-        (&ours.paced, &base.paced, "at the same pace"),
-        (&ours.full, &base.full, "as fast as each answers"),
-    ] {
-        let ratio = ratio(turns, base_turns).median;
-        if ratio > MOST_RATIO {
-            missed.push(format!(
-                "{ratio:.2} times {}'s CPU a request {when}, at most {MOST_RATIO} is the goal",
-                base.name
+/// What a reader of the tables must know.
+fn notes(outcome: &Outcome) -> Vec<String> {
+    let mut notes = Vec::new();
+    for measured in &outcome.fronts {
+        let name = &measured.name;
+        if let Some(calls) = &measured.calls {
+            notes.push(format!("{name}: {calls}."));
+        }
+        if let Some(lacks) = measured.lacks {
+            notes.push(format!("{name} does less than the others: {lacks}."));
+        }
+        let share = median(&measured.saturated, |turn| turn.share);
+        if share < BUSY {
+            notes.push(format!(
+                "{name} used {:.0} % of its core as fast as it answered: the client's core, not the front, was the limit, \
+                 and its requests a second are no more than a lower bound.",
+                share * 100.0
+            ));
+        }
+        let rate = median(&measured.paced, |turn| turn.rate);
+        if rate < KEPT * f64::from(outcome.pace.rate) {
+            notes.push(format!(
+                "{name} did not keep the pace: {rate:.0} requests a second of {}.",
+                outcome.pace.rate
             ));
         }
     }
-    if ours.memory > MOST_MEMORY {
-        missed.push(format!(
-            "{} bytes at start, at most {MOST_MEMORY} is the goal",
-            ours.memory
-        ));
-    }
-    if ours.idle_connection > MOST_IDLE {
-        missed.push(format!(
-            "{} bytes for an idle connection, at most {MOST_IDLE} is the goal",
-            ours.idle_connection
-        ));
-    }
-    missed
+    notes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn measured(name: &str, times: &[f64], memory: u64) -> Measured {
-        let turns = times.iter().map(|time| Turn {
-            user: time / 2.0,
-            system: time / 2.0,
-            rate: 1e6 / time,
-            closed: 0,
-        });
-        Measured {
-            name: name.to_owned(),
-            paced: turns.clone().collect(),
-            full: turns.collect(),
-            memory,
-            idle_connection: 100,
-        }
-    }
-
-    #[test]
-    fn rounds_are_compared_with_the_same_round() {
-        let (ours, base) = (
-            measured("a", &[20.0, 40.0, 15.0], 1),
-            measured("b", &[10.0, 20.0, 10.0], 1),
-        );
-        let found = ratio(&ours.paced, &base.paced);
-        assert_eq!(
-            found,
-            Spread {
-                median: 2.0,
-                least: 1.5,
-                most: 2.0
-            }
-        );
-    }
-
-    #[test]
-    fn the_median_of_an_even_number_lies_between() {
-        assert_eq!(spread([4.0, 1.0, 3.0, 2.0].into_iter()).median, 2.5);
-        assert_eq!(
-            spread([7.0].into_iter()),
-            Spread {
-                median: 7.0,
-                least: 7.0,
-                most: 7.0
-            }
-        );
-    }
-
-    #[test]
-    fn goals_are_missed_above_their_bounds_only() {
-        let base = measured("nginx", &[10.0], 1);
-        assert_eq!(
-            missed(&measured("ours", &[15.0], MOST_MEMORY), &base),
-            [""; 0]
-        );
-        assert_eq!(
-            missed(&measured("ours", &[15.2], MOST_MEMORY + 1), &base).len(),
-            3
-        );
-    }
+    use crate::bench::{
+        outcome::{OURS, sample},
+        variant::VARIANTS,
+    };
 
     #[test]
     fn both_reports_name_every_front() {
-        let all = [measured("ours", &[12.0], 1), measured("nginx", &[10.0], 1)];
-        let table = table(&all, &all[1]);
+        let outcome = sample(&VARIANTS[0], &[(OURS, &[12.0]), ("nginx", &[10.0])]);
+        let table = table(&outcome);
         assert!(
-            table.contains("| ours | 1.20 (1.20 to 1.20) | 12.0 (6.0 + 6.0) |"),
+            table.contains("| The switchyard | 1.20 (1.20 to 1.20) | 12.0 (6.0 + 6.0) | 83333 | 12 | 24 | 36 | 1.20 (1.20 to 1.20) | 0 |"),
             "{table}"
         );
-        assert_eq!(
-            json(&all, &all[1])["fronts"][0]["paced"]["ratio"]["median"],
-            1.2
-        );
+        let json = json(&outcome);
+        assert_eq!(json["reference"], "nginx");
+        assert_eq!(json["fronts"][0]["paced"]["cpu_ratio"]["median"], 1.2);
+        assert_eq!(json["fronts"][1]["saturated"]["turns"][0]["p99_9_us"], 30.0);
+    }
+
+    #[test]
+    fn a_front_that_waited_for_the_client_or_fell_behind_is_told() {
+        let mut outcome = sample(&VARIANTS[0], &[(OURS, &[12.0]), ("nginx", &[10.0])]);
+        assert!(notes(&outcome).is_empty());
+        outcome.fronts[1].saturated[0].share = 0.9;
+        outcome.fronts[0].paced[0].rate = 900.0;
+        outcome.fronts[1].paced[0].rate = 990.0;
+        let notes = notes(&outcome);
+        assert_eq!(notes.len(), 2);
+        assert!(notes[0].contains("did not keep the pace: 900"), "{notes:?}");
+        assert!(notes[1].contains("The nginx used 90 %"), "{notes:?}");
     }
 }

@@ -1,111 +1,102 @@
-//! Starts the fronts, takes turns, writes the report.
+//! Finds the programs, plays the variants, writes the results.
 
 use std::{
+    fmt::Write as _,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use serde_json::{Value, json};
 
 use super::{
-    front::{self, Front, Place},
-    measure,
-    report::{self, Measured},
-    work,
+    goals,
+    machine::Machine,
+    options::Options,
+    outcome::Outcome,
+    peers::{self, Peer},
+    report,
+    scene::{self, Cores, Stage},
+    variant::{self, VARIANTS},
 };
 use crate::{
     guests, load,
     workspace::{self, Profile},
 };
 
-/// How long.
-#[derive(Debug, Args)]
-pub struct Options {
-    /// Rounds; in each, every front has a turn
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
-    rounds: u32,
-    /// Seconds of a turn
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
-    seconds: u64,
-    /// Requests a second while every front is given the same work
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
-    rate: u32,
-    /// A built gateway to measure, instead of building this workspace's
-    #[arg(long, value_name = "FILE")]
-    gateway: Option<PathBuf>,
-    /// Another build of the gateway to measure in the same rounds; may be given several times
-    #[arg(long, value_name = "FILE")]
-    beside: Vec<PathBuf>,
-}
-
 /// Measures; fails if a goal is missed.
 pub fn run(options: &Options) -> Result<()> {
-    if let Some(command) = front::missing() {
-        bail!(
-            "nginx and Apache httpd are what the gateway is measured against; to get what is missing: {command}"
-        );
-    }
-    let program = match &options.gateway {
-        Some(program) => found(program)?,
-        None => {
-            guests::find()?;
-            println!("Building the gateway, optimised");
-            workspace::gateway(Profile::Release)?
+    if options.variant == ["list"] {
+        for variant in &VARIANTS {
+            println!("{:<16}{}", variant.key, variant.says);
         }
+        return Ok(());
+    }
+    let variants = variant::chosen(&options.variant)?;
+    let peers = match variants.iter().any(|variant| variant.peers) {
+        true => peers::chosen(options.peers.as_deref(), Peer::is_installed, |line| {
+            println!("{line}")
+        })?,
+        false => Vec::new(),
     };
+    let results = workspace::target()?.join("bench");
+    fs::create_dir_all(&results)?;
+    let policies = results.join("policies");
+    let toolchain = guests::find()?;
+    guests::components(&toolchain, &policies)?;
+    let gateways = gateways(options)?;
     load::raise_file_limit()?;
 
-    let cores = load::cores()?;
-    let [ours, rest @ ..] = &cores[..] else {
-        bail!("this process may use no core")
-    };
-    // With one core all share it, and the turns are still comparable.
-    let client = rest.first().copied().unwrap_or(*ours);
-    let origin = load::Origin::start(2, Some(rest.get(1).copied().unwrap_or(client)))?;
-    load::pin(client).context("cannot keep the client on its core")?;
-
+    let all = load::cores()?;
+    let cores = Cores::share(&all)?;
+    load::pin(&cores.client).context("cannot keep the client on its core")?;
+    load::be_punctual()?;
     let folder = tempfile::Builder::new()
         .prefix("switchyard-bench-")
         .tempdir()?;
     // Apache's processes give up root and must still reach what is theirs.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-    let members = [origin.addresses[0], origin.addresses[1]];
-    let place = Place {
-        folder: folder.path().to_owned(),
-        members,
-        core: *ours,
+    let stage = Stage {
+        options,
+        peers: &peers,
+        gateways: &gateways,
+        policies: &policies,
+        cores,
+        folder: folder.path(),
     };
-    let mut fronts = vec![
-        front::switchyard(&place, "Switchyard", &program)?,
-        front::nginx(&place)?,
-        front::apache(&place)?,
-    ];
-    for (number, program) in options.beside.iter().enumerate() {
-        let name = format!("Build {}", number + 1);
-        fronts.push(front::switchyard(&place, &name, &found(program)?)?);
+    let machine = Machine::here(all.len());
+    let mut outcomes = Vec::new();
+    for variant in variants {
+        let outcome = scene::play(&stage, variant)?;
+        println!("\n{}", report::table(&outcome));
+        outcomes.push(outcome);
+        // After each: what was measured stays if a later one breaks off.
+        write(&results, &machine, &outcomes)?;
     }
-    let all = measure_all(&fronts, options)?;
-
-    let (ours, base) = (&all[0], &all[1]);
-    let table = report::table(&all, base);
-    let results = workspace::target()?.join("bench");
-    fs::create_dir_all(&results)?;
-    fs::write(results.join("results.md"), &table)?;
-    fs::write(
-        results.join("results.json"),
-        format!("{:#}\n", report::json(&all, base)),
-    )?;
+    let judgements = goals::judge(&outcomes);
     println!(
-        "\n{table}\nResults: {} and results.json beside it",
+        "{}{}\nResults: {} and results.json beside it",
+        goals::table(&judgements),
+        not_run(&outcomes),
         results.join("results.md").display()
     );
-    match report::missed(ours, base) {
+    match goals::missed(&judgements) {
         missed if missed.is_empty() => Ok(()),
         missed => bail!("goals missed:\n  {}", missed.join("\n  ")),
     }
+}
+
+fn gateways(options: &Options) -> Result<Vec<PathBuf>> {
+    let ours = match &options.gateway {
+        Some(program) => found(program)?,
+        None => {
+            println!("Building the gateway, optimised");
+            workspace::gateway(Profile::Release)?
+        }
+    };
+    let others = options.beside.iter().map(|program| found(program));
+    std::iter::once(Ok(ours)).chain(others).collect()
 }
 
 /// A program of this folder too is started from another one.
@@ -115,48 +106,62 @@ fn found(program: &Path) -> Result<PathBuf> {
         .with_context(|| format!("there is no gateway at {}", program.display()))
 }
 
-fn measure_all(fronts: &[Front], options: &Options) -> Result<Vec<Measured>> {
-    let mut all = Vec::with_capacity(fronts.len());
-    for front in fronts {
-        let memory = measure::memory(front)?;
-        work::check(front)?;
-        all.push(Measured {
-            name: front.name.clone(),
-            paced: Vec::new(),
-            full: Vec::new(),
-            memory,
-            idle_connection: 0,
-        });
-    }
-    println!(
-        "All answers checked; {} rounds of twice {} s for each front: {} requests a second, then as many as it answers",
-        options.rounds, options.seconds, options.rate
+fn write(results: &Path, machine: &Machine, outcomes: &[Outcome]) -> Result<()> {
+    let judgements = goals::judge(outcomes);
+    let command = command();
+    let mut page = format!(
+        "Measured on {}: {} cores of {}, Linux {}.\n\n    {command}\n\n",
+        machine.date, machine.cores, machine.processor, machine.kernel
     );
-    for (front, measured) in fronts.iter().zip(&mut all) {
-        // Before the load, whose freed memory would hide what connections take.
-        measured.idle_connection = measure::idle_connection(front)?;
-        measure::turn(front, Duration::from_secs(1), None)?;
+    for (name, version) in versions(outcomes) {
+        let _ = writeln!(page, "- {name}: {version}");
     }
-    let time = Duration::from_secs(options.seconds);
-    for round in 1..=options.rounds {
-        let mut line = format!("round {round}/{}:", options.rounds);
-        for rate in [Some(options.rate), None] {
-            for (front, measured) in fronts.iter().zip(&mut all) {
-                let turn = measure::turn(front, time, rate)?;
-                line.push_str(&format!("  {} {:.1} us", front.name, turn.total()));
-                if turn.closed > 0 {
-                    line.push_str(&format!(" ({} connections closed)", turn.closed));
-                }
-                match rate {
-                    Some(_) => measured.paced.push(turn),
-                    None => measured.full.push(turn),
-                }
-            }
-            if rate.is_some() {
-                line.push_str("  |");
-            }
+    for outcome in outcomes {
+        let _ = write!(page, "\n{}", report::table(outcome));
+    }
+    let _ = write!(
+        page,
+        "\n### Goals\n\n{}{}",
+        goals::table(&judgements),
+        not_run(outcomes)
+    );
+    let all: Vec<Value> = outcomes.iter().map(report::json).collect();
+    let json = json!({
+        "machine": machine.json(),
+        "command": command,
+        "variants": all,
+        "goals": goals::json(&judgements),
+    });
+    for (name, text) in [
+        ("results.md", page),
+        ("results.json", format!("{json:#}\n")),
+    ] {
+        let path = results.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn not_run(outcomes: &[Outcome]) -> String {
+    match goals::left(outcomes) {
+        left if left.is_empty() => String::new(),
+        left => format!("\nNot run, though they have goals: {}.\n", left.join(", ")),
+    }
+}
+
+/// As it was called.
+fn command() -> String {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    format!("cargo xtask {}", arguments.join(" "))
+}
+
+/// Each program once, in the order of the fronts.
+fn versions(outcomes: &[Outcome]) -> Vec<(&str, &str)> {
+    let mut all: Vec<(&str, &str)> = Vec::new();
+    for front in outcomes.iter().flat_map(|outcome| &outcome.fronts) {
+        if !all.iter().any(|(name, _)| *name == front.name) {
+            all.push((&front.name, &front.version));
         }
-        println!("{line}");
     }
-    Ok(all)
+    all
 }

@@ -65,7 +65,7 @@ pub fn run(options: &Options) -> Result<()> {
     interrupt::catch();
     let members = cluster(3).context("cannot start the sample members")?;
     let site = Site::new(&members, stamped)?;
-    let gateway = Gateway::start(&program, &site.config(), None, None)?;
+    let gateway = Gateway::start(&program, &site.config(), None, &[])?;
     screen.title("The gateway runs");
     screen.line(&format!(
         "http://{}/shop/count  (its folder: {})",

@@ -9,13 +9,13 @@ pub struct Parsed {
     pub status: u16,
     /// Status line and fields, with the empty line.
     pub head: Range<usize>,
-    /// Bytes of head and body together.
+    /// Bytes of head and body together; where the head tells it, more than have come yet.
     pub length: usize,
     /// The server will close the connection.
     pub closes: bool,
 }
 
-/// Reads the answer that `bytes` begins with: `Ok(None)` where more is needed, `Err` where it is none.
+/// Reads the answer that `bytes` begins with: `Ok(None)` where its length is not known yet, `Err` where it is none.
 pub fn parse(bytes: &[u8]) -> Result<Option<Parsed>, ()> {
     let Some(end) = find(bytes, b"\r\n\r\n") else {
         return Ok(None);
@@ -36,7 +36,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Parsed>, ()> {
     let closes =
         field(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
     let status = u16::try_from(status).map_err(drop)?;
-    Ok((bytes.len() >= length).then_some(Parsed {
+    Ok(Some(Parsed {
         status,
         head: 0..head.len(),
         length,
@@ -62,8 +62,8 @@ pub fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
         .position(|window| window == needle)
 }
 
-/// Length of a chunked body with its framing.
-fn chunks(bytes: &[u8]) -> Result<Option<usize>, ()> {
+/// Length of a chunked body with its framing, once all of it is there.
+pub fn chunks(bytes: &[u8]) -> Result<Option<usize>, ()> {
     let mut at = 0;
     loop {
         let Some(line) = find(&bytes[at..], b"\r\n") else {
@@ -96,17 +96,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_whole_at_its_last_byte_and_not_before() {
-        for text in [
-            "HTTP/1.1 201 Created\r\nContent-Length: 3\r\nX: y\r\n\r\nabc",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-            "HTTP/1.1 304 Not Modified\r\n\r\n",
+    fn the_length_is_known_with_the_head_and_of_chunks_at_the_last_byte() {
+        for (text, known) in [
+            (
+                "HTTP/1.1 201 Created\r\nContent-Length: 3\r\nX: y\r\n\r\nabc",
+                3,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+                0,
+            ),
+            ("HTTP/1.1 304 Not Modified\r\n\r\n", 0),
         ] {
             let whole = text.as_bytes();
-            for cut in 0..whole.len() {
+            for cut in 0..whole.len() - known {
                 assert_eq!(parse(&whole[..cut]), Ok(None), "{text} cut at {cut}");
             }
-            assert_eq!(parse(whole).unwrap().unwrap().length, whole.len(), "{text}");
+            for end in whole.len() - known..=whole.len() {
+                let found = parse(&whole[..end]).unwrap().unwrap();
+                assert_eq!(found.length, whole.len(), "{text}");
+            }
             let more = [whole, b"HTTP/1.1 200"].concat();
             assert_eq!(
                 parse(&more).unwrap().unwrap().length,

@@ -12,7 +12,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Up to now, of `root` and whoever it started and still runs.
+    /// Up to now, of `root`, whoever it started and still runs, and those of them that ended and were waited for.
     pub fn of(root: u32) -> io::Result<Self> {
         let stats = all()?;
         let mut used = Self::default();
@@ -67,6 +67,9 @@ fn descent(root: u32, stats: &BTreeMap<u32, Stat>) -> Vec<u32> {
     found
 }
 
+/// Files that a thousand members and some thousand idle connections need.
+const FILES: libc::rlim_t = 100_000;
+
 /// Lets this process and those it starts open as many files as the system permits.
 pub fn raise_file_limit() -> io::Result<()> {
     // SAFETY: the kernel fills the structure it is given.
@@ -74,6 +77,14 @@ pub fn raise_file_limit() -> io::Result<()> {
         let mut limit: libc::rlimit = mem::zeroed();
         if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0 {
             return Err(io::Error::last_os_error());
+        }
+        // Root may go beyond its limit; for others this fails and changes nothing.
+        let beyond = libc::rlimit {
+            rlim_cur: limit.rlim_max.max(FILES),
+            rlim_max: limit.rlim_max.max(FILES),
+        };
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const beyond) == 0 {
+            return Ok(());
         }
         limit.rlim_cur = limit.rlim_max;
         match libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) {
@@ -127,12 +138,17 @@ pub fn cores() -> io::Result<Vec<usize>> {
     }
 }
 
-/// Keeps the calling thread, and whoever it starts from now on, on one core.
-pub fn pin(core: usize) -> io::Result<()> {
-    // SAFETY: as above; the core comes from `cores`, so it lies within the set.
+/// Keeps the calling thread, and whoever it starts from now on, on these cores; none = where it is.
+pub fn pin(cores: &[usize]) -> io::Result<()> {
+    if cores.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: as above; the cores come from `cores`, so they lie within the set.
     unsafe {
         let mut set: libc::cpu_set_t = mem::zeroed();
-        libc::CPU_SET(core, &mut set);
+        for core in cores {
+            libc::CPU_SET(*core, &mut set);
+        }
         match libc::sched_setaffinity(0, mem::size_of_val(&set), &raw const set) {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
@@ -142,7 +158,9 @@ pub fn pin(core: usize) -> io::Result<()> {
 
 struct Stat {
     parent: u32,
+    /// Ticks, with those of children that were waited for.
     user: u64,
+    /// Likewise.
     system: u64,
 }
 
@@ -170,8 +188,8 @@ fn parse(text: &str) -> Option<Stat> {
     let number = |field: usize| fields.get(field)?.parse::<u64>().ok();
     Some(Stat {
         parent: u32::try_from(number(1)?).ok()?,
-        user: number(11)?,
-        system: number(12)?,
+        user: number(11)? + number(13)?,
+        system: number(12)? + number(14)?,
     })
 }
 
@@ -189,7 +207,7 @@ mod tests {
     fn names_with_parentheses_do_not_shift_fields() {
         let stat = parse("17 (a) b (c)) S 4 17 17 0 -1 4194304 1 0 0 0 250 31 9 8 20 0 1 0 5 0 0")
             .unwrap();
-        assert_eq!((stat.parent, stat.user, stat.system), (4, 250, 31));
+        assert_eq!((stat.parent, stat.user, stat.system), (4, 259, 39));
         assert!(parse("17 (a").is_none());
     }
 
@@ -212,7 +230,7 @@ mod tests {
         assert!(!all.is_empty());
         let first = all[0];
         std::thread::spawn(move || {
-            pin(first).unwrap();
+            pin(&[first]).unwrap();
             assert_eq!(cores().unwrap(), [first]);
         })
         .join()

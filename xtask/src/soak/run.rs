@@ -51,9 +51,9 @@ pub fn run(options: &Options) -> Result<()> {
     let folder = tempfile::Builder::new()
         .prefix("switchyard-soak-")
         .tempdir()?;
-    let origin = load::Origin::start(2, None)?;
+    let origin = load::Origin::start(2, &[])?;
     let files = Files::new(folder.path(), &origin.addresses, stamped)?;
-    let gateway = Gateway::start(&program, &files.config(), None, None)?;
+    let gateway = Gateway::start(&program, &files.config(), None, &[])?;
     if let Some(reloads) = options.reloads {
         return super::reloads::run(reloads, &files, gateway);
     }

@@ -57,13 +57,13 @@ pub fn run(options: &Options) -> Result<()> {
     let folder = workspace::target()?.join("xtask-tenants");
     let wasm = folder.join("policies");
     guests::components(&guests::find()?, &wasm)?;
-    let origin = Origin::start(1, None)?;
+    let origin = Origin::start(1, &[])?;
     let member = *origin.addresses.first().context("one member")?;
     let site = Site::new(&folder, member)?;
     site.write_operator()?;
     let start = || {
         let begun = Instant::now();
-        let gateway = Gateway::start(&program, &site.config(), Some(2), None)?;
+        let gateway = Gateway::start(&program, &site.config(), Some(2), &[])?;
         Ok::<_, anyhow::Error>((gateway, begun.elapsed()))
     };
 
