@@ -9,9 +9,12 @@ use clap::Args;
 pub struct Options {
     /// Other programs to measure: nginx, haproxy, apache, envoy, envoy-wasm, caddy, traefik, pingora
     ///
-    /// Left out: all that are installed. One that is named and missing is an error.
+    /// Left out: all that are installed. One that is named and missing is an error, but Pingora is built.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub peers: Option<Vec<String>>,
+    /// Install or renew those that need no administrator, say how to get the others, and measure nothing
+    #[arg(long)]
+    pub install: bool,
     /// Scenarios, one after the other; `all` for every one, `list` to see them
     #[arg(
         long,
@@ -38,4 +41,7 @@ pub struct Options {
     /// Another build of the gateway to measure in the same rounds; may be given several times
     #[arg(long, value_name = "FILE")]
     pub beside: Vec<PathBuf>,
+    /// Write the chart of the first variant here too, for the README
+    #[arg(long, value_name = "FILE")]
+    pub chart: Option<PathBuf>,
 }

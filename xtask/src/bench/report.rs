@@ -167,8 +167,8 @@ fn notes(outcome: &Outcome) -> Vec<String> {
         let share = median(&measured.saturated, |turn| turn.share);
         if share < BUSY {
             notes.push(format!(
-                "{name} used {:.0} % of its core as fast as it answered: the client's core, not the front, was the limit, \
-                 and its requests a second are no more than a lower bound.",
+                "{name} used {:.0} % of its core as fast as it answered: the client's core, or others on the machine, were the limit and \
+                 not the front, so its requests a second are a lower bound.",
                 share * 100.0
             ));
         }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{
-    goals,
+    chart, goals,
     machine::Machine,
     options::Options,
     outcome::Outcome,
@@ -33,6 +33,9 @@ pub fn run(options: &Options) -> Result<()> {
         }
         return Ok(());
     }
+    if options.install {
+        return peers::install();
+    }
     let variants = variant::chosen(&options.variant)?;
     let peers = match variants.iter().any(|variant| variant.peers) {
         true => peers::chosen(options.peers.as_deref(), Peer::is_installed, |line| {
@@ -40,6 +43,7 @@ pub fn run(options: &Options) -> Result<()> {
         })?,
         false => Vec::new(),
     };
+    peers::build(&peers)?;
     let results = workspace::target()?.join("bench");
     fs::create_dir_all(&results)?;
     let policies = results.join("policies");
@@ -70,13 +74,18 @@ pub fn run(options: &Options) -> Result<()> {
     for variant in variants {
         let outcome = scene::play(&stage, variant)?;
         println!("\n{}", report::table(&outcome));
+        let chart = chart::draw(&outcome);
+        save(&results.join(format!("chart-{}.svg", variant.key)), &chart)?;
+        if let (true, Some(path)) = (outcomes.is_empty(), &options.chart) {
+            save(path, &chart)?;
+        }
         outcomes.push(outcome);
         // After each: what was measured stays if a later one breaks off.
         write(&results, &machine, &outcomes)?;
     }
     let judgements = goals::judge(&outcomes);
     println!(
-        "{}{}\nResults: {} and results.json beside it",
+        "{}{}\nResults: {}, results.json and charts beside it",
         goals::table(&judgements),
         not_run(&outcomes),
         results.join("results.md").display()
@@ -136,10 +145,13 @@ fn write(results: &Path, machine: &Machine, outcomes: &[Outcome]) -> Result<()> 
         ("results.md", page),
         ("results.json", format!("{json:#}\n")),
     ] {
-        let path = results.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        save(&results.join(name), &text)?;
     }
     Ok(())
+}
+
+fn save(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn not_run(outcomes: &[Outcome]) -> String {

@@ -1,6 +1,6 @@
 //! Apache httpd, one process of enough threads.
 
-use std::{fmt::Write as _, net::SocketAddr, process::Command};
+use std::{fmt::Write as _, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::Result;
 
@@ -18,10 +18,10 @@ const MODULES: [&str; 7] = [
     "lbmethod_byrequests",
 ];
 
-pub fn start(site: &Site) -> Result<Front> {
+pub fn start(site: &Site, program: &Path) -> Result<Front> {
     let address = free_address()?;
     let file = site.write("httpd.conf", &config(site, address))?;
-    let mut command = Command::new(Peer::Apache.program());
+    let mut command = Command::new(program);
     command
         .arg("-d")
         .arg(&site.folder)

@@ -1,17 +1,17 @@
 //! HAProxy. A session's member is named by what stands behind the last dot of the cookie.
 
-use std::{fmt::Write as _, net::SocketAddr, process::Command};
+use std::{fmt::Write as _, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::Result;
 
 use super::Peer;
 use crate::bench::front::{ACCESS_LOG, Front, Site, append, free_address, launch_with};
 
-pub fn start(site: &Site) -> Result<Front> {
+pub fn start(site: &Site, program: &Path) -> Result<Front> {
     let address = free_address()?;
     let file = site.write("haproxy.cfg", &config(site, address))?;
     let log = site.folder.join("error.log");
-    let mut command = Command::new(Peer::HaProxy.program());
+    let mut command = Command::new(program);
     command.arg("-db").arg("-f").arg(&file);
     // The only file that it can write its log to.
     command.stdout(append(&site.folder.join(ACCESS_LOG))?);

@@ -1,6 +1,6 @@
 //! nginx. It has no sessions of its own: a map from the cookie's end to a member is how they are written.
 
-use std::{fmt::Write as _, net::SocketAddr, process::Command};
+use std::{fmt::Write as _, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::Result;
 
@@ -10,11 +10,11 @@ use crate::bench::front::{Front, Site, free_address, is_root, launch};
 /// From so many members on a table is looked up instead of one pattern after another.
 const MANY: usize = 8;
 
-pub fn start(site: &Site) -> Result<Front> {
+pub fn start(site: &Site, program: &Path) -> Result<Front> {
     let address = free_address()?;
     let file = site.write("nginx.conf", &config(site, address))?;
     let log = site.folder.join("error.log");
-    let mut command = Command::new(Peer::Nginx.program());
+    let mut command = Command::new(program);
     command
         .arg("-p")
         .arg(&site.folder)

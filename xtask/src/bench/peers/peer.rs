@@ -5,13 +5,16 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use super::{apache, haproxy, nginx};
+use super::{apache, caddy, envoy, haproxy, nginx, pingora, traefik, venv};
 use crate::bench::{
     front::{Front, Site},
     variant::Variant,
 };
+
+/// More members than this would each need a router of their own, which are tried one after the other.
+const MOST_ROUTERS: usize = 100;
 
 /// A program that ours is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +25,40 @@ pub enum Peer {
     HaProxy,
     /// Debian's, with the event module.
     Apache,
+    /// A small balancer, built from crates.io.
+    Pingora,
+    /// From PyPI; rewrites in Lua.
+    Envoy,
+    /// The same; rewrites in WebAssembly.
+    EnvoyWasm,
+    /// From PyPI.
+    Caddy,
+    /// From PyPI.
+    Traefik,
 }
 
 /// How a program is had.
 enum Source {
     /// The path of a Debian package's program, and the package.
     Debian(&'static str, &'static str),
+    /// A path in the folder of Python's packages, and the package.
+    Python(&'static str),
+    /// Built from this repository.
+    Cargo,
 }
 
 impl Peer {
     /// In the order of the report.
-    pub const ALL: [Self; 3] = [Self::Nginx, Self::HaProxy, Self::Apache];
+    pub const ALL: [Self; 8] = [
+        Self::Nginx,
+        Self::HaProxy,
+        Self::Apache,
+        Self::Pingora,
+        Self::Envoy,
+        Self::EnvoyWasm,
+        Self::Caddy,
+        Self::Traefik,
+    ];
 
     /// For the command line and the report's JSON.
     pub fn key(self) -> &'static str {
@@ -40,6 +66,11 @@ impl Peer {
             Self::Nginx => "nginx",
             Self::HaProxy => "haproxy",
             Self::Apache => "apache",
+            Self::Pingora => "pingora",
+            Self::Envoy => "envoy",
+            Self::EnvoyWasm => "envoy-wasm",
+            Self::Caddy => "caddy",
+            Self::Traefik => "traefik",
         }
     }
 
@@ -49,6 +80,11 @@ impl Peer {
             Self::Nginx => "nginx",
             Self::HaProxy => "HAProxy",
             Self::Apache => "Apache httpd",
+            Self::Pingora => "Pingora",
+            Self::Envoy => "Envoy",
+            Self::EnvoyWasm => "Envoy with Wasm",
+            Self::Caddy => "Caddy",
+            Self::Traefik => "Traefik",
         }
     }
 
@@ -57,19 +93,30 @@ impl Peer {
             Self::Nginx => Source::Debian("/usr/sbin/nginx", "nginx-light"),
             Self::HaProxy => Source::Debian("/usr/sbin/haproxy", "haproxy"),
             Self::Apache => Source::Debian("/usr/sbin/apache2", "apache2-bin"),
+            Self::Pingora => Source::Cargo,
+            Self::Envoy | Self::EnvoyWasm => Source::Python("envoy"),
+            Self::Caddy => Source::Python("caddy"),
+            Self::Traefik => Source::Python("traefik"),
         }
     }
 
-    /// Where it is.
-    pub fn program(self) -> PathBuf {
+    /// Where it is, or would be.
+    fn program(self) -> Option<PathBuf> {
         match self.source() {
-            Source::Debian(program, _) => PathBuf::from(program),
+            Source::Debian(program, _) => Some(PathBuf::from(program)),
+            Source::Python(name) => venv::program(name),
+            Source::Cargo => pingora::program(),
         }
     }
 
     /// Whether it can be measured.
     pub fn is_installed(self) -> bool {
-        self.program().is_file()
+        self.program().is_some_and(|program| program.is_file())
+    }
+
+    /// Whether naming it is enough to get it.
+    pub fn is_built(self) -> bool {
+        matches!(self.source(), Source::Cargo)
     }
 
     /// A command that installs it.
@@ -78,26 +125,43 @@ impl Peer {
             Source::Debian(_, package) => {
                 format!("apt-get install --no-install-recommends {package}")
             }
+            Source::Python(_) | Source::Cargo => "cargo xtask bench --install".to_owned(),
         }
     }
 
     /// Why it cannot take part in a variant, where that is so.
-    pub fn objection(self, _variant: &Variant) -> Option<&'static str> {
-        None
+    pub fn objection(self, variant: &Variant) -> Option<&'static str> {
+        let is_many = variant.members > MOST_ROUTERS;
+        (self == Self::Traefik && is_many).then_some("each member's sessions need a router")
     }
 
     /// Starts it.
     pub fn start(self, site: &Site) -> Result<Front> {
+        let program = self.program();
+        let program = program.with_context(|| format!("{} is not installed", self.name()))?;
         match self {
-            Self::Nginx => nginx::start(site),
-            Self::HaProxy => haproxy::start(site),
-            Self::Apache => apache::start(site),
+            Self::Nginx => nginx::start(site, &program),
+            Self::HaProxy => haproxy::start(site, &program),
+            Self::Apache => apache::start(site, &program),
+            Self::Pingora => pingora::start(site, &program),
+            Self::Envoy | Self::EnvoyWasm => envoy::start(site, self, &program),
+            Self::Caddy => caddy::start(site, &program),
+            Self::Traefik => traefik::start(site, &program),
         }
     }
 
-    /// What it says of its version: the first line.
+    /// What it says of its version.
     pub fn version(self) -> String {
-        version(&self.program(), "-v")
+        let argument = match self {
+            Self::Nginx | Self::HaProxy | Self::Apache => "-v",
+            Self::Pingora | Self::Envoy | Self::EnvoyWasm => "--version",
+            Self::Caddy | Self::Traefik => "version",
+        };
+        let said = self.program().map(|program| version(&program, argument));
+        let said = said.unwrap_or_else(|| "unknown".to_owned());
+        // The path that it was called by.
+        said.rsplit_once("  version: ")
+            .map_or(said.clone(), |(_, version)| version.to_owned())
     }
 }
 
@@ -117,6 +181,30 @@ pub fn version(program: &Path, argument: &str) -> String {
             .map(str::to_owned)
     });
     line.unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Installs what needs no administrator, and says how to get the rest.
+pub fn install() -> Result<()> {
+    venv::install()?;
+    pingora::build()?;
+    for peer in Peer::ALL {
+        match peer.program().filter(|_| peer.is_installed()) {
+            Some(program) => println!("{:<16} {}", peer.name(), program.display()),
+            None => println!("{:<16} missing; to get it: {}", peer.name(), peer.remedy()),
+        }
+    }
+    Ok(())
+}
+
+/// Builds those that are named, missing and built from this repository.
+pub fn build(peers: &[Peer]) -> Result<()> {
+    match peers
+        .iter()
+        .any(|peer| peer.is_built() && !peer.is_installed())
+    {
+        true => pingora::build(),
+        false => Ok(()),
+    }
 }
 
 /// Those that take part: all that are installed, or exactly those that are named. What is left out is told to `tell`.
@@ -149,7 +237,7 @@ pub fn chosen(
         if named.contains(&peer) {
             continue;
         }
-        if !is_installed(peer) {
+        if !is_installed(peer) && !peer.is_built() {
             missing.push(format!("{}: {}", peer.name(), peer.remedy()));
         }
         named.push(peer);
@@ -181,12 +269,18 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_named_and_missing_is_an_error() {
+    fn whoever_is_named_and_missing_is_an_error_unless_it_is_built() {
         let found = chosen(Some(&names(&["apache", "nginx", "apache"])), |_| true, drop);
         assert_eq!(found.unwrap(), [Peer::Apache, Peer::Nginx]);
-        let missing = chosen(Some(&names(&["nginx"])), |_| false, drop).unwrap_err();
-        assert!(missing.to_string().contains("nginx-light"), "{missing}");
+        let missing = chosen(Some(&names(&["nginx", "caddy"])), |_| false, drop).unwrap_err();
+        let missing = missing.to_string();
+        assert!(
+            missing.contains("nginx-light") && missing.contains("--install"),
+            "{missing}"
+        );
         let unknown = chosen(Some(&names(&["ngnix"])), |_| true, drop).unwrap_err();
         assert!(unknown.to_string().contains("ngnix"), "{unknown}");
+        let built = chosen(Some(&names(&["pingora"])), |_| false, drop);
+        assert_eq!(built.unwrap(), [Peer::Pingora]);
     }
 }
