@@ -51,7 +51,7 @@ pub fn draw(outcome: &Outcome) -> String {
         .collect();
     rows.sort_by(|one, other| one.bars[0].median.total_cmp(&other.bars[0].median));
     let title = format!(
-        "Processor time a request, {} = 1 ({})",
+        "Processor time a request, {} = 1 ({}); less is better",
         reference.name, outcome.variant.says
     );
     picture(&title, &rows)

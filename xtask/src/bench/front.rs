@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{peers::Peer, variant::Setup};
-use crate::gateway::{self, Gateway};
+use crate::{
+    gateway::{self, Gateway},
+    http::Client,
+};
 
 /// A front that does not listen by then never will. Envoy compiles its filter before.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -141,13 +144,14 @@ pub fn launch_with(
     let pid = child.id();
     let mut process = Process::Other(child);
     let end = Instant::now() + START_LIMIT;
-    while TcpStream::connect(address).is_err() {
+    // Some listen before they know their routes.
+    while !is_ready(address) {
         let Process::Other(child) = &mut process else {
             break;
         };
         if child.try_wait()?.is_some() || Instant::now() > end {
             let said = fs::read_to_string(log).unwrap_or_default();
-            bail!("{name} does not answer on {address}; its log says:\n{said}");
+            bail!("{name} does not serve on {address}; its log says:\n{said}");
         }
         thread::sleep(Duration::from_millis(20));
     }
@@ -163,6 +167,11 @@ pub fn launch_with(
         lacks: None,
         process,
     })
+}
+
+fn is_ready(address: SocketAddr) -> bool {
+    let answer = Client::new(address).get("/app/orders", &[]);
+    answer.is_ok_and(|answer| answer.status == 201)
 }
 
 /// A port that was free a moment ago: these programs cannot be asked to choose one.

@@ -16,6 +16,8 @@ use super::{
 enum What {
     /// Our processor time a request in that of the front with this key, at any pace.
     Time(&'static str),
+    /// Our requests a second in those of the front with this key, where every worker has a core of its own.
+    Rate(&'static str),
     /// Our p99 in that front's, at the common pace.
     Tail(&'static str),
     /// Bytes resident at the start.
@@ -43,7 +45,7 @@ const fn time(variant: &'static str, key: &'static str, most: f64, aim: Option<f
     }
 }
 
-const GOALS: [Goal; 15] = [
+const GOALS: [Goal; 16] = [
     time("200b", "nginx", 0.95, Some(0.8)),
     time("200b", "haproxy", 0.85, Some(0.7)),
     time("200b", "pingora", 0.5, None),
@@ -68,6 +70,10 @@ const GOALS: [Goal; 15] = [
     Goal {
         under: true,
         ..time("workers-2", BESIDE, 1.1, None)
+    },
+    Goal {
+        what: What::Rate(BESIDE),
+        ..time("workers-2", BESIDE, 1.7, None)
     },
     Goal {
         what: What::Memory,
@@ -103,6 +109,7 @@ pub fn judge(outcomes: &[Outcome]) -> Vec<Judgement> {
     for goal in &GOALS {
         let disciplines: &[Discipline] = match goal.what {
             What::Time(_) => &[Discipline::Saturated, Discipline::Paced],
+            What::Rate(_) => &[Discipline::Saturated],
             _ => &[Discipline::Paced],
         };
         let ran = outcomes
@@ -120,10 +127,13 @@ pub fn judge(outcomes: &[Outcome]) -> Vec<Judgement> {
 }
 
 fn judged(goal: &Goal, discipline: Discipline, outcome: &Outcome) -> Judgement {
-    let holds = |value: f64| match goal.under {
-        true => value < goal.most,
-        false => value <= goal.most,
+    let least = matches!(goal.what, What::Rate(_));
+    let (sign, holds): (_, fn(f64, f64) -> bool) = match (least, goal.under) {
+        (true, _) => (">=", |value, bound| value >= bound),
+        (_, true) => ("<", |value, bound| value < bound),
+        (_, false) => ("<=", |value, bound| value <= bound),
     };
+    let holds = |value| holds(value, goal.most);
     let asks = outcome
         .front(BESIDE)
         .and_then(|front| front.calls.as_ref())
@@ -133,8 +143,10 @@ fn judged(goal: &Goal, discipline: Discipline, outcome: &Outcome) -> Judgement {
         Discipline::Paced => "at the common pace",
     };
     let variant = goal.variant;
+    let other = outcome.variant.beside.map_or("", |beside| beside.says);
     let says = match goal.what {
-        What::Time(BESIDE) => format!("{variant}: CPU a request in that without, {when}"),
+        What::Time(BESIDE) => format!("{variant}: CPU a request in that with {other}, {when}"),
+        What::Rate(_) => format!("{variant}: requests a second in those with {other}, {when}"),
         What::Time(key) => format!("{variant}: CPU a request in {key}'s, {when}"),
         What::Tail(key) => format!("{variant}: p99 in {key}'s, at half its rate"),
         What::Memory => format!("{variant}: bytes resident at the start"),
@@ -148,7 +160,7 @@ fn judged(goal: &Goal, discipline: Discipline, outcome: &Outcome) -> Judgement {
     };
     Judgement {
         says,
-        bound: format!("{} {}", if goal.under { "<" } else { "<=" }, goal.most),
+        bound: format!("{sign} {}", goal.most),
         aim: goal.aim,
         measured,
         held,
@@ -168,6 +180,8 @@ fn value(goal: &Goal, discipline: Discipline, outcome: &Outcome) -> Result<f64, 
     };
     match goal.what {
         What::Time(key) => Ok(against(front(key)?, Turn::total)),
+        What::Rate(key) if outcome.cores_are_free => Ok(against(front(key)?, |turn| turn.rate)),
+        What::Rate(_) => Err("the workers share cores with the client".to_owned()),
         What::Tail(key) => {
             let other = front(key)?;
             if outcome.pace.half_of.as_deref() != Some(key) {
@@ -210,6 +224,9 @@ pub fn missed(all: &[Judgement]) -> Vec<String> {
 
 /// For people.
 pub fn table(all: &[Judgement]) -> String {
+    if all.is_empty() {
+        return "What ran has no goals.\n".to_owned();
+    }
     let mut text =
         String::from("| goal | bound | aim | measured | |\n| --- | --- | --- | --- | --- |\n");
     for goal in all {
@@ -309,6 +326,21 @@ mod tests {
         assert!(table(&all).contains("not measured: envoy was not there"));
         assert!(all.iter().all(|goal| goal.says.starts_with("200b")));
         assert!(missed(&all).is_empty());
+    }
+
+    #[test]
+    fn two_workers_are_to_do_more_where_they_have_cores() {
+        for (ours, free, held) in [(5.8, true, true), (5.9, true, false), (5.8, false, true)] {
+            let mut outcome = sample(variant("workers-2"), &[(OURS, &[ours]), (BESIDE, &[10.0])]);
+            outcome.cores_are_free = free;
+            let all = judge(&[outcome]);
+            let rate = goal(
+                &all,
+                "workers-2: requests a second in those with one worker",
+            );
+            assert_eq!(rate.bound, ">= 1.7");
+            assert_eq!(rate.held, free.then_some(held));
+        }
     }
 
     #[test]

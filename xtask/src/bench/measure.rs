@@ -116,15 +116,15 @@ pub fn turn(front: &Front, load: &mut Load, time: Duration, rate: Option<u32>) -
             thread::sleep(Duration::from_millis(50));
         }
     }
-    let each = |time: Duration| time.as_secs_f64() * 1e6 / tally.answered as f64;
+    let each = used.total().as_secs_f64() * 1e6 / tally.answered as f64;
     let took = tally.took.as_secs_f64();
     let quantile = |of| {
         let latency = tally.latencies.quantile(of).unwrap_or_default();
         latency.as_secs_f64() * 1e6
     };
     Ok(Turn {
-        user: each(used.user),
-        system: each(used.system),
+        user: each * used.user_share(),
+        system: each * (1.0 - used.user_share()),
         rate: tally.answered as f64 / took,
         p50: quantile(0.5),
         p99: quantile(0.99),
@@ -160,8 +160,8 @@ fn settle(front: &Front) -> Result<()> {
     while Instant::now() < end {
         thread::sleep(Duration::from_millis(40));
         let now = Usage::of(front.pid)?;
-        // Two ticks of the kernel's clock are what a timer of its own may take.
-        if now.since(before).total() < Duration::from_millis(20) {
+        // A tenth is what timers of its own may take.
+        if now.since(before).total() < Duration::from_millis(4) {
             break;
         }
         before = now;

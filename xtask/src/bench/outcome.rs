@@ -71,6 +71,8 @@ pub struct Outcome {
     pub fronts: Vec<Measured>,
     /// Which of them the others are divided by.
     pub reference: usize,
+    /// Whether the fronts' cores do nothing else.
+    pub cores_are_free: bool,
 }
 
 impl Outcome {
@@ -110,5 +112,6 @@ pub fn sample(variant: &'static Variant, fronts: &[(&str, &[f64])]) -> Outcome {
         },
         fronts: fronts.iter().map(measured).collect(),
         reference: fronts.len() - 1,
+        cores_are_free: true,
     }
 }

@@ -80,6 +80,17 @@ impl Cores {
     }
 }
 
+impl Cores {
+    /// Whether a front with so many workers has a core for each, and shares none.
+    fn are_free(&self, workers: usize) -> bool {
+        let shared = |core| self.client.contains(core) || self.origin.contains(core);
+        match workers {
+            1 => !self.one.iter().any(shared),
+            _ => self.two.len() == workers && !self.two.iter().any(shared),
+        }
+    }
+}
+
 struct Running {
     front: Front,
     load: Load,
@@ -116,6 +127,7 @@ pub fn play(stage: &Stage<'_>, variant: &'static Variant) -> Result<Outcome> {
         pace,
         fronts: running.into_iter().map(|one| one.measured).collect(),
         reference,
+        cores_are_free: stage.cores.are_free(variant.workers),
     })
 }
 
@@ -321,6 +333,8 @@ mod tests {
         assert_eq!(share(2), cores(0, &[0, 1], 1, 1));
         assert_eq!(share(3), cores(0, &[0, 1], 2, 2));
         assert_eq!(share(4), cores(0, &[0, 1], 3, 2));
+        assert!(share(2).are_free(1) && !share(2).are_free(2));
+        assert!(share(3).are_free(2) && !share(1).are_free(1));
         assert!(Cores::share(&[]).is_err());
     }
 }

@@ -67,7 +67,10 @@ impl ProxyHttp for Balancer {
         request: &mut RequestHeader,
         (): &mut (),
     ) -> Result<()> {
-        let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
+        let path = request
+            .uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
         if let Some(rest) = path.strip_prefix("/app/") {
             let path = format!("/Test/{rest}");
             request.set_raw_path(path.as_bytes())?;
@@ -112,11 +115,16 @@ impl ProxyHttp for Balancer {
         };
         let request = session.req_header();
         let field = |name: &str| {
-            let value = request.headers.get(name).and_then(|value| value.to_str().ok());
+            let value = request
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok());
             value.unwrap_or("-")
         };
         let client = session.client_addr().map(ToString::to_string);
-        let status = session.response_written().map_or(0, |head| head.status.as_u16());
+        let status = session
+            .response_written()
+            .map_or(0, |head| head.status.as_u16());
         let line = format!(
             "{} - - \"{} {}\" {status} {} \"{}\" \"{}\"\n",
             client.as_deref().unwrap_or("-"),

@@ -49,7 +49,9 @@ pub fn start(site: &Site, peer: Peer, program: &Path) -> Result<Front> {
         .arg("-c")
         .arg(&file)
         .args(["--concurrency", &site.workers.to_string()])
-        .args(["--disable-hot-restart", "--log-level", "error"]);
+        .args(["--disable-hot-restart", "--log-level", "error"])
+        // Of the access log; ten seconds are longer than a turn.
+        .args(["--file-flush-interval-msec", "1000"]);
     launch(site, peer, command, address, &site.folder.join("error.log"))
 }
 
