@@ -28,7 +28,7 @@ pub enum Command {
     Demo(demo::Options),
     /// Measure the gateway before a real Tomcat cluster, beside Apache httpd's results
     Tomcat(tomcat::Options),
-    /// Measure processor time a request beside nginx and Apache httpd
+    /// Measure processor time and latency of a request beside other proxies and beside ourselves
     Bench(bench::Options),
     /// Send a million requests while config and policy are replaced every 100 ms, or count what reloads leave behind
     Soak(soak::Options),
