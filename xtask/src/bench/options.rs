@@ -27,10 +27,10 @@ pub struct Options {
     #[arg(long, value_name = "NAME", default_value = "nginx")]
     pub reference: String,
     /// Rounds; in each, every front has a turn
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
     /// Seconds of a turn
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: u64,
     /// Requests a second while every front is given the same work, instead of half of what nginx answers
     #[arg(long, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
