@@ -71,6 +71,9 @@ pub struct Endpoint {
 
 /// Wants to hear of new revisions at once rather than at its next call.
 pub trait Follower: Send + Sync {
+    /// The pool will have members of this revision in a moment.
+    fn expects(&self, revision: u64);
+
     /// The pool has these members now. Called off the workers; must not block for long.
     fn members_changed(&self, members: &Arc<PoolMembers>);
 }
@@ -180,6 +183,13 @@ impl Pool {
         for endpoint in &members.endpoints {
             known.insert(endpoint.live.id().clone(), Arc::downgrade(&endpoint.live));
         }
+        let followers = match changed {
+            true => self.followers(),
+            false => Vec::new(),
+        };
+        for follower in &followers {
+            follower.expects(members.revision);
+        }
         self.current.store(Arc::clone(&members));
         self.signal.raise();
         let left = |e: &&Endpoint| members.index_of(&e.settings.id).is_none();
@@ -188,8 +198,8 @@ impl Pool {
             leaver.live.connections().close_idle();
         }
         drop(known);
-        if changed {
-            self.tell_followers(&members);
+        for follower in followers {
+            follower.members_changed(&members);
         }
     }
 
@@ -235,14 +245,9 @@ impl Pool {
         followers.push(follower);
     }
 
-    fn tell_followers(&self, members: &Arc<PoolMembers>) {
-        let followers: Vec<_> = locked(&self.followers)
-            .iter()
-            .filter_map(Weak::upgrade)
-            .collect();
-        for follower in followers {
-            follower.members_changed(members);
-        }
+    fn followers(&self) -> Vec<Arc<dyn Follower>> {
+        let followers = locked(&self.followers);
+        followers.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Who may be chosen now, among the newest members.

@@ -10,16 +10,19 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::MutexGuard;
 
 use super::{
     Allowance, Background, Digest, Environment, Exports, Fault, Instance, Module, Refusal,
     canary::{CanaryRecord, CanaryState},
     recovery::Record,
     shadow::Comparison,
-    slot::{Slot, Turn},
+    slot::{Seat, Slot, Turn},
+    thread_time,
     trigger::Triggers,
 };
 use crate::{
@@ -99,6 +102,8 @@ pub struct Binding {
     canary: CanaryRecord,
     previous: ArcSwapOption<Self>,
     pub(super) outcomes: super::observer::Outcomes,
+    /// Revision of the members that its instances are to know before they decide.
+    pub(super) expected: AtomicU64,
 }
 
 /// The triggers of each hook.
@@ -144,6 +149,7 @@ impl Binding {
             canary: CanaryRecord::default(),
             previous: ArcSwapOption::empty(),
             outcomes: super::observer::Outcomes::default(),
+            expected: AtomicU64::new(0),
             parts,
         });
         binding.smoke(None)?;
@@ -257,9 +263,23 @@ impl Binding {
         }
     }
 
-    /// Counts a verdict that the host did not follow.
-    pub(super) fn overrule(&self) {
-        self.overruled.fetch_add(1, Ordering::Relaxed);
+    /// Tells an instance the newest members, unless it knows them. On the tenant's thread.
+    pub(super) fn tell_members(&self, index: usize, mut seat: MutexGuard<'_, Seat>) {
+        let before = thread_time();
+        let told = seat
+            .turn()
+            .map_or(Ok(()), |mut turn| self.inform(&mut turn));
+        self.charge(thread_time().saturating_sub(before));
+        if let Err(fault) = told {
+            let lost = seat.lose();
+            drop((seat, lost));
+            self.faulted(index, "members-changed", &fault);
+        }
+    }
+
+    /// Counts a verdict or a plan that the host did not follow; returns how many there were before.
+    pub fn overrule(&self) -> u64 {
+        self.overruled.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -272,20 +292,22 @@ impl Binding {
 }
 
 impl Follower for Binding {
+    fn expects(&self, revision: u64) {
+        self.expected.fetch_max(revision, Ordering::Relaxed);
+    }
+
     fn members_changed(&self, members: &Arc<PoolMembers>) {
         let is_member = |id: &MemberId| members.index_of(id).is_some();
         self.comparison.retain(is_member);
-        for (index, slot) in self.slots.iter().enumerate() {
-            // Whoever is in there, or comes next, is told before its own call.
-            let Some(mut seat) = slot.try_enter() else {
-                continue;
-            };
-            let told = seat.turn().map_or(Ok(()), |mut turn| turn.know(members));
-            if let Err(fault) = told {
-                let lost = seat.lose();
-                drop((seat, lost));
-                self.faulted(index, "members-changed", &fault);
-            }
+        // It may take as long as `init`: neither a worker nor whoever changes everybody's
+        // configuration waits for it.
+        for index in 0..self.slots.len() {
+            self.later(Duration::ZERO, move |binding| {
+                // Whoever is in there, or comes next, is told before its own call.
+                if let Some(seat) = binding.slots[index].try_enter() {
+                    binding.tell_members(index, seat);
+                }
+            });
         }
     }
 }

@@ -5,6 +5,8 @@
 //! balancer who serves a request, and checks what they say. Rewriters and session
 //! cookies are asked of their bindings one by one.
 
+#[cfg(test)]
+mod account_tests;
 mod allowance;
 mod asking;
 mod background;

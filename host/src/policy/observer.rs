@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::Binding;
+use super::{Allowance, Binding, cpu};
 use crate::{decision::Outcome, members::locked};
 
 /// Long enough to gather a batch, short enough for a policy that learns.
@@ -56,6 +56,10 @@ impl Binding {
     }
 
     fn deliver(&self) {
+        if let Some(wait) = self.allowance().and_then(Allowance::wait) {
+            // They are kept meanwhile, as many as fit.
+            return self.later(wait.max(GATHER), Self::deliver);
+        }
         self.outcomes.scheduled.store(false, Ordering::Release);
         let batch = std::mem::take(&mut *locked(&self.outcomes.gathered));
         if !batch.is_empty() {
@@ -74,6 +78,10 @@ impl Binding {
     fn tick_in(&self, period: Duration) {
         self.later(period, move |binding| {
             for slot in 0..binding.slots.len() {
+                // Whoever has no time left misses it, as where a machine is too slow.
+                if binding.allowance().is_some_and(Allowance::is_spent) {
+                    break;
+                }
                 binding.tell(slot, "tick", |instance| instance.tick());
             }
             binding.tick_in(period);
@@ -90,7 +98,9 @@ impl Binding {
             return;
         }
         let mut seat = self.slots[slot].enter_blocking();
+        let before = cpu::thread_time();
         let told = seat.turn().map_or(Ok(()), |turn| what(turn.instance));
+        self.charge(cpu::thread_time().saturating_sub(before));
         if let Err(fault) = told {
             let lost = seat.lose();
             drop((seat, lost));

@@ -167,6 +167,11 @@ impl Seat {
         Some((turn, &mut self.sampler))
     }
 
+    /// Whether somebody sits there who knows older members than these.
+    pub fn is_behind(&self, revision: u64) -> bool {
+        self.revision < revision && matches!(self.occupant, Occupant::Present(_))
+    }
+
     pub fn is_asleep(&self) -> bool {
         matches!(self.occupant, Occupant::Asleep)
     }

@@ -3,9 +3,13 @@
 //! All of it happens on the tenant's thread. A caller that finds nobody waits for that as a
 //! task; one that finds the place of a failed instance turns to its fallback.
 
-use std::{pin::pin, sync::Weak, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Weak, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, oneshot};
 use tracing::{debug, info};
 
 use super::{
@@ -24,6 +28,10 @@ impl Binding {
     pub(super) async fn seat(&self, index: usize) -> Result<MutexGuard<'_, Seat>, Unanswered> {
         let slot = &self.slots[index];
         let seat = slot.enter().await;
+        if seat.is_behind(self.expected.load(Relaxed)) {
+            drop(seat);
+            return Ok(self.informed(index).await);
+        }
         if !seat.is_asleep() {
             return Ok(seat);
         }
@@ -38,6 +46,18 @@ impl Binding {
             true => Err(Unanswered::OutOfService),
             false => Ok(seat),
         }
+    }
+
+    /// The seat once its occupant was told the newest members: not on a worker, for that may take long.
+    async fn informed(&self, index: usize) -> MutexGuard<'_, Seat> {
+        let (told, waits) = oneshot::channel::<()>();
+        self.later(Duration::ZERO, move |binding| {
+            binding.tell_members(index, binding.slots[index].enter_blocking());
+            drop(told);
+        });
+        // Nothing is ever sent, and the end is what counts.
+        let _ = waits.await;
+        self.slots[index].enter().await
     }
 
     fn wake(&self, index: usize) {
