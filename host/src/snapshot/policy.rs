@@ -197,7 +197,7 @@ pub struct PolicyLimits {
     pub table_elements: usize,
     /// Instances that the policy may have at one time.
     pub instances: usize,
-    /// Log bytes a second and instance; more are dropped and counted.
+    /// Log bytes a second, of all its instances together; more are dropped and counted.
     pub log_bytes: u32,
     /// Metric series of one version; more do nothing and are counted.
     pub metric_series: usize,

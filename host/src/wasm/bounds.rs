@@ -183,6 +183,7 @@ impl Budget {
 }
 
 /// A token bucket: `rate` a second, at most one second's worth at once.
+#[derive(Debug)]
 pub(super) struct Bucket {
     rate: u32,
     tokens: f64,
@@ -197,6 +198,11 @@ impl Bucket {
             tokens: f64::from(rate),
             refilled: Instant::now(),
         }
+    }
+
+    /// Another rate from now on.
+    pub(super) fn set(&mut self, rate: u32) {
+        self.rate = rate;
     }
 
     /// Takes `count` if there are so many.

@@ -23,8 +23,9 @@ use crate::policy::Digest;
 /// Of every file, with the format's version.
 const MAGIC: &[u8; 8] = b"SWYCODE1";
 
-/// Files kept; the oldest go first. A soak with twenty modules fits ten times.
-const FILES: usize = 256;
+/// Files kept; those that were not used for longest go first. Two hundred tenants with three policies of
+/// their own fit three times, at a tenth of a megabyte each.
+const FILES: usize = 2048;
 
 /// Why a directory is not used.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +110,8 @@ impl Cache {
             .open(&path)
             .ok()?;
         let code = whole(&mut file);
+        // Used: where that cannot be noted it only goes sooner.
+        let _ = file.set_modified(SystemTime::now());
         if code.is_none() {
             tracing::warn!(path = %path.display(), "Compiled code in the cache is damaged; compiling again");
             // What cannot be removed is replaced once it is compiled.
@@ -283,14 +286,33 @@ mod tests {
     fn the_cache_does_not_grow_without_end() {
         let dir = Directory::new();
         let cache = Cache::open(&dir.join("cache"), 1).unwrap();
-        for number in 0..=u8::MAX {
-            put(&cache, Digest([number; 32]), b"");
+        let digest = |number: usize| {
+            let mut bytes = [7; 32];
+            bytes[..8].copy_from_slice(&number.to_le_bytes());
+            Digest(bytes)
+        };
+        let long_ago = SystemTime::now() - std::time::Duration::from_secs(3_600);
+        for number in 0..FILES {
+            let path = cache.path(digest(number));
+            fs::write(&path, "").unwrap();
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_modified(long_ago).unwrap();
         }
-        put(&cache, Digest([77; 32]), b"");
-        let mut other = [0; 32];
-        other[31] = 1;
-        put(&cache, Digest(other), b"new");
+        put(&cache, digest(0), b"used");
+        let file = File::options().write(true).open(cache.path(digest(0)));
+        file.unwrap()
+            .set_modified(long_ago - std::time::Duration::from_secs(1))
+            .unwrap();
+        assert_eq!(get(&cache, digest(0)).unwrap(), b"used");
+        for number in FILES..FILES + 10 {
+            put(&cache, digest(number), b"new");
+        }
         assert_eq!(fs::read_dir(dir.join("cache")).unwrap().count(), FILES);
-        assert_eq!(get(&cache, Digest(other)).unwrap(), b"new");
+        assert_eq!(get(&cache, digest(FILES)).unwrap(), b"new");
+        assert_eq!(
+            get(&cache, digest(0)).unwrap(),
+            b"used",
+            "it was the oldest"
+        );
     }
 }

@@ -18,7 +18,7 @@ use super::{fuel::Fuel, ticker::Ticker};
 /// times versions, rewriters times workers, and one for each body being
 /// transformed. A slot that was never used costs address space only (4 GiB of
 /// 128 TiB each), so there is no reason to be sparing.
-const INSTANCES: u32 = 2048;
+pub(super) const INSTANCES: u32 = 2048;
 
 /// Core instances and tables a component may consist of. wit-component makes three
 /// core instances (the policy, a shim, a fix-up) with one memory and two tables.
@@ -30,8 +30,9 @@ const TABLES: u32 = 4;
 /// make JavaScript of QuickJS; all of them together are held to the policy's limit.
 const MEMORIES: u32 = 4;
 
-/// Core instances of an average policy. They are only counted, no memory waits for them.
-const AVERAGE_CORE_INSTANCES: u32 = 8;
+/// Core instances of a policy, as many as the one with the most may have: they are only counted, no
+/// memory waits for them, and no tenant shall use up those of others.
+const EACH_CORE_INSTANCES: u32 = CORE_INSTANCES;
 
 /// The ceiling of one memory. What a policy really gets is its own limit, held by
 /// `bounds::Limiter`; this must merely not stand in its way.
@@ -89,7 +90,7 @@ impl PolicyEngine {
     pub(super) fn new() -> wasmtime::Result<Self> {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(INSTANCES)
-            .total_core_instances(AVERAGE_CORE_INSTANCES * INSTANCES)
+            .total_core_instances(EACH_CORE_INSTANCES * INSTANCES)
             .total_memories(INSTANCES + INSTANCES / 2)
             .total_tables(2 * INSTANCES)
             .max_core_instances_per_component(CORE_INSTANCES)

@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use super::{convert, fault::Stop, instance::WasmInstance};
+use super::{
+    convert,
+    fault::{Stop, cut},
+    instance::WasmInstance,
+};
 use crate::{
     decision::{Call, Edit, Hold, Member, Outcome, RequestPlan, ResponsePlan, Verdict},
     policy::{Digest, Fault, Instance},
     recording::Asked,
 };
+
+/// Bytes of the reason for which a state is not taken over, which is logged.
+const WHY: usize = 1024;
 
 /// What `save` may use: whoever wants a decision meanwhile waits.
 const SAVING: Duration = Duration::from_millis(10);
@@ -164,7 +171,9 @@ impl Instance for WasmInstance {
             |me| {
                 let previous = previous.to_string();
                 me.lifecycle(|guests, store| {
-                    exported(&guests.handoff, "handoff")?.call_restore(store, &previous, states)
+                    let handoff = exported(&guests.handoff, "handoff")?;
+                    let restored = handoff.call_restore(store, &previous, states)?;
+                    Ok(restored.map_err(|why| cut(why, WHY)))
                 })
             },
         )

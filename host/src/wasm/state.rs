@@ -49,7 +49,7 @@ impl State {
             scratch: Scratch::default(),
             budget: Budget::default(),
             entropy: Entropy::new(environment.seed, replica),
-            journal: Journal::new(environment),
+            journal: Journal::new(environment, Arc::clone(&binding.ration)),
             console: Console::default(),
             binding,
             cells: Handles::default(),
@@ -74,7 +74,7 @@ impl State {
 
     /// What the guest printed becomes lines of the log, under its budget.
     pub(super) fn print(&mut self, is_error: bool, bytes: &[u8]) -> wasmtime::Result<()> {
-        let (meter, journal) = (&self.meter, &mut self.journal);
+        let (meter, journal) = (&self.meter, &self.journal);
         self.console.write(is_error, bytes, |line| {
             meter.line()?;
             journal.print(is_error, line);
@@ -85,7 +85,7 @@ impl State {
     /// A call is over, well or badly: what it began to print is a line too.
     pub(super) fn settle(&mut self) {
         if !self.console.is_empty() {
-            let journal = &mut self.journal;
+            let journal = &self.journal;
             self.console
                 .finish(|is_error, line| journal.print(is_error, line));
         }

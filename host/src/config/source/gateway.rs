@@ -214,7 +214,7 @@ table! {
         /// Instances at one time: one a balancer or worker, one for each body that is being transformed.
         #[schemars(extend("default" = 256))]
         instances: u32,
-        /// Log bytes a second and instance; more are dropped and counted.
+        /// Log bytes a second, of all its instances together; more are dropped and counted.
         #[schemars(extend("default" = "64KiB"))]
         log_bytes: Size,
         /// Metric series of one version; more do nothing and are counted.

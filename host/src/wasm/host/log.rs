@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use wasmtime::{
 };
 
 use crate::{
+    members::locked,
     policy::Environment,
     wasm::{bounds::Bucket, state::State},
 };
@@ -19,7 +20,7 @@ use crate::{
 /// Bytes of one message; a longer one ends in an ellipsis.
 const MESSAGE: usize = 2048;
 
-/// How often the log says of an instance that a limit leaves something out.
+/// How often the log says of a policy that a limit leaves something out.
 const REPEAT: Duration = Duration::from_secs(60);
 
 /// `log.level`
@@ -44,58 +45,88 @@ enum Level {
 pub(in crate::wasm) struct Journal {
     tenant: Arc<str>,
     policy: Arc<str>,
+    ration: Arc<Mutex<Ration>>,
+}
+
+/// What all instances of a policy may log together: a new one for each body, or after each fault,
+/// must not bring more.
+#[derive(Debug)]
+pub(in crate::wasm) struct Ration {
     bucket: Bucket,
     dropped: u64,
     /// Limits that it was said of that they were exceeded, and when.
     exceeded: Vec<(&'static str, Instant)>,
 }
 
+impl Ration {
+    /// A full second's worth of so many bytes a second.
+    pub(in crate::wasm) fn new(rate: u32) -> Self {
+        Self {
+            bucket: Bucket::new(rate),
+            dropped: 0,
+            exceeded: Vec::new(),
+        }
+    }
+
+    /// Whether that may be said of a limit again.
+    fn may_say(&mut self, limit: &'static str, now: Instant) -> bool {
+        let said = self.exceeded.iter_mut().find(|(other, _)| *other == limit);
+        match said {
+            Some((_, at)) if now.saturating_duration_since(*at) < REPEAT => return false,
+            Some((_, at)) => *at = now,
+            None => self.exceeded.push((limit, now)),
+        }
+        true
+    }
+
+    /// Takes what a line has; then, how many were dropped before it. `None`: this one is as well.
+    fn take(&mut self, bytes: usize, now: Instant) -> Option<u64> {
+        if !self.bucket.take(bytes, now) {
+            self.dropped += 1;
+            return None;
+        }
+        Some(std::mem::take(&mut self.dropped))
+    }
+}
+
 impl Journal {
-    /// With a full second's ration.
-    pub(in crate::wasm) fn new(environment: &Environment) -> Self {
+    /// On its policy's ration.
+    pub(in crate::wasm) fn new(environment: &Environment, ration: Arc<Mutex<Ration>>) -> Self {
         let Environment {
             tenant,
             policy,
             limits,
             ..
         } = environment;
+        // It may have been another when the ration was made.
+        locked(&ration).bucket.set(limits.log_bytes);
         Self {
             tenant: tenant.clone(),
             policy: policy.clone(),
-            bucket: Bucket::new(limits.log_bytes),
-            dropped: 0,
-            exceeded: Vec::new(),
+            ration,
         }
     }
 
     /// Something beyond a limit was left out, which the guest does not learn. Said once a minute.
-    pub(in crate::wasm) fn exceeded(&mut self, limit: &'static str, now: Instant) {
-        let said = self.exceeded.iter_mut().find(|(other, _)| *other == limit);
-        match said {
-            Some((_, at)) if now.saturating_duration_since(*at) < REPEAT => return,
-            Some((_, at)) => *at = now,
-            None => self.exceeded.push((limit, now)),
+    pub(in crate::wasm) fn exceeded(&self, limit: &'static str, now: Instant) {
+        if !locked(&self.ration).may_say(limit, now) {
+            return;
         }
         let (tenant, policy) = (&*self.tenant, &*self.policy);
         tracing::warn!(target: "switchyard::policy", tenant, policy, limit, "Policy asked for more than its limit; what exceeds it is left out");
     }
 
     /// A line that the guest printed.
-    pub(in crate::wasm) fn print(&mut self, is_error: bool, line: &str) {
+    pub(in crate::wasm) fn print(&self, is_error: bool, line: &str) {
         let level = if is_error { Level::Warn } else { Level::Info };
         self.write(level, &legible(line), Instant::now());
     }
 
-    fn write(&mut self, level: Level, message: &str, now: Instant) {
-        if !self.bucket.take(message.len(), now) {
-            self.dropped += 1;
+    fn write(&self, level: Level, message: &str, now: Instant) {
+        let Some(dropped) = locked(&self.ration).take(message.len(), now) else {
             return;
-        }
-        let (tenant, policy, dropped) = (
-            &*self.tenant,
-            &*self.policy,
-            std::mem::take(&mut self.dropped),
-        );
+        };
+        let (tenant, policy) = (&*self.tenant, &*self.policy);
         if dropped > 0 {
             tracing::warn!(target: "switchyard::policy", tenant, policy, dropped, "Policy logged more than it may; lines were dropped");
         }
@@ -123,11 +154,11 @@ impl Journal {
 pub(super) fn link(log: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     log.func_wrap(
         "log",
-        |mut cx: StoreContextMut<'_, State>, (level, message): (Level, WasmStr)| {
+        |cx: StoreContextMut<'_, State>, (level, message): (Level, WasmStr)| {
             cx.data().meter.call()?;
             cx.data().meter.line()?;
             let message = legible(&message.to_str(cx.as_context())?);
-            cx.data_mut().journal.write(level, &message, Instant::now());
+            cx.data().journal.write(level, &message, Instant::now());
             Ok(())
         },
     )

@@ -86,7 +86,7 @@ fn resource<T: 'static>(
             };
             if matches!(*series, Series::Inert) {
                 let limit = "metric_series, or what a metric's name and labels may be";
-                cx.data_mut().journal.exceeded(limit, Instant::now());
+                cx.data().journal.exceeded(limit, Instant::now());
             }
             Ok((Resource::<T>::new_own(cx.data_mut().series.insert(series)?),))
         },

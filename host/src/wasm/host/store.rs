@@ -36,7 +36,7 @@ pub(super) fn link(store: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
     })?;
     store.func_wrap(
         "put",
-        |mut cx: Cx<'_>, (key, value, ttl_ms): (WasmStr, WasmList<u8>, u32)| {
+        |cx: Cx<'_>, (key, value, ttl_ms): (WasmStr, WasmList<u8>, u32)| {
             let state = cx.data();
             state.meter.call()?;
             state.meter.bytes(value.len())?;
@@ -51,7 +51,7 @@ pub(super) fn link(store: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()
                 Ok(())
             })?;
             if let Some(limit) = exceeded.get() {
-                cx.data_mut().journal.exceeded(limit, now);
+                cx.data().journal.exceeded(limit, now);
             }
             Ok(())
         },

@@ -10,11 +10,22 @@ use std::{
 };
 
 use super::{Group, Quota, Sample, SampleValue, SharedCells, TenantStore};
-use crate::policy::{Digest, Environment};
+use crate::{
+    policy::{Digest, Environment},
+    snapshot::TenantName,
+    wasm::{engine::INSTANCES, host::log::Ration},
+};
 
-/// Entries that nobody uses are kept for the next version or the next start,
-/// up to this many; beyond it they are let go.
-const UNUSED: usize = 256;
+/// A tenant's entries that nobody uses are kept for the next version or the next start,
+/// up to this many; beyond it its own are let go, and nobody else's.
+const UNUSED: usize = 64;
+
+/// The same for all tenants together.
+const ALL_UNUSED: usize = 16_384;
+
+/// Instances that one tenant may have at one time, of all that there can be: a quarter. It takes
+/// sixteen policies with 32 bindings each.
+const TENANTS_OWN: usize = INSTANCES as usize / 4;
 
 /// All that instances share, for every tenant.
 #[derive(Debug, Default)]
@@ -24,22 +35,25 @@ pub(in crate::wasm) struct Services {
     groups: Shelf<(Arc<str>, Arc<str>, Digest), Group>,
     /// Whose things these begin as copies of.
     origin: Option<Arc<Self>>,
-    /// Instances there are of those that decide,
-    seats: Arc<Seats>,
-    /// and of shadows, whose things are copies.
-    shadows: Arc<Seats>,
+    /// Of each policy.
+    rations: Shelf<(Arc<str>, Arc<str>), Mutex<Ration>>,
+    /// Instances there are of a policy's that decide,
+    seats: Shelf<(Arc<str>, Arc<str>), AtomicUsize>,
+    /// of its shadows,
+    shadows: Shelf<(Arc<str>, Arc<str>), AtomicUsize>,
+    /// and of all of a tenant's policies.
+    tenants: Shelf<Arc<str>, AtomicUsize>,
 }
 
-/// Instances by tenant and policy.
-type Seats = Shelf<(Arc<str>, Arc<str>), AtomicUsize>;
-
-/// One of the instances that a policy may have; free again when it is dropped.
+/// One of the instances that a policy and its tenant may have; free again when it is dropped.
 #[derive(Debug)]
-pub(in crate::wasm) struct Seat(Arc<AtomicUsize>);
+pub(in crate::wasm) struct Seat([Arc<AtomicUsize>; 2]);
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        for count in &self.0 {
+            count.fetch_sub(1, Relaxed);
+        }
     }
 }
 
@@ -50,6 +64,8 @@ pub(in crate::wasm) struct Binding {
     pub(in crate::wasm) cells: Option<Arc<SharedCells>>,
     pub(in crate::wasm) store: Arc<TenantStore>,
     pub(in crate::wasm) metrics: Arc<Group>,
+    /// What its policy may log.
+    pub(in crate::wasm) ration: Arc<Mutex<Ration>>,
     /// Up to where the store may be filled.
     pub(in crate::wasm) quota: Quota,
     /// Cells that it may have.
@@ -64,8 +80,6 @@ impl Services {
     pub(in crate::wasm) fn fork(self: &Arc<Self>) -> Arc<Self> {
         Arc::new(Self {
             origin: Some(Arc::clone(self)),
-            seats: Arc::clone(&self.seats),
-            shadows: Arc::clone(&self.shadows),
             ..Self::default()
         })
     }
@@ -101,6 +115,11 @@ impl Services {
             metrics: self
                 .groups
                 .take((tenant.clone(), policy.clone(), digest), group),
+            ration: {
+                let key = (tenant.clone(), policy.clone());
+                let ration = || Mutex::new(Ration::new(limits.log_bytes));
+                self.root().rations.take(key, ration)
+            },
             quota: Quota {
                 keys: limits.store_keys,
                 bytes: limits.store_bytes,
@@ -113,19 +132,32 @@ impl Services {
     /// Room for one more instance of a policy; `None`: it has as many as it may. A shadow gets what those
     /// that decide leave of it, and takes nothing from them.
     pub(in crate::wasm) fn seat(&self, environment: &Environment, most: usize) -> Option<Seat> {
-        let key = (environment.tenant.clone(), environment.policy.clone());
-        let (count, others) = match &self.origin {
-            None => (self.seats.take(key, AtomicUsize::default), 0),
+        let (tenant, policy) = (&environment.tenant, &environment.policy);
+        let key = (tenant.clone(), policy.clone());
+        let root = self.root();
+        let (of_policy, others) = match &self.origin {
+            None => (root.seats.take(key, AtomicUsize::default), 0),
             Some(_) => {
-                let deciding = self.seats.find(&key);
+                let deciding = root.seats.find(&key);
                 let deciding = deciding.map_or(0, |count| count.load(Relaxed));
-                (self.shadows.take(key, AtomicUsize::default), deciding)
+                (root.shadows.take(key, AtomicUsize::default), deciding)
             }
         };
-        let taken = count.fetch_add(1, Relaxed);
+        let of_tenant = root.tenants.take(tenant.clone(), AtomicUsize::default);
+        let tenants_own = match **tenant == *TenantName::operator().as_str() {
+            true => usize::MAX,
+            false => TENANTS_OWN,
+        };
+        let taken = of_policy.fetch_add(1, Relaxed);
+        let taken_by_tenant = of_tenant.fetch_add(1, Relaxed);
         // Whoever is refused gives back what it took.
-        let seat = Seat(count);
-        (taken + others < most).then_some(seat)
+        let seat = Seat([of_policy, of_tenant]);
+        (taken + others < most && taken_by_tenant < tenants_own).then_some(seat)
+    }
+
+    /// What is counted is counted there, whatever is a copy.
+    fn root(&self) -> &Self {
+        self.origin.as_ref().map_or(self, |origin| origin.root())
     }
 
     /// Every series of every policy, and the host's own of the tenants' stores.
@@ -159,16 +191,47 @@ impl<K, V> Default for Shelf<K, V> {
     }
 }
 
-impl<K: Hash + Eq, V> Shelf<K, V> {
+/// Something that is kept for a tenant.
+trait Kept: Hash + Eq {
+    fn tenant(&self) -> &str;
+}
+
+impl Kept for Arc<str> {
+    fn tenant(&self) -> &str {
+        self
+    }
+}
+
+impl Kept for (Arc<str>, Arc<str>) {
+    fn tenant(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Hash + Eq> Kept for (Arc<str>, Arc<str>, T) {
+    fn tenant(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<K: Kept, V> Shelf<K, V> {
     fn take(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !all.contains_key(&key) {
-            let unused = all
-                .values()
-                .filter(|value| Arc::strong_count(value) == 1)
-                .count();
-            if unused >= UNUSED {
-                all.retain(|_, value| Arc::strong_count(value) > 1);
+            let (mut own, mut unused) = (0, 0);
+            for (other, _) in all
+                .iter()
+                .filter(|(_, value)| Arc::strong_count(value) == 1)
+            {
+                unused += 1;
+                own += usize::from(other.tenant() == key.tenant());
+            }
+            if own >= UNUSED || unused >= ALL_UNUSED {
+                let everybody = unused >= ALL_UNUSED;
+                all.retain(|other, value| {
+                    let goes = everybody || other.tenant() == key.tenant();
+                    Arc::strong_count(value) > 1 || !goes
+                });
             }
         }
         all.entry(key).or_insert_with(|| Arc::new(make())).clone()
@@ -219,18 +282,22 @@ mod tests {
 
     #[test]
     fn things_survive_their_user_and_unused_ones_are_bounded() {
-        let shelf = Shelf::<u32, u32>::default();
-        let kept = shelf.take(0, || 7);
-        shelf.take(1, || 8);
-        assert_eq!(*shelf.take(1, || 9), 8, "forgotten");
-        for key in 2..10_000 {
-            shelf.take(key, || 0);
+        type Key = (Arc<str>, Arc<str>, u32);
+        let shelf = Shelf::<Key, u32>::default();
+        let of = |tenant: &str, number| -> Key { (tenant.into(), "p".into(), number) };
+        let kept = shelf.take(of("a", 0), || 7);
+        shelf.take(of("a", 1), || 8);
+        shelf.take(of("b", 1), || 5);
+        assert_eq!(*shelf.take(of("a", 1), || 9), 8, "forgotten");
+        for number in 2..10_000 {
+            shelf.take(of("a", number), || 0);
         }
-        assert!(shelf.0.lock().unwrap().len() <= UNUSED + 1);
+        assert!(shelf.0.lock().unwrap().len() <= UNUSED + 2);
         assert!(
-            Arc::ptr_eq(&kept, &shelf.take(0, || 1)),
+            Arc::ptr_eq(&kept, &shelf.take(of("a", 0), || 1)),
             "dropped while in use"
         );
+        assert_eq!(*shelf.take(of("b", 1), || 9), 5, "another tenant's is kept");
     }
 
     #[test]
@@ -247,6 +314,32 @@ mod tests {
         assert!(services.seat(&other, 2).is_some());
         drop(two);
         assert!(services.seat(&environment, 1).is_some());
+    }
+
+    #[test]
+    fn tenant_has_a_part_of_all_seats_and_the_operator_all() {
+        let taken = |tenant: &str| {
+            let services = Services::default();
+            let environment = Environment {
+                tenant: tenant.into(),
+                ..crate::wasm::tests::guests::environment()
+            };
+            let policies = (0..8).map(|number| Environment {
+                policy: format!("p{number}").into(),
+                ..environment.clone()
+            });
+            let seats: Vec<_> = policies
+                .flat_map(|one| {
+                    (0..256)
+                        .map(|_| services.seat(&one, 256))
+                        .collect::<Vec<_>>()
+                })
+                .flatten()
+                .collect();
+            seats.len()
+        };
+        assert_eq!(taken("acme"), TENANTS_OWN);
+        assert_eq!(taken(TenantName::operator().as_str()), 8 * 256);
     }
 
     #[test]
