@@ -118,12 +118,18 @@ fn bind() {
 
 #[test]
 fn on_request() {
-    asked_about_a_request("rewriter", "request", &[]);
+    let more = [("path", "limit on bytes of a path or a host")];
+    asked_about_a_request("rewriter", "request", &more);
 }
 
 #[test]
 fn on_response() {
-    asked_about_a_request("rewriter", "response", &[("list", "limit on header edits")]);
+    let more = [
+        ("list", "limit on header edits"),
+        ("value", "limit on bytes of header edits"),
+        ("patterns", "limit on bytes of substitutions"),
+    ];
+    asked_about_a_request("rewriter", "response", &more);
 }
 
 #[test]

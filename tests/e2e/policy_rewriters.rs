@@ -1,10 +1,12 @@
 //! Rewriters of the operator's own: what they may change, and what the host refuses of it.
 
+use std::time::Instant;
+
 use switchyard_tests::{After, Gateway, Member, Request, Setup, guests, scripts};
 
 use crate::{
     conf::{balancer, entry, site},
-    policies::bad,
+    policies::{bad, policy_status},
 };
 
 /// Everything goes through the test rewriter, which does what `does` says.
@@ -76,6 +78,24 @@ fn byte_strings_are_substituted_also_across_chunks() {
     assert_eq!(gateway.get("/").text(), "a thread, and a thread.thread");
 }
 
+/// What it costs to look for 60,000 bytes of patterns is its tenant's to bear, in time and memory.
+#[test]
+fn many_long_patterns_cost_a_request_neither_much_memory_nor_much_time() {
+    let (a, gateway) = rewritten("swap-many", "");
+    a.becomes(|exchange| {
+        exchange.send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\na needle.",
+        );
+        After::Keep
+    });
+    let before = gateway.resident_peak();
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/").text(), "a thread.");
+    }
+    let grown = gateway.resident_peak().saturating_sub(before);
+    assert!(grown < 40 << 20, "{grown} bytes more at the peak");
+}
+
 #[test]
 fn a_rewriter_that_fails_passes_the_answer_or_refuses_it() {
     for does in ["trap", "loop", "trap-on-request"] {
@@ -131,4 +151,44 @@ fn nothing_that_a_policy_returns_can_break_the_protocol() {
             assert_eq!(seen.field("content-length").unwrap_or("0"), "0", "{does}");
         }
     }
+}
+
+/// Each body has an instance of its own, and none of them brings another ration.
+#[test]
+fn instances_for_bodies_share_what_their_policy_may_log() {
+    let began = Instant::now();
+    let (_a, gateway) = rewritten("chatty", "limits = { log_bytes = \"4KiB\" }");
+    for _ in 0..30 {
+        assert_eq!(gateway.get("/").text(), "A (end)");
+    }
+    let lines = gateway.log();
+    let chatter = lines.iter().filter(|line| line.contains("chatter"));
+    let logged = chatter.count() as u64 * 1_000;
+    let most = 4_096 * (began.elapsed().as_secs() + 2);
+    assert!(
+        logged > 0 && logged < most,
+        "{logged} bytes, {most} at most"
+    );
+}
+
+#[test]
+fn of_two_that_plan_the_body_the_first_holds_and_the_second_is_counted_and_told_once() {
+    let a = Member::start("a", scripts::name());
+    let text = site(&[(
+        "/",
+        "balancer = \"cl\"\nrewrite = [\"policy:one\", \"policy:two\"]",
+    )]) + &balancer("cl", "", &[entry(&a, "route = \"a\"")])
+        + "[policy.one]\nsource = \"r.wasm\"\nconfig = { does = \"upper\" }\n\
+           [policy.two]\nsource = \"r.wasm\"\nconfig = { does = \"swap\" }\n";
+    let gateway = Setup::new(text)
+        .file("r.wasm", guests::marked("rewriter", "v1"))
+        .start();
+    for _ in 0..5 {
+        assert_eq!(gateway.get("/").text(), "A (end)");
+    }
+    let overruled = |name: &str| policy_status(&gateway, name)["overruled"].clone();
+    assert_eq!((overruled("one"), overruled("two")), (0.into(), 5.into()));
+    let lines = gateway.log();
+    let told = lines.iter().filter(|line| line.contains("second policy"));
+    assert_eq!(told.count(), 1);
 }

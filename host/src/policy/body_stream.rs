@@ -25,6 +25,7 @@ impl Binding {
     /// A stream opened with `seed`. It makes an instance, so call it only for an answer whose
     /// body plan asks for it.
     pub async fn open_body(self: &Arc<Self>, seed: &[u8]) -> Result<BodyStream, Refusal> {
+        self.solvent().await;
         let (reply, opened) = oneshot::channel();
         let seed = seed.to_vec();
         self.later(Duration::ZERO, move |binding| {
@@ -39,6 +40,33 @@ impl Binding {
             instance: Some(opened.await.unwrap_or(Err(gone))?),
             pending: None,
         })
+    }
+
+    /// Does what a policy's answer costs beside its calls, where that takes long: on the tenant's
+    /// thread and out of its CPU time. `None`: the policy is gone.
+    pub async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        self.solvent().await;
+        let (reply, done) = oneshot::channel();
+        self.later(Duration::ZERO, move |binding| {
+            let before = cpu::thread_time();
+            let made = work();
+            binding.charge(cpu::thread_time().saturating_sub(before));
+            // Whoever waited may have left.
+            let _ = reply.send(made);
+        });
+        done.await.ok()
+    }
+
+    /// Waits until the tenant has CPU time left, where there is no going on without it.
+    async fn solvent(&self) {
+        if let Some(allowance) = self.allowance() {
+            while let Some(wait) = Allowance::wait(allowance) {
+                sleep(wait).await;
+            }
+        }
     }
 
     fn opened(&self, seed: &[u8]) -> Result<Box<dyn Instance>, Refusal> {
@@ -74,12 +102,7 @@ impl BodyStream {
         &mut self,
         ask: impl FnOnce(&mut dyn Instance) -> Result<Vec<u8>, Fault> + Send + 'static,
     ) -> Result<Vec<u8>, Fault> {
-        // There is no going on without it: a tenant that has used up its time waits.
-        if let Some(allowance) = self.binding.allowance() {
-            while let Some(wait) = Allowance::wait(allowance) {
-                sleep(wait).await;
-            }
-        }
+        self.binding.solvent().await;
         let pending = match self.pending.take() {
             Some(pending) => pending,
             None => self.ask(ask)?,

@@ -15,7 +15,7 @@ use crate::{
     generation::Forward,
     http1::Fields,
     policy::Binding,
-    response::body::{self, BodyFacts},
+    response::body::{self, BodyError, BodyFacts, BodyRewriter},
     snapshot::Member,
 };
 
@@ -80,7 +80,10 @@ pub async fn plan_response(given: Given<'_>, fields: &mut Fields) -> Result<Plan
             .map_err(|illegal| refuse(rewriter, illegal.to_string()))?;
         if plan.body != BodyPlan::Pass {
             if planned.by.is_some() {
-                warn!(policy = %rewriter.policy(), route = %exchange.route, "A second policy planned the body; the first one's plan holds");
+                // Of every answer it would be a flood.
+                if by.overrule() == 0 {
+                    warn!(policy = %by.policy(), route = %exchange.route, "A second policy planned the body; the first one's plan holds, here and from now on");
+                }
             } else {
                 (planned.body, planned.by) = (plan.body, Some(Arc::clone(by)));
             }
@@ -146,8 +149,12 @@ pub async fn filter(
             let guest = guest.map_err(|refusal| ProxyError::Plan(refusal.to_string()))?;
             Filter::Guest(Box::new(guest))
         }
-        (plan, _) => {
-            match body::plan(plan, &facts).map_err(|error| ProxyError::Plan(error.to_string()))? {
+        (plan, by) => {
+            let rewriter = match by {
+                Some(by) if body::is_heavy(plan) => apart(by, plan, facts).await?,
+                _ => body::plan(plan, &facts),
+            };
+            match rewriter.map_err(|error| ProxyError::Plan(error.to_string()))? {
                 Some(rewriter) => Filter::Native(Box::new(rewriter)),
                 None => return Ok(Filter::None),
             }
@@ -159,4 +166,35 @@ pub async fn filter(
         fields.set(changes.weaken, &weak);
     }
     Ok(filter)
+}
+
+/// Carries out a large plan at the expense of the tenant whose policy made it.
+async fn apart(
+    by: &Binding,
+    plan: &BodyPlan,
+    facts: BodyFacts<'_>,
+) -> Result<Result<Option<BodyRewriter>, BodyError>, ProxyError> {
+    let plan = plan.clone();
+    let content_type = facts.content_type.map(str::to_owned);
+    let codings = facts.content_encoding.map(str::to_owned);
+    let BodyFacts {
+        head_request,
+        status,
+        no_transform,
+        content_range,
+        ..
+    } = facts;
+    let made = by.apart(move || {
+        let facts = BodyFacts {
+            head_request,
+            status,
+            content_type: content_type.as_deref(),
+            content_encoding: codings.as_deref(),
+            no_transform,
+            content_range,
+        };
+        body::plan(&plan, &facts)
+    });
+    let gone = || ProxyError::Plan("the policy that planned the body is gone".to_owned());
+    made.await.ok_or_else(gone)
 }

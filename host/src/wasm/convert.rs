@@ -11,8 +11,14 @@ use crate::decision::{
 
 /// Header changes of one plan. A rewriter maps a handful of lines.
 const EDITS: usize = 512;
+/// Bytes of their names and values: twice the largest head that clients may send.
+const EDIT_BYTES: usize = 64 << 10;
 /// Substitutions or link prefixes of one body: two for each member of a large pool.
 const SUBSTITUTIONS: usize = 1024;
+/// Bytes of what they replace and of what they put there.
+const SUBSTITUTION_BYTES: usize = 256 << 10;
+/// Bytes of a path or a host. No head has room for more.
+const TARGET: usize = 64 << 10;
 /// Triggers of one policy.
 const TRIGGERS: usize = 64;
 /// Problems shown to the operator; what exceeds them is left out.
@@ -60,10 +66,29 @@ impl From<types::Edit> for Edit {
 
 /// The header changes of a plan, as many as one may have.
 pub(super) fn edits(edits: Vec<types::Edit>) -> Result<Vec<Edit>, Stop> {
+    let bytes = edits.iter().map(|edit| match edit {
+        types::Edit::Set((name, value)) | types::Edit::Append((name, value)) => {
+            name.len() + value.len()
+        }
+        types::Edit::Remove(name) => name.len(),
+        types::Edit::ReplaceLine((line, value)) => line.name.len() + value.len(),
+        types::Edit::RemoveLine(line) => line.name.len(),
+    });
+    if bytes.sum::<usize>() > EDIT_BYTES {
+        return Err(Stop::HostLimit("bytes of header edits"));
+    }
     bounded(edits, EDITS, "header edits")
 }
 
 pub(super) fn request_plan(plan: guest::rewriter::RequestPlan) -> Result<RequestPlan, Stop> {
+    let targets = [&plan.path, &plan.authority];
+    if targets
+        .into_iter()
+        .flatten()
+        .any(|text| text.len() > TARGET)
+    {
+        return Err(Stop::HostLimit("bytes of a path or a host"));
+    }
     Ok(RequestPlan {
         path: plan.path,
         authority: plan.authority,
@@ -98,6 +123,10 @@ impl From<guest::rewriter::Substitution> for Substitution {
 }
 
 fn substitutions(list: Vec<guest::rewriter::Substitution>) -> Result<Vec<Substitution>, Stop> {
+    let bytes = list.iter().map(|one| one.from.len() + one.to.len());
+    if bytes.sum::<usize>() > SUBSTITUTION_BYTES {
+        return Err(Stop::HostLimit("bytes of substitutions"));
+    }
     bounded(list, SUBSTITUTIONS, "substitutions")
 }
 

@@ -63,7 +63,7 @@ families! {
     FAULTS: Counter "switchyard_policy_faults" "" &["tenant", "policy", "digest", "binding", "role", "kind"], "Failed calls and rebuilds by kind: trap, deadline, memory, host_limit or rebuild.";
     FALLBACKS: Counter "switchyard_policy_fallbacks" "" POLICY, "Decisions made without the policy: it failed, was out of service or throttled.";
     THROTTLED: Counter "switchyard_policy_throttled" "" POLICY, "Fallbacks because the tenant's CPU time was used up.";
-    OVERRULED: Counter "switchyard_policy_overruled" "" POLICY, "Verdicts the host did not follow: out of range, unusable or already tried.";
+    OVERRULED: Counter "switchyard_policy_overruled" "" POLICY, "What the host did not follow: verdicts out of range, unusable or already tried, second plans for a body.";
     QUARANTINES: Counter "switchyard_policy_quarantines" "" POLICY, "How often it was put in quarantine.";
     POLICY_STATE: Gauge "switchyard_policy_state" "" &["tenant", "policy", "digest", "binding", "role", "state"], "1; the state is the label: serving, probation or quarantined.";
     INSTANCES: Gauge "switchyard_policy_instances" "" POLICY, "Instances there are; made on first use, let go when idle.";

@@ -27,5 +27,5 @@ mod tests;
 pub use coding::{Coding, acceptable_codings};
 pub use error::BodyError;
 pub use head::{DROPPED, HeadChanges, head_changes, weak_etag};
-pub use plan::{BodyFacts, plan};
+pub use plan::{BodyFacts, is_heavy, plan};
 pub use rewriter::{BodyRewriter, OUTPUT_LIMIT};

@@ -49,6 +49,20 @@ pub fn plan(plan: &BodyPlan, facts: &BodyFacts<'_>) -> Result<Option<BodyRewrite
     Ok(stage.map(|stage| BodyRewriter::new(coding, stage)))
 }
 
+/// Bytes of patterns that are made ready in a fraction of a millisecond.
+const LIGHT: usize = 4 << 10;
+
+/// Whether [`plan`] takes so long that others on the thread would notice.
+pub fn is_heavy(plan: &BodyPlan) -> bool {
+    let patterns = match plan {
+        BodyPlan::Pass | BodyPlan::Transform(_) => return false,
+        BodyPlan::Substitute(list) => list,
+        BodyPlan::Links(links) => &links.urls,
+    };
+    let bytes = patterns.iter().map(|one| one.from.len() + one.to.len());
+    bytes.sum::<usize>() > LIGHT
+}
+
 /// The coding and the charset, if the head names one.
 fn rewritable(facts: &BodyFacts<'_>) -> Option<(Coding, Option<Charset>)> {
     let bodiless =

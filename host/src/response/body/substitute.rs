@@ -2,15 +2,28 @@
 
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 
 use crate::decision::Substitution;
 
 use super::error::BodyError;
 use super::splice::{Edit, Splicer};
 
-/// 256 KiB of patterns: an automaton of some ten megabytes, built for one response.
-pub(super) const PATTERN_LIMIT: usize = 256 * 1024;
+/// 64 KiB of patterns: an automaton of a megabyte, built in some milliseconds for one response.
+pub(super) const PATTERN_LIMIT: usize = 64 * 1024;
+
+/// Bytes of patterns up to which a table that is the fastest to search with is worth its size, a kilobyte for
+/// each byte of a pattern: 64 KiB of them would be 64 MiB and 50 ms for one response.
+const TABLE_LIMIT: usize = 512;
+
+/// For patterns that have so many bytes together.
+pub(super) fn automaton(bytes: usize) -> AhoCorasickBuilder {
+    let mut builder = AhoCorasick::builder();
+    if bytes > TABLE_LIMIT {
+        builder.kind(Some(AhoCorasickKind::ContiguousNFA));
+    }
+    builder
+}
 
 /// Replaces byte strings. The match that starts first wins; of those that start at the same byte, the one
 /// that stands first in the policy's list. What was put in is not looked at again.
@@ -38,7 +51,7 @@ impl Substitute {
         if bytes > PATTERN_LIMIT {
             return Err(too_large);
         }
-        let patterns = AhoCorasick::builder()
+        let patterns = automaton(bytes)
             .match_kind(MatchKind::LeftmostFirst)
             .build(list.iter().map(|one| &one.from))
             .map_err(|_| too_large)?;
@@ -144,6 +157,25 @@ mod tests {
             Substitute::new(&huge),
             Err(BodyError::PlanTooLarge { .. })
         ));
+    }
+
+    #[test]
+    fn automaton_of_any_plan_that_is_taken_is_small() {
+        for count in [1, 4, 64, 1024] {
+            let length = PATTERN_LIMIT / count;
+            let list: Vec<_> = (0..count)
+                .map(|number| {
+                    let mut chance = fastrand::Rng::with_seed(number as u64);
+                    Substitution {
+                        from: (0..length).map(|_| chance.u8(..)).collect(),
+                        to: Vec::new(),
+                    }
+                })
+                .collect();
+            let made = Substitute::new(&list).unwrap().unwrap();
+            let bytes = made.patterns.memory_usage();
+            assert!(bytes < 4 << 20, "{count} patterns: {bytes} bytes");
+        }
     }
 
     proptest! {

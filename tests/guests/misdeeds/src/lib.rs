@@ -65,6 +65,12 @@ pub fn commit(deed: &str) {
         "recursion" => {
             black_box(dig(0));
         }
+        "chatter" => {
+            let line = format!("chatter{}", "x".repeat(993));
+            for _ in 0..20 {
+                log::info(&line);
+            }
+        }
         "string" => log::info(&"x".repeat(5 << 20)),
         _ => {}
     }

@@ -82,6 +82,9 @@ impl Rewriter for TestRewriter {
     fn on_request(&mut self) -> RequestPlan {
         let mut plan = RequestPlan::default();
         self.misdeed.when("request", self.is_bad());
+        if self.misdeed.deed("request", self.is_bad()) == Some("path") {
+            plan.path = Some("/".repeat(100_000));
+        }
         match self.does.as_str() {
             "trap-on-request" if self.is_bad() => panic!("asked to trap"),
             "path" => {
@@ -113,8 +116,11 @@ impl Rewriter for TestRewriter {
         plan.headers
             .push(Edit::set("x-version", self.version.clone()));
         self.misdeed.when("response", self.is_bad());
-        if self.misdeed.deed("response", self.is_bad()) == Some("list") {
-            plan.headers = vec![Edit::append("x-one-of-many", "1"); 600];
+        match self.misdeed.deed("response", self.is_bad()) {
+            Some("list") => plan.headers = vec![Edit::append("x-one-of-many", "1"); 600],
+            Some("value") => plan.headers = vec![Edit::set("x-large", "1".repeat(100_000))],
+            Some("patterns") => plan.body = BodyPlan::Substitute(patterns(4, 100_000)),
+            _ => {}
         }
         for hook in ["new", "write", "finish"] {
             if let Some(deed) = self.misdeed.deed(hook, self.is_bad()) {
@@ -136,11 +142,17 @@ impl Rewriter for TestRewriter {
             "forge-coding" if self.is_bad() => plan
                 .headers
                 .push(Edit::append("transfer-encoding", "chunked")),
+            "chatty" => plan.body = BodyPlan::Transform(b"write:chatter".to_vec()),
             "upper" => plan.body = BodyPlan::Transform(b"upper".to_vec()),
             "trap-in-body" if self.is_bad() => {
                 plan.body = BodyPlan::Transform(b"write:trap".to_vec())
             }
             "swap" => plan.body = BodyPlan::Substitute(vec![Substitution::new("needle", "thread")]),
+            "swap-many" => {
+                let mut all = patterns(60, 1000);
+                all.push(Substitution::new("needle", "thread"));
+                plan.body = BodyPlan::Substitute(all);
+            }
             "member" => plan
                 .headers
                 .push(Edit::set("x-served-by", response::member_route())),
@@ -148,6 +160,20 @@ impl Rewriter for TestRewriter {
         }
         plan
     }
+}
+
+/// So many that nobody's page holds, of so many bytes each and unlike each other.
+fn patterns(count: usize, length: usize) -> Vec<Substitution> {
+    let mut chance = 1_u64;
+    let mut byte = move || {
+        chance ^= chance << 13;
+        chance ^= chance >> 7;
+        chance ^= chance << 17;
+        chance as u8
+    };
+    (0..count)
+        .map(|_| Substitution::new((0..length).map(|_| byte()).collect::<Vec<_>>(), ""))
+        .collect()
 }
 
 impl TestRewriter {

@@ -7,7 +7,7 @@ use aho_corasick::AhoCorasick;
 use crate::decision::LinkPlan;
 
 use super::super::error::BodyError;
-use super::super::substitute::PATTERN_LIMIT;
+use super::super::substitute::{PATTERN_LIMIT, automaton};
 
 /// A link plan made ready. The first prefix of the list that matches wins.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Links {
             let spellings = urls
                 .iter()
                 .flat_map(|url| [url.from.clone(), spell_slashes(&url.from)]);
-            AhoCorasick::builder()
+            automaton(2 * bytes)
                 .ascii_case_insensitive(true)
                 .build(spellings)
         });
