@@ -83,7 +83,14 @@ struct Lane {
     waiting: VecDeque<Order>,
     /// Under way.
     working: Option<Digest>,
-    done: VecDeque<(Digest, Loaded)>,
+    done: VecDeque<Done>,
+}
+
+/// What came of an order, until somebody fetches it.
+struct Done {
+    name: String,
+    digest: Digest,
+    loaded: Loaded,
 }
 
 struct Order {
@@ -115,6 +122,13 @@ impl Stock {
     pub(super) fn wake_with(&self, wake: Box<dyn Fn() + Send + Sync>) {
         // There is one writer, and it says so once.
         let _ = self.shop.wake.set(wake);
+    }
+
+    /// Orders that wait, of everybody.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        let shelves = locked(&self.shop.shelves);
+        shelves.lanes.values().map(|lane| lane.waiting.len()).sum()
     }
 
     /// Another patience than usual.
@@ -164,8 +178,8 @@ impl Stock {
         let until = *locked(&self.until);
         loop {
             let lane = shelves.lanes.entry(policy.tenant.clone()).or_default();
-            if let Some(at) = lane.done.iter().position(|(done, _)| *done == digest) {
-                return lane.done.remove(at).map(|(_, loaded)| loaded);
+            if let Some(at) = lane.done.iter().position(|done| done.digest == digest) {
+                return lane.done.remove(at).map(|done| done.loaded);
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
@@ -279,7 +293,7 @@ impl Shop {
             // Somebody else may have had the same loaded.
             match shelves.find(order.digest) {
                 Some(module) if order.wasm.len() <= order.limits.module_size => {
-                    shelves.finish(tenant, order.digest, Ok(module));
+                    shelves.finish(tenant, (order.name, order.digest), Ok(module));
                     drop(shelves);
                     self.tell();
                     return true;
@@ -298,7 +312,7 @@ impl Shop {
             let what = "loading it ended with a defect of the gateway's";
             Err(Refusal::Compile(what.to_owned()))
         });
-        locked(&self.shelves).finish(tenant, order.digest, loaded);
+        locked(&self.shelves).finish(tenant, (order.name, order.digest), loaded);
         self.tell();
         true
     }
@@ -329,8 +343,11 @@ impl Shelves {
         let digest = order.digest;
         let known = lane.working == Some(digest)
             || lane.waiting.iter().any(|other| other.digest == digest)
-            || lane.done.iter().any(|(done, _)| *done == digest);
+            || lane.done.iter().any(|done| done.digest == digest);
         if !known {
+            // What was in the file before is wanted no more: who replaces a file faster than it can be
+            // compiled has one order waiting for it.
+            lane.waiting.retain(|other| other.name != order.name);
             lane.waiting.push_back(order);
         }
         let idle = lane.working.is_none() && !lane.waiting.is_empty();
@@ -341,14 +358,20 @@ impl Shelves {
         idle
     }
 
-    fn finish(&mut self, tenant: &TenantName, digest: Digest, loaded: Loaded) {
+    fn finish(&mut self, tenant: &TenantName, of: (String, Digest), loaded: Loaded) {
+        let (name, digest) = of;
         if let Ok(module) = &loaded {
             self.alive.retain(|_, module| module.strong_count() > 0);
             self.alive.insert(digest, Arc::downgrade(module));
             self.keep(&Arc::clone(module));
         }
         let lane = self.lanes.entry(tenant.clone()).or_default();
-        lane.done.push_back((digest, loaded));
+        lane.done.retain(|done| done.name != name);
+        lane.done.push_back(Done {
+            name,
+            digest,
+            loaded,
+        });
         if lane.done.len() > DONE {
             lane.done.pop_front();
         }

@@ -101,3 +101,19 @@ fn what_is_refused_after_a_while_is_refused_all_the_same() {
     ));
     assert_eq!(own(&writer).digest, digest("balancer v1"));
 }
+
+#[test]
+fn a_file_that_is_replaced_faster_than_it_loads_has_one_order_waiting() {
+    let scene = impatient();
+    let (mut writer, woken) = started(&scene);
+    for version in 2..20 {
+        scene.write("policies/own.wasm", &format!("balancer slow v{version}"));
+        assert_eq!(writer.reload(Cause::Files), Outcome::Unchanged);
+    }
+    assert!(writer.setup.stock.waiting() <= 1);
+    scene.gate.open();
+    while own(&writer).digest != digest("balancer slow v19") {
+        woken.recv_timeout(DEADLINE).unwrap();
+        writer.reload(Cause::Files);
+    }
+}
