@@ -77,6 +77,16 @@ impl Report {
         lines(&self.problems)
     }
 
+    /// Likewise, those that forbid using the configuration first.
+    pub fn worst_first(&self) -> String {
+        let (errors, warnings): (Vec<_>, Vec<_>) = self
+            .problems
+            .iter()
+            .cloned()
+            .partition(|problem| problem.severity == Severity::Error);
+        lines(&errors) + &lines(&warnings)
+    }
+
     /// How many of the problems forbid using the configuration.
     pub fn errors(&self) -> usize {
         self.problems

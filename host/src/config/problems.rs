@@ -1,6 +1,10 @@
 //! Findings on their way to a report: places by key and byte, not yet by line.
 
-use std::ops::Range;
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    ops::Range,
+};
 
 use toml::de::DeValue;
 
@@ -61,10 +65,18 @@ pub struct Problem {
     pub remedy: String,
 }
 
+/// Problems of each severity that are noted. A file has room for tens of thousands, and nobody
+/// reads beyond the first of them.
+const MOST: usize = 500;
+
 /// All that was found so far.
 #[derive(Debug, Default)]
 pub struct Problems {
     list: Vec<Problem>,
+    /// Hashes of what is in the list.
+    noted: HashSet<u64>,
+    errors: usize,
+    warnings: usize,
 }
 
 impl Problems {
@@ -79,6 +91,20 @@ impl Problems {
     }
 
     fn push(&mut self, severity: Severity, place: &Place, message: String, remedy: String) {
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        let finding = (place.file, place.span.start, &place.key, &message);
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(finding);
+        if *count > MOST || self.noted.contains(&hash) {
+            return;
+        }
+        *count += 1;
+        if *count > MOST {
+            return;
+        }
+        self.noted.insert(hash);
         self.list.push(Problem {
             severity,
             place: place.clone(),
@@ -89,7 +115,7 @@ impl Problems {
 
     /// Whether anything forbids using the configuration.
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|p| p.severity == Severity::Error)
+        self.errors > 0
     }
 
     /// In the order of the file, each once: a default is looked at for each member.

@@ -68,7 +68,7 @@ pub fn size(
 }
 
 /// A size as an operator would write it.
-fn readable(bytes: u64) -> String {
+pub fn readable(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units
         .into_iter()

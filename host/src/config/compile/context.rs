@@ -45,6 +45,8 @@ pub struct Context<'o> {
     pub anonymous: BTreeMap<String, Arc<Balancer>>,
     /// Every host that a vhost claims, with its place.
     pub claims: Vec<(HostPattern, Place)>,
+    /// Regular expressions so far.
+    pub regexes: usize,
     /// What vhosts' own logs fall back to.
     pub log: Log,
     /// That is a tenant's, which its vhosts have without saying so.

@@ -4,12 +4,19 @@ use regex::{Regex, RegexBuilder};
 
 use super::{
     super::{problems::Place, source::RouteTable},
+    bounds::readable,
     context::Context,
 };
 use crate::snapshot::PathPattern;
 
 /// Compiled size of one pattern, bytes: the bound of `routing`, a tenth of which people use.
 const REGEX_SIZE: usize = 1 << 20;
+
+/// Likewise in a tenant's files.
+const TENANTS_REGEX_SIZE: usize = 128 << 10;
+
+/// Regular expressions of a tenant: compiled they are a hundred times as large as they are written.
+const TENANTS_REGEXES: usize = 64;
 
 /// What a route matches, with what its action needs of it.
 pub struct Pattern {
@@ -58,14 +65,26 @@ pub fn pattern(table: &RouteTable, place: &Place, context: &mut Context<'_>) -> 
             })
         }
         (None, Some(regex)) => {
-            match RegexBuilder::new(&regex.value)
-                .size_limit(REGEX_SIZE)
-                .build()
-            {
+            let size = match &context.bounds {
+                None => REGEX_SIZE,
+                Some(_) => TENANTS_REGEX_SIZE,
+            };
+            context.regexes += 1;
+            if context.bounds.is_some() && context.regexes > TENANTS_REGEXES {
+                let message = format!(
+                    "more regular expressions than the {TENANTS_REGEXES} that a tenant may have"
+                );
+                let remedy = "use paths, or one regular expression for several";
+                context.out.error(&regex.place, message, remedy);
+                return None;
+            }
+            match RegexBuilder::new(&regex.value).size_limit(size).build() {
                 Ok(compiled) => Some(by_regex(&regex.value, &compiled)),
                 Err(error) => {
                     let remedy = "correct the regular expression (syntax: docs.rs/regex)";
-                    context.out.error(&regex.place, reason(&error), remedy);
+                    context
+                        .out
+                        .error(&regex.place, reason(&error, size), remedy);
                     None
                 }
             }
@@ -98,9 +117,10 @@ fn by_regex(text: &str, compiled: &Regex) -> Pattern {
 }
 
 /// The parser draws its message over several lines; the last one says what is wrong.
-fn reason(error: &regex::Error) -> String {
+fn reason(error: &regex::Error, most: usize) -> String {
     if let regex::Error::CompiledTooBig(_) = error {
-        return "the regular expression needs more than 1 MiB when compiled".to_owned();
+        let most = readable(most as u64);
+        return format!("the regular expression needs more than {most} when compiled");
     }
     let text = error.to_string();
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
@@ -166,6 +186,7 @@ mod tests {
         let error = RegexBuilder::new(r"\w{1000}{100}")
             .size_limit(REGEX_SIZE)
             .build();
-        assert!(reason(&error.expect_err("too large")).contains("1 MiB"));
+        let told = reason(&error.expect_err("too large"), REGEX_SIZE);
+        assert!(told.contains("1MiB"), "{told}");
     }
 }

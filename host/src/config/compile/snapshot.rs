@@ -54,6 +54,7 @@ pub fn compile(
         log: http::default_log(),
         own_log: false,
         claims: vec![],
+        regexes: 0,
         policy_limits,
         raises: raise::raises(config.compile.as_ref(), out),
         on_error,

@@ -226,6 +226,7 @@ pub fn tenant(
         log: operator.log.clone(),
         own_log: config.log.is_some(),
         claims: vec![],
+        regexes: 0,
         policy_limits: limits,
         raises: Arc::clone(&operator.raises),
         on_error: operator.tenancy.on_error,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{super::load, read};
+use super::{super::load, LEAST, read, taken};
 
 const FIVE: &str = r#"version = 1
 drain_deadlin = "30s"
@@ -130,4 +130,16 @@ fn files_that_cannot_be_read_are_reports_too() {
     );
 
     assert!(load(Path::new("")).is_err());
+}
+
+#[test]
+fn a_flood_of_mistakes_is_cut_short_and_hides_no_error() {
+    let mut text = String::from(LEAST);
+    for number in 0..3_000 {
+        text += &format!("[[vhost]]\nname = \"v{number}.example\"\n");
+    }
+    assert_eq!(taken(&text).warnings.len(), 500);
+    text += "nonsense = 1\n";
+    let report = read(&text).expect_err("an error behind all the warnings");
+    assert_eq!((report.errors(), report.problems.len()), (1, 501));
 }
