@@ -263,3 +263,28 @@ fn check_tells_all_tenants_problems() {
         assert!(said.contains(words), "{words}: {said}");
     }
 }
+
+/// What a tenant writes must neither fill everybody's log nor everybody's memory.
+#[test]
+fn a_flood_of_mistakes_or_of_regular_expressions_is_cut_short() {
+    let a = Member::start("a", scripts::name());
+    let gateway = alone(LOCAL);
+    let flood: String = (0..10_000).map(|n| format!("a{n} = 1\n")).collect();
+    gateway.write_file("tenants/acme/site.toml", flood);
+    gateway.wait_for_log(&["tenant=acme", "There are more problems"]);
+    let told = |line: &String| line.contains("unknown key");
+    assert_eq!(gateway.log().iter().filter(|line| told(line)).count(), 20);
+    let what = tenant_status(&gateway, "acme")["last_error"]["what"].to_string();
+    assert!(what.len() < 40_000, "{}", what.len());
+    let routes = |count: usize, regex: &str| {
+        let route = format!("[[vhost.route]]\nregex = '{regex}'\ndeny = true\n");
+        let all = route.repeat(count);
+        tenant_site("acme.example", &a, "").replace("[[vhost.route]]", &(all + "[[vhost.route]]"))
+    };
+    gateway.replace_file("tenants/acme/site.toml", routes(65, "^/x"));
+    gateway.wait_for_log(&["tenant=acme", "more regular expressions than the 64"]);
+    gateway.replace_file("tenants/acme/site.toml", routes(1, r"\w{40}"));
+    gateway.wait_for_log(&["tenant=acme", "needs more than 128KiB when compiled"]);
+    gateway.replace_file("tenants/acme/site.toml", routes(64, "^/x"));
+    wait_for(&gateway, "acme.example", "a");
+}

@@ -17,8 +17,8 @@ use crate::policy::{Digest, Entry, Event};
 /// Within `state_dir`.
 const FILE: &str = "policies.json";
 
-/// Histories are bounded, so a file that is larger is none of ours.
-const LARGEST: u64 = 4 << 20;
+/// Histories are bounded, by 50 KB a policy, so a file that is larger is none of ours.
+const LARGEST: u64 = 256 << 20;
 
 /// Keeps histories in `state_dir`, where there is one.
 #[derive(Debug, Default)]
@@ -57,17 +57,18 @@ impl Archive {
             .collect()
     }
 
-    /// Keeps them as they are now.
-    pub fn keep(&mut self, folder: Option<&Path>, policies: &[PolicyFacts]) {
+    /// Keeps them as they are now, and those of policies that are not there at present: what was
+    /// undone stays so, also where a tenant was left out for a while.
+    pub fn keep(&mut self, folder: Option<&Path>, policies: &[PolicyFacts], absent: &Earlier) {
         let Some(folder) = folder else { return };
+        let told = |entries: &Vec<Entry>| entries.iter().rev().cloned().map(facts).collect();
+        let absent = absent.iter().map(|(name, all)| (name.clone(), told(all)));
+        let present = policies.iter().map(|policy| {
+            let name = policy.tenant.qualify(&policy.name);
+            (name, policy.history.clone())
+        });
         let histories = Histories {
-            policies: policies
-                .iter()
-                .map(|policy| {
-                    let name = policy.tenant.qualify(&policy.name);
-                    (name, policy.history.clone())
-                })
-                .collect(),
+            policies: absent.chain(present).collect(),
         };
         let written = serde_json::to_vec_pretty(&histories)
             .map_err(io::Error::other)
@@ -105,9 +106,41 @@ fn read(path: &Path) -> io::Result<Histories> {
     let mut text = Vec::new();
     File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
     if text.len() as u64 > LARGEST {
-        return Err(io::Error::other("it is larger than 4 MiB"));
+        return Err(io::Error::other("it is larger than 256 MiB"));
     }
     serde_json::from_slice(&text).map_err(io::Error::other)
+}
+
+/// Policies of one tenant that are not there at present whose history is kept: four times as many as it
+/// may have by default, for it may call them what it likes.
+const ABSENT: usize = 64;
+
+/// Keeps the history of a policy that is gone, for when it comes back.
+pub(super) fn remember(earlier: &mut Earlier, name: String, entries: Vec<Entry>) {
+    let tenant = |name: &str| {
+        name.split_once(':')
+            .map_or("", |(tenant, _)| tenant)
+            .to_owned()
+    };
+    let own = tenant(&name);
+    if earlier.keys().filter(|other| tenant(other) == own).count() < ABSENT {
+        earlier.insert(name, entries);
+    }
+}
+
+/// As it is told and kept.
+pub(super) fn facts(entry: Entry) -> VersionFacts {
+    VersionFacts {
+        digest: entry.digest.map(|digest| digest.to_string()),
+        at_ms: entry.at_ms,
+        outcome: match entry.event {
+            Event::Entered { cause } => VersionOutcome::InService { cause },
+            Event::Refused { why } => VersionOutcome::Refused { why },
+            Event::Undone { why } => VersionOutcome::Undone { why },
+            Event::Promoted { why } => VersionOutcome::Promoted { why },
+            Event::Withdrawn { why } => VersionOutcome::Withdrawn { why },
+        },
+    }
 }
 
 fn entry(facts: VersionFacts) -> Option<Entry> {
@@ -168,11 +201,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("state");
         let hex = "0123456789abcdef".repeat(4);
-        Archive::default().keep(Some(&folder), &[policy(&hex)]);
+        let absent = Entry {
+            at_ms: 3,
+            digest: None,
+            event: Event::Undone { why: "so".into() },
+        };
+        let earlier = Earlier::from([("acme:gone".into(), vec![absent.clone()])]);
+        Archive::default().keep(Some(&folder), &[policy(&hex)], &earlier);
         let read = Archive::read(&folder);
+        assert_eq!(read["acme:gone"], [absent], "of one that is not there");
         assert_eq!(read["own"].len(), 1);
         assert_eq!(read["own"][0].digest.unwrap().to_string(), hex);
         assert_eq!(read["own"][0].at_ms, 7);
+    }
+
+    #[test]
+    fn tenant_that_renames_its_policies_for_ever_fills_nothing() {
+        let mut earlier = Earlier::new();
+        for number in 0..1_000 {
+            remember(&mut earlier, format!("acme:p{number}"), Vec::new());
+        }
+        remember(&mut earlier, "beta:p".into(), Vec::new());
+        assert_eq!(earlier.len(), ABSENT + 1);
     }
 
     #[test]
@@ -187,7 +237,11 @@ mod tests {
             fs::write(folder.path().join(FILE), damage).unwrap();
             assert!(Archive::read(folder.path()).is_empty(), "{damage}");
         }
-        Archive::default().keep(Some(folder.path()), &[policy("not a digest")]);
+        Archive::default().keep(
+            Some(folder.path()),
+            &[policy("not a digest")],
+            &Earlier::new(),
+        );
         assert!(Archive::read(folder.path())["own"].is_empty());
     }
 }

@@ -195,9 +195,11 @@ impl Controller {
 fn serve(writer: &mut Writer, inbox: &mpsc::Receiver<Command>, counts: &Mutex<ReloadCounts>) {
     let mut looked = Instant::now();
     loop {
-        let command = match writer.is_trying() {
-            true => inbox.recv_timeout(LOOK.saturating_sub(looked.elapsed())),
-            false => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        let trying = writer.is_trying();
+        let look = trying.then(|| looked + LOOK);
+        let command = match look.into_iter().chain(writer.due).min() {
+            Some(at) => inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         // Whoever asked may have gone; the work is done all the same.
         let _ = match command {
@@ -214,6 +216,10 @@ fn serve(writer: &mut Writer, inbox: &mpsc::Receiver<Command>, counts: &Mutex<Re
             Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => Ok(()),
         };
+        if writer.due.is_some_and(|due| due <= Instant::now()) {
+            let outcome = writer.reload(Cause::Files);
+            locked(counts).count(&outcome);
+        }
         if looked.elapsed() >= LOOK {
             looked = Instant::now();
             writer.judge();

@@ -1,6 +1,12 @@
 //! The single writer: reads what changed, has it settled, tells what came of it.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
 use tracing::{info, warn};
@@ -42,6 +48,8 @@ pub struct Writer {
     pub(super) archive: Archive,
     pub(super) kept: Kept,
     pub(super) trials: Trials,
+    /// There is something to look at then, whether or not a file changes.
+    pub(super) due: Option<Instant>,
     pub(super) facts: Arc<ArcSwap<ControlFacts>>,
     pub(super) watch: Arc<ArcSwap<Option<Watch>>>,
     pub(super) watched: Arc<ArcSwap<Watched>>,
@@ -72,6 +80,7 @@ impl Writer {
             archive: Archive::default(),
             kept,
             trials: Trials::default(),
+            due: None,
             facts: Arc::default(),
             watch: Arc::default(),
             watched: Arc::default(),
@@ -131,6 +140,7 @@ impl Writer {
         let before = self.current.load().number;
         let again = cause != Cause::Files;
         let mut refused = Vec::new();
+        self.due = None;
         self.setup.stock.begin_pass();
         match self.reload_operator(cause, again) {
             Ok(()) | Err(Failure::Loading { .. }) => {}
@@ -226,6 +236,9 @@ impl Writer {
         while !changed.is_empty() {
             let (mut bids, mut tried) = (Vec::new(), BTreeMap::new());
             changed.retain_mut(|(tenant, list)| {
+                if self.rests(tenant) {
+                    return false;
+                }
                 let Some((name, seen, module)) = list.pop() else {
                     return false;
                 };

@@ -71,7 +71,7 @@ impl Writer {
             policies: self.policies.values().map(Tracked::facts).collect(),
         });
         let state_dir = live.snapshot.state_dir.as_deref();
-        self.archive.keep(state_dir, &facts.policies);
+        self.archive.keep(state_dir, &facts.policies, &self.earlier);
         self.facts.store(facts);
         let watched = Arc::new(self.watched());
         self.watched.store(Arc::clone(&watched));

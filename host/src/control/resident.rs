@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use tracing::{error, info, warn};
@@ -15,6 +16,19 @@ use crate::{
     telemetry::timestamp,
 };
 
+/// A tenant whose policies take this long to be tried holds nobody up.
+const NOTICED: Duration = Duration::from_millis(50);
+
+/// One that takes longer waits so many times longer before its next change is looked at: it has a
+/// tenth of the time at most, however often it changes its files.
+const REST: u32 = 9;
+
+/// Problems of one change that are logged: the log is everybody's.
+const TOLD: usize = 20;
+
+/// Bytes of them that the status tells.
+const SHOWN: usize = 16 << 10;
+
 /// One tenant. Default: nothing is known of it yet.
 #[derive(Debug, Default)]
 pub(super) struct Resident {
@@ -26,6 +40,8 @@ pub(super) struct Resident {
     waits: bool,
     /// It waits for a policy that is being loaded.
     loads: bool,
+    /// It has held up the others and is not looked at before this.
+    rests: Option<Instant>,
     trouble: Option<Trouble>,
     /// Why it cannot get back what it served last.
     unrecalled: Option<String>,
@@ -48,6 +64,20 @@ impl Resident {
     pub fn may_have_changed(&self) -> bool {
         let same = |(path, seen): &(PathBuf, Seen)| seen.is_same(path);
         self.waits || self.seen.is_empty() || !self.seen.iter().all(same)
+    }
+
+    /// Everybody's changes waited for so long while its policies were tried.
+    pub fn held_up(&mut self, now: Instant, spent: Duration) {
+        if spent > NOTICED {
+            self.rests = Some(now + spent * REST);
+        }
+    }
+
+    /// When it is looked at again, where it has held up the others for too long.
+    pub fn rests(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        self.rests = self.rests.filter(|until| now < *until);
+        self.rests
     }
 
     /// How its folder and its files look, now that they are about to be read.
@@ -140,10 +170,14 @@ impl Resident {
     pub fn refuse(&mut self, tenant: &TenantName, failure: &Failure, cause: Cause) -> String {
         self.waits = matches!(failure, Failure::Claim(_) | Failure::Surroundings(_));
         self.loads = false;
-        let what = failure.to_string();
+        let what = shortened(failure);
         if cause == Cause::Signal || self.trouble.as_ref().is_none_or(|t| t.what != what) {
-            for line in failure.lines().lines() {
+            let lines = failure.worst_first();
+            for line in lines.lines().take(TOLD) {
                 error!(%tenant, "{line}");
+            }
+            if let more @ 1.. = lines.lines().count().saturating_sub(TOLD) {
+                error!(%tenant, more, "There are more problems; `switchyard check` tells all of them");
             }
             if self.part.is_some() {
                 error!(%tenant, "The tenant's new configuration is refused; the one in service stays");
@@ -160,8 +194,12 @@ impl Resident {
 
     /// What was hardly meant.
     pub fn warn(tenant: &TenantName, loaded: &LoadedTenant) {
-        for warning in loaded.lines().lines() {
+        let lines = loaded.lines();
+        for warning in lines.lines().take(TOLD) {
             warn!(%tenant, "{warning}");
+        }
+        if let more @ 1.. = lines.lines().count().saturating_sub(TOLD) {
+            warn!(%tenant, more, "There are more warnings; `switchyard check` tells all of them");
         }
     }
 
@@ -185,4 +223,14 @@ impl Resident {
             unrecalled: self.unrecalled.clone(),
         }
     }
+}
+
+/// As much of it as the status tells.
+fn shortened(failure: &Failure) -> String {
+    let drawn = failure.to_string();
+    if drawn.len() <= SHOWN {
+        return drawn;
+    }
+    let lines = failure.worst_first();
+    format!("{}…", &lines[..lines.floor_char_boundary(SHOWN)])
 }

@@ -1,11 +1,11 @@
 //! From bids to a generation: whoever fails is left out and everybody else goes on.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use tracing::{info, warn};
 
 use super::{
-    Cause, Failure, Writer,
+    Cause, Failure, Writer, archive,
     bid::{Bid, Change, Lost, Named, contest, outcome},
     tracked::Tracked,
 };
@@ -23,9 +23,25 @@ enum Unpublished {
 
 impl Writer {
     /// Puts into service what can be, all at once, and returns what cannot.
-    pub(super) fn settle(&mut self, mut bids: Vec<Bid>, cause: Cause) -> Vec<Lost> {
-        let mut lost = Vec::new();
+    pub(super) fn settle(&mut self, bids: Vec<Bid>, cause: Cause) -> Vec<Lost> {
         let mut prepared = Prepared::default();
+        let lost = self.settle_with(bids, cause, &mut prepared);
+        let now = Instant::now();
+        for (tenant, spent) in prepared.spent() {
+            if let Some(resident) = self.residents.get_mut(tenant) {
+                resident.held_up(now, spent);
+            }
+        }
+        lost
+    }
+
+    fn settle_with(
+        &mut self,
+        mut bids: Vec<Bid>,
+        cause: Cause,
+        prepared: &mut Prepared,
+    ) -> Vec<Lost> {
+        let mut lost = Vec::new();
         loop {
             lost.extend(contest(&self.operator, &self.parts(), &mut bids));
             if bids.is_empty() {
@@ -38,7 +54,7 @@ impl Writer {
             for versions in bids.iter().filter_map(|bid| bid.versions.first()) {
                 named.extend(versions.clone());
             }
-            let error = match self.publish(&snapshot, &named, cause, &mut prepared) {
+            let error = match self.publish(&snapshot, &named, cause, prepared) {
                 Ok(()) => {
                     let tenants: Vec<_> = bids.iter().map(|bid| bid.tenant.clone()).collect();
                     bids.into_iter().for_each(|bid| self.won(bid));
@@ -186,7 +202,13 @@ impl Writer {
         self.setup.linker.live.publish(balancers);
         self.setup.surroundings.publish(next);
         let policies = &next.snapshot.policies;
-        self.policies.retain(|name, _| policies.contains_key(name));
+        let gone = self
+            .policies
+            .extract_if(.., |name, _| !policies.contains_key(name));
+        for (name, tracked) in gone {
+            // What was undone stays so if it comes back.
+            archive::remember(&mut self.earlier, name, tracked.entries());
+        }
         let mut replaced = Vec::new();
         for (name, module) in named {
             let policy = &policies[name];

@@ -72,4 +72,12 @@ impl Failure {
             other => other.to_string(),
         }
     }
+
+    /// Likewise, the worst first, where not all are told.
+    pub(super) fn worst_first(&self) -> String {
+        match self {
+            Self::Config(report) => report.worst_first(),
+            other => other.to_string(),
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     config::{self, TenantPart},
-    policy::{Digest, Module},
+    policy::{Digest, Module, thread_time},
     snapshot::{Quota, Snapshot, TenantName},
 };
 
@@ -94,8 +95,16 @@ impl Writer {
         if cause == Cause::Files && !resident.may_have_changed() {
             return Ok(None);
         }
+        if self.rests(tenant) {
+            return Err(Failure::Loading {
+                name: tenant.to_string(),
+            });
+        }
+        let resident = self.residents.entry(tenant.clone()).or_default();
         resident.look(folder);
+        let before = thread_time();
         let loaded = config::load_tenant(tenant, &self.operator);
+        resident.held_up(Instant::now(), thread_time().saturating_sub(before));
         resident.read(&loaded.files);
         let part = match &loaded.outcome {
             Ok(part) => part,
@@ -118,6 +127,17 @@ impl Writer {
             versions: self.versions(&part.policies)?,
             change: Change::Tenant(part),
         }))
+    }
+
+    /// Whether the tenant has held up the others too long to be looked at; it will be later.
+    pub(super) fn rests(&mut self, tenant: &TenantName) -> bool {
+        // All that is there at the start is there together.
+        let until = match self.current.load().number {
+            0 => None,
+            _ => self.residents.get_mut(tenant).and_then(Resident::rests),
+        };
+        self.due = self.due.into_iter().chain(until).min();
+        until.is_some()
     }
 
     pub(super) fn folder_of(&self, tenant: &TenantName) -> PathBuf {
@@ -203,6 +223,9 @@ impl Writer {
         // From the last to the first, since they are taken from the end.
         for (name, policy) in snapshot.policies.iter().rev() {
             let seen = Seen::look(&policy.source);
+            if self.rests(&policy.tenant) {
+                continue;
+            }
             let Some(tracked) = self.policies.get_mut(name) else {
                 continue;
             };

@@ -8,13 +8,11 @@ use std::{
 
 use tracing::{error, info};
 
-use super::{
-    Cause, PolicyFacts, Stock, Trouble, VersionFacts, VersionOutcome, seen::Seen, shelf, stock,
-};
+use super::{Cause, PolicyFacts, Stock, Trouble, archive, seen::Seen, shelf, stock};
 use crate::{
     beneath,
     members::Clock,
-    policy::{CanaryState, Digest, Entry, Event, Module, Versions},
+    policy::{CanaryState, Digest, Entry, Module, Versions},
     snapshot::{PolicySource, TenantName},
 };
 
@@ -73,9 +71,21 @@ impl Tracked {
         self.versions.current()
     }
 
+    /// What happened to it, the oldest first.
+    pub fn entries(&self) -> Vec<Entry> {
+        let mut entries = self.versions.history();
+        entries.reverse();
+        entries
+    }
+
     /// The version before it.
     pub fn previous(&self) -> Option<Arc<dyn Module>> {
         self.versions.previous()
+    }
+
+    /// Whether somebody went back from this version.
+    pub fn is_undone(&self, digest: &Digest) -> bool {
+        self.versions.is_undone(digest)
     }
 
     /// The latest version that can be gone back to, where the one on disk was undone.
@@ -210,17 +220,6 @@ impl Tracked {
     /// For `switchyard status`.
     pub fn facts(&self) -> PolicyFacts {
         let in_service = self.in_service();
-        let entry = |entry: Entry| VersionFacts {
-            digest: entry.digest.map(|digest| digest.to_string()),
-            at_ms: entry.at_ms,
-            outcome: match entry.event {
-                Event::Entered { cause } => VersionOutcome::InService { cause },
-                Event::Refused { why } => VersionOutcome::Refused { why },
-                Event::Undone { why } => VersionOutcome::Undone { why },
-                Event::Promoted { why } => VersionOutcome::Promoted { why },
-                Event::Withdrawn { why } => VersionOutcome::Withdrawn { why },
-            },
-        };
         PolicyFacts {
             tenant: self.tenant.clone(),
             name: self.versions.name().to_string(),
@@ -230,7 +229,12 @@ impl Tracked {
                 .map_or_else(String::new, |m| m.digest().to_string()),
             size: in_service.map_or(0, |m| m.size()),
             last_error: self.trouble.clone(),
-            history: self.versions.history().into_iter().map(entry).collect(),
+            history: self
+                .versions
+                .history()
+                .into_iter()
+                .map(archive::facts)
+                .collect(),
             totals: self.versions.totals(),
         }
     }

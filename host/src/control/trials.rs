@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     generation::Generation,
-    policy::{Binding, CanaryState, Digest, Measure, Opinion, Role, judge},
+    policy::{Binding, CanaryState, Digest, Event, Measure, Opinion, Role, judge},
     snapshot::{PolicySource, Rollback, TenantName},
 };
 
@@ -148,7 +148,12 @@ impl Writer {
     /// Goes back to the version before.
     pub(super) fn rollback(&mut self, name: &str, why: &str) -> Outcome {
         let tracked = self.policies.get(name);
-        let Some((now, back)) = tracked.and_then(|t| Some((t.in_service()?, t.previous()?))) else {
+        let versions = tracked.and_then(|t| {
+            // One that was undone itself is none to go back to.
+            let back = t.previous().filter(|back| !t.is_undone(&back.digest()))?;
+            Some((t.in_service()?, back))
+        });
+        let Some((now, back)) = versions else {
             return refused(match tracked {
                 None => format!("there is no policy `{name}`"),
                 Some(_) => format!("policy `{name}` has no version before this one"),
@@ -233,10 +238,15 @@ impl Writer {
             return;
         };
         let versions = self.policies.values();
+        // Of policies that may come back.
+        let absent = self.earlier.values().flatten();
+        let absent = absent.filter(|entry| matches!(entry.event, Event::Entered { .. }));
+        let absent = absent.filter_map(|entry| Some(entry.digest?.to_string()));
         let kept = versions.flat_map(|tracked| [tracked.in_service(), tracked.previous()]);
         let mut kept: BTreeSet<_> = kept
             .flatten()
             .map(|module| module.digest().to_string())
+            .chain(absent)
             .collect();
         kept.extend(self.kept.digests());
         shelf::retain(&state_dir, &kept);

@@ -20,6 +20,10 @@ use crate::{
     snapshot::{OnError, PolicyRef, TenantName},
 };
 
+/// What a tenant's bindings may take together until they are in service, in `init_deadline`s: five policies that
+/// take all of it, or hundreds that are as quick as they should be.
+const STARTS: u32 = 5;
+
 impl Link<'_> {
     /// The binding for a place: this generation's, else that of the one before, else a new one.
     pub(super) fn bind(
@@ -167,7 +171,10 @@ impl Link<'_> {
             clock: self.linker.live.clock(),
             background: self.linker.lanes.lane(tenant.as_str()),
         };
-        let binding = Binding::prepare(parts).map_err(|refusal| LinkError::Refused {
+        self.has_time(tenant)?;
+        let prepare = || Binding::prepare(parts);
+        let binding = self.prepared.on_account(tenant, prepare);
+        let binding = binding.map_err(|refusal| LinkError::Refused {
             place: place.to_string(),
             policy: Arc::clone(&key.lineage.policy),
             refusal,
@@ -176,6 +183,15 @@ impl Link<'_> {
             .bindings
             .add(key.clone(), Arc::clone(&binding));
         Ok(binding)
+    }
+
+    /// Whether the tenant's bindings may take more of the time for which everybody's changes wait.
+    pub(super) fn has_time(&self, tenant: &TenantName) -> Result<(), LinkError> {
+        let most = self.snapshot.policy_limits.init_deadline * STARTS;
+        match self.prepared.is_within(tenant, most) {
+            true => Ok(()),
+            false => Err(LinkError::TooSlow { most }),
+        }
     }
 
     /// Where its calls are written down. That this is not possible keeps no policy out of service.

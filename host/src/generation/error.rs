@@ -1,6 +1,6 @@
 //! Why a snapshot cannot be linked.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use crate::{
     policy::{Exports, Refusal},
@@ -116,6 +116,14 @@ pub enum LinkError {
         /// The quota.
         most: usize,
     },
+    /// All wait while a tenant's policies are tried.
+    #[error(
+        "its policies take more than {most:?} of CPU time together to be tried and to start; let `init` do less, use them in fewer places, or ask the operator to raise limits.policy.init_deadline"
+    )]
+    TooSlow {
+        /// What a tenant may take.
+        most: Duration,
+    },
     /// It failed while being tried, or refuses its configuration.
     #[error("policy `{policy}` for {place}: {refusal}")]
     Refused {
@@ -139,7 +147,8 @@ impl LinkError {
             Self::Table(_)
             | Self::NoBalancer { .. }
             | Self::NoPolicy { .. }
-            | Self::Memory { .. } => None,
+            | Self::Memory { .. }
+            | Self::TooSlow { .. } => None,
         }
     }
 }

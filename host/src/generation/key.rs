@@ -1,10 +1,10 @@
 //! What makes two bindings the same.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     members::Pool,
-    policy::{Binding, Digest, Role},
+    policy::{Binding, Digest, Role, thread_time},
     snapshot::{OnError, PolicyLimits, Record, TenantName},
 };
 
@@ -121,9 +121,32 @@ pub struct Prepared {
     pub(super) bindings: Bindings,
     /// Those that have taken over their predecessors' state.
     pub(super) entered: Vec<Arc<Binding>>,
+    /// CPU time of this thread that tenants' bindings took.
+    pub(super) spent: BTreeMap<TenantName, Duration>,
 }
 
 impl Prepared {
+    /// CPU time that each tenant's bindings have taken so far.
+    pub fn spent(&self) -> impl Iterator<Item = (&TenantName, Duration)> {
+        self.spent.iter().map(|(tenant, spent)| (tenant, *spent))
+    }
+
+    /// Does it on the tenant's account.
+    pub(super) fn on_account<T>(&mut self, tenant: &TenantName, work: impl FnOnce() -> T) -> T {
+        let before = thread_time();
+        let done = work();
+        let took = thread_time().saturating_sub(before);
+        if !tenant.is_operator() {
+            *self.spent.entry(tenant.clone()).or_default() += took;
+        }
+        done
+    }
+
+    /// Whether the tenant's bindings have taken no more than `most`.
+    pub(super) fn is_within(&self, tenant: &TenantName, most: Duration) -> bool {
+        self.spent.get(tenant).is_none_or(|spent| *spent <= most)
+    }
+
     pub(super) fn has_entered(&self, binding: &Arc<Binding>) -> bool {
         self.entered
             .iter()

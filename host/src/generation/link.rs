@@ -165,11 +165,16 @@ impl Link<'_> {
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
-        for fresh in self.fresh {
+        for fresh in std::mem::take(&mut self.fresh) {
             if self.prepared.has_entered(&fresh.binding) {
                 continue;
             }
-            match fresh.binding.enter_service(fresh.predecessor.as_ref()) {
+            if let Err(error) = self.has_time(&fresh.tenant) {
+                self.errors.add(&fresh.tenant, error);
+                continue;
+            }
+            let enter = || fresh.binding.enter_service(fresh.predecessor.as_ref());
+            match self.prepared.on_account(&fresh.tenant, enter) {
                 Ok(()) => self.prepared.entered.push(fresh.binding),
                 Err(refusal) => {
                     let policy = Arc::clone(fresh.binding.policy());

@@ -105,7 +105,7 @@ fn balancer_that_left_and_came_back_starts_anew() {
 }
 
 /// A tenant with a policy of its own and a rewriter that knows no members.
-fn tenant(name: &str) -> String {
+pub(super) fn tenant(name: &str) -> String {
     format!(
         r#"
 [[vhost]]

@@ -4,6 +4,8 @@ mod fixture;
 mod linking;
 mod loading;
 mod native;
+mod patience;
 mod recalling;
 mod reloading;
+mod undone;
 mod watching;

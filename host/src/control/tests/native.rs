@@ -3,9 +3,12 @@
 //! `balancer rewriter affinity …` lists what it exports; besides:
 //! `unloadable` is refused by the loader, `trap-init` fails in `init`,
 //! `needs:KEY` refuses a configuration without that key, `trap-members` fails in
-//! `members-changed`, `trap-pick` in `pick`. Any other word only makes another version.
+//! `members-changed`, `trap-pick` in `pick`, `burn` takes 120 ms to describe itself. Any other word only makes another version.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::{
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
 
 use crate::{
     control::stock,
@@ -13,9 +16,12 @@ use crate::{
         Call, Concurrency, Context, Descriptor, Edit, Hold, Member, Outcome, Problem, RequestPlan,
         ResponsePlan, Verdict,
     },
-    policy::{Digest, Environment, Exports, Fault, Instance, Loader, Module, Refusal},
+    policy::{Digest, Environment, Exports, Fault, Instance, Loader, Module, Refusal, thread_time},
     snapshot::PolicyLimits,
 };
+
+/// CPU time.
+const BURNT: Duration = Duration::from_millis(120);
 
 #[derive(Debug)]
 pub(super) struct Native;
@@ -106,6 +112,10 @@ impl Module for Words {
     }
 
     fn describe(&self, config: &str, _: &Environment) -> Result<Descriptor, Refusal> {
+        if self.has("burn") {
+            let began = thread_time();
+            while thread_time() < began + BURNT {}
+        }
         let mut needs = self
             .text
             .split_whitespace()
