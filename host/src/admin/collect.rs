@@ -12,9 +12,7 @@ use super::status::{
 };
 use super::{Orders, candidates::CandidateStatus};
 use crate::{
-    control::{
-        ControlFacts, PolicyFacts, ReloadCounts, TenantFacts, Trouble, VersionFacts, VersionOutcome,
-    },
+    control::{ControlFacts, PolicyFacts, ReloadCounts, TenantFacts, Trouble, VersionFacts},
     generation::Current,
     members::{Admission, Clock, Endpoint, Live, Pool},
     policy::{BindingStatus, CallTimes, FaultKind, StandingWord},
@@ -291,18 +289,11 @@ fn quantile(bindings: &[BindingStatus], share: f64) -> Option<u64> {
 }
 
 fn version(version: &VersionFacts) -> HistoryStatus {
-    let (outcome, cause) = match &version.outcome {
-        VersionOutcome::InService { cause } => ("in_service", cause.as_str()),
-        VersionOutcome::Refused { why } => ("refused", why.as_str()),
-        VersionOutcome::Undone { why } => ("undone", why.as_str()),
-        VersionOutcome::Promoted { why } => ("promoted", why.as_str()),
-        VersionOutcome::Withdrawn { why } => ("withdrawn", why.as_str()),
-    };
     HistoryStatus {
         at: timestamp(version.at_ms),
         digest: version.digest.clone(),
-        cause: cause.to_owned(),
-        outcome: outcome.to_owned(),
+        cause: version.outcome.reason().to_owned(),
+        outcome: version.outcome.word().to_owned(),
     }
 }
 

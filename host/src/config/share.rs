@@ -7,7 +7,8 @@ use toml::de::DeValue;
 
 use super::{
     problems::{Place, Problems},
-    read::{Read, Value, integer_of},
+    read::{Read, Value},
+    units::number,
 };
 
 /// Above 0, at most 1.
@@ -22,14 +23,7 @@ impl Read for Share {
     }
 
     fn read(value: &Value<'_>, at: &Place, out: &mut Problems) -> Option<Self> {
-        let number = match value.get_ref() {
-            DeValue::Integer(integer) => integer_of(integer).map(|n| n as f64),
-            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
-            other => {
-                out.mismatch(at, Self::WHAT, other);
-                return None;
-            }
-        };
+        let number = number::<Self>(value, at, out)?;
         // Written so that NaN fails too.
         let share = number.filter(|n| *n > 0.0 && *n <= 1.0);
         if share.is_none() {

@@ -176,6 +176,23 @@ impl Read for Time {
     }
 }
 
+/// A number, whole or not, where a `T` is to be; something else is told. Inside: `None` where it is
+/// too large to be one.
+pub(super) fn number<T: Read>(
+    value: &Value<'_>,
+    at: &Place,
+    out: &mut Problems,
+) -> Option<Option<f64>> {
+    match value.get_ref() {
+        DeValue::Integer(integer) => Some(integer_of(integer).map(|n| n as f64)),
+        DeValue::Float(float) => Some(float.as_str().parse().ok()),
+        other => {
+            out.mismatch(at, T::WHAT, other);
+            None
+        }
+    }
+}
+
 impl Read for LoadFactor {
     const WHAT: &'static str = "a number from 1 to 100";
 
@@ -184,14 +201,7 @@ impl Read for LoadFactor {
     }
 
     fn read(value: &Value<'_>, at: &Place, out: &mut Problems) -> Option<Self> {
-        let number = match value.get_ref() {
-            DeValue::Integer(integer) => integer_of(integer).map(|n| n as f64),
-            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
-            other => {
-                out.mismatch(at, Self::WHAT, other);
-                return None;
-            }
-        };
+        let number = number::<Self>(value, at, out)?;
         // Written so that NaN fails too.
         match number.filter(|n| (1.0..=100.0).contains(n)) {
             // Cut off after two decimals, as httpd does; the millionth keeps 2.3 from becoming 229.
@@ -218,14 +228,7 @@ impl Read for Percent {
     }
 
     fn read(value: &Value<'_>, at: &Place, out: &mut Problems) -> Option<Self> {
-        let number = match value.get_ref() {
-            DeValue::Integer(integer) => integer_of(integer).map(|n| n as f64),
-            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
-            other => {
-                out.mismatch(at, Self::WHAT, other);
-                return None;
-            }
-        };
+        let number = number::<Self>(value, at, out)?;
         // Written so that NaN fails too.
         let share = number.filter(|n| (0.0..=100.0).contains(n));
         if share.is_none() {

@@ -11,8 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::{PolicyFacts, VersionFacts, VersionOutcome};
-use crate::policy::{Digest, Entry, Event};
+use super::{PolicyFacts, VersionFacts};
+use crate::policy::{Digest, Entry};
 
 /// Within `state_dir`.
 const FILE: &str = "policies.json";
@@ -133,13 +133,7 @@ pub(super) fn facts(entry: Entry) -> VersionFacts {
     VersionFacts {
         digest: entry.digest.map(|digest| digest.to_string()),
         at_ms: entry.at_ms,
-        outcome: match entry.event {
-            Event::Entered { cause } => VersionOutcome::InService { cause },
-            Event::Refused { why } => VersionOutcome::Refused { why },
-            Event::Undone { why } => VersionOutcome::Undone { why },
-            Event::Promoted { why } => VersionOutcome::Promoted { why },
-            Event::Withdrawn { why } => VersionOutcome::Withdrawn { why },
-        },
+        outcome: entry.event,
     }
 }
 
@@ -151,13 +145,7 @@ fn entry(facts: VersionFacts) -> Option<Entry> {
     Some(Entry {
         at_ms: facts.at_ms,
         digest,
-        event: match facts.outcome {
-            VersionOutcome::InService { cause } => Event::Entered { cause },
-            VersionOutcome::Refused { why } => Event::Refused { why },
-            VersionOutcome::Undone { why } => Event::Undone { why },
-            VersionOutcome::Promoted { why } => Event::Promoted { why },
-            VersionOutcome::Withdrawn { why } => Event::Withdrawn { why },
-        },
+        event: facts.outcome,
     })
 }
 
@@ -175,6 +163,7 @@ fn digest(hex: &str) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Event;
     use crate::snapshot::TenantName;
 
     fn policy(digest: &str) -> PolicyFacts {
@@ -189,7 +178,7 @@ mod tests {
             history: vec![VersionFacts {
                 digest: Some(digest.into()),
                 at_ms: 7,
-                outcome: VersionOutcome::InService {
+                outcome: Event::Entered {
                     cause: "start".into(),
                 },
             }],

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{policy::EVENTS, snapshot::TenantName};
+use crate::{
+    policy::{EVENTS, Event},
+    snapshot::TenantName,
+};
 
 /// What the writer knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -106,36 +109,5 @@ pub struct VersionFacts {
     pub at_ms: u64,
     /// What happened.
     #[serde(flatten)]
-    pub outcome: VersionOutcome,
-}
-
-/// What happened to a version.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum VersionOutcome {
-    /// It entered service.
-    InService {
-        /// `start`, `file changed`, …
-        cause: String,
-    },
-    /// The version in service stayed.
-    Refused {
-        /// For the operator.
-        why: String,
-    },
-    /// It was taken out of service again in favour of the version before.
-    Undone {
-        /// For the operator.
-        why: String,
-    },
-    /// As a canary it decides for all.
-    Promoted {
-        /// For the operator.
-        why: String,
-    },
-    /// As a canary it decides for nobody any more.
-    Withdrawn {
-        /// For the operator.
-        why: String,
-    },
+    pub outcome: Event,
 }

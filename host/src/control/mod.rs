@@ -39,9 +39,7 @@ mod versions;
 mod watch;
 
 pub use command::{Cause, Controller, Outcome, ReloadCounts};
-pub use facts::{
-    ControlFacts, PolicyFacts, TenantFacts, TenantState, Trouble, VersionFacts, VersionOutcome,
-};
+pub use facts::{ControlFacts, PolicyFacts, TenantFacts, TenantState, Trouble, VersionFacts};
 pub use reload::Writer;
 pub use setup::{Failure, Setup, Surroundings};
 pub use stock::Stock;

@@ -114,7 +114,7 @@ impl Writer {
             let since = known.iter().find(same).map_or(now, |(_, since)| *since);
             self.trials.canaries.push((Arc::downgrade(binding), since));
             let status = binding.status();
-            let name = TenantName::new(&status.tenant).qualify(&status.policy);
+            let name = status.qualified_name();
             let policy = live.snapshot.policies.get(&name);
             let Some(fates) = status.canary.filter(|c| c.state == CanaryState::Running) else {
                 continue;
@@ -192,10 +192,7 @@ impl Writer {
 
     fn decide_canary(&mut self, name: &str, state: CanaryState, why: &str) -> Outcome {
         let live = self.current.load();
-        let is_named = |binding: &&Arc<Binding>| {
-            let status = binding.status();
-            TenantName::new(&status.tenant).qualify(&status.policy) == name
-        };
+        let is_named = |binding: &&Arc<Binding>| binding.status().qualified_name() == name;
         let canaries = live.canaries().map(|(_, canary)| &canary.binding);
         let own: Vec<_> = canaries.filter(is_named).collect();
         let Some(tracked) = self.policies.get_mut(name).filter(|_| !own.is_empty()) else {
@@ -224,8 +221,7 @@ impl Writer {
     pub(super) fn recall_canaries(&self, next: &Generation) {
         for (_, canary) in next.canaries() {
             let binding = &canary.binding;
-            let status = binding.status();
-            let name = TenantName::new(&status.tenant).qualify(&status.policy);
+            let name = binding.status().qualified_name();
             if let Some(tracked) = self.policies.get(&name) {
                 binding.set_canary_state(tracked.canary_state(&binding.digest()));
             }

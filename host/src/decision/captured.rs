@@ -42,6 +42,27 @@ impl FieldsView for Lines {
     }
 }
 
+/// What has lines shows them.
+macro_rules! shows_its_lines {
+    ($($captured:ty),*) => {
+        $(impl FieldsView for $captured {
+            fn header(&self, name: &str) -> Option<&[u8]> {
+                self.lines.header(name)
+            }
+
+            fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+                self.lines.headers(name, each);
+            }
+
+            fn header_names(&self, each: &mut dyn FnMut(&str)) {
+                self.lines.header_names(each);
+            }
+        })*
+    };
+}
+
+shows_its_lines!(CapturedRequest, CapturedResponse);
+
 /// A request with all that policies can ask of it.
 #[derive(Debug)]
 pub struct CapturedRequest {
@@ -87,20 +108,6 @@ impl CapturedRequest {
             .all("cookie")
             .iter()
             .flat_map(|line| cookies(line))
-    }
-}
-
-impl FieldsView for CapturedRequest {
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        self.lines.header(name)
-    }
-
-    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.lines.headers(name, each);
-    }
-
-    fn header_names(&self, each: &mut dyn FnMut(&str)) {
-        self.lines.header_names(each);
     }
 }
 
@@ -184,20 +191,6 @@ impl CapturedResponse {
             member_route: response.member_route().to_owned(),
             moved: response.moved(),
         }
-    }
-}
-
-impl FieldsView for CapturedResponse {
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        self.lines.header(name)
-    }
-
-    fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.lines.headers(name, each);
-    }
-
-    fn header_names(&self, each: &mut dyn FnMut(&str)) {
-        self.lines.header_names(each);
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     Binding, CallTimes, CanaryStatus, Digest, FaultKind, LastError, Role, ShadowStatus,
     StandingWord,
 };
-use crate::decision::Concurrency;
+use crate::{decision::Concurrency, snapshot::TenantName};
 
 /// What `switchyard status` tells of a binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,11 @@ pub struct BindingStatus {
 }
 
 impl BindingStatus {
+    /// The policy's name among those of all tenants.
+    pub fn qualified_name(&self) -> String {
+        TenantName::new(&self.tenant).qualify(&self.policy)
+    }
+
     /// Faults of all kinds.
     pub fn all_faults(&self) -> u64 {
         self.faults.iter().sum()

@@ -9,11 +9,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{CanaryState, Digest, Module};
 use crate::members::locked;
 
 /// A policy that is replaced every 100 ms must not fill the memory with its history.
 const HISTORY: usize = 32;
+
+/// Bytes of a reason that are kept: its whole is in the log.
+const WHY: usize = 1024;
 
 /// The same for digests that were undone; the oldest are forgotten.
 const UNDONE: usize = 64;
@@ -45,9 +50,11 @@ pub struct Entry {
 }
 
 /// What happened to a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Event {
     /// It entered service.
+    #[serde(rename = "in_service")]
     Entered {
         /// `start`, `file changed`, `configuration changed`, …
         cause: String,
@@ -78,6 +85,33 @@ pub enum Event {
 pub const EVENTS: [&str; 5] = ["in_service", "refused", "undone", "promoted", "withdrawn"];
 
 impl Event {
+    /// One word, one of [`EVENTS`].
+    pub fn word(&self) -> &'static str {
+        EVENTS[self.number()]
+    }
+
+    /// What brought it about, or why it happened.
+    pub fn reason(&self) -> &str {
+        let (Self::Entered { cause: text }
+        | Self::Refused { why: text }
+        | Self::Undone { why: text }
+        | Self::Promoted { why: text }
+        | Self::Withdrawn { why: text }) = self;
+        text
+    }
+
+    fn shorten(&mut self) {
+        let (Self::Entered { cause: text }
+        | Self::Refused { why: text }
+        | Self::Undone { why: text }
+        | Self::Promoted { why: text }
+        | Self::Withdrawn { why: text }) = self;
+        if text.len() > WHY {
+            text.truncate(text.floor_char_boundary(WHY));
+            text.push('…');
+        }
+    }
+
     /// Its place among [`EVENTS`].
     fn number(&self) -> usize {
         match self {
@@ -215,7 +249,8 @@ impl Versions {
 }
 
 impl State {
-    fn note(&mut self, digest: Option<Digest>, event: Event, at_ms: u64) {
+    fn note(&mut self, digest: Option<Digest>, mut event: Event, at_ms: u64) {
+        event.shorten();
         if let Some(last) = self.history.back_mut()
             && last.digest == digest
             && last.event == event
@@ -305,6 +340,12 @@ mod tests {
         }
         assert_eq!(versions.history().len(), 1);
         assert_eq!(versions.history()[0].at_ms, 2);
+        for at in 0..2 {
+            versions.refused(None, &"é".repeat(10_000), at);
+        }
+        let history = versions.history();
+        assert_eq!(history.len(), 2, "the same reason, however long");
+        assert!(matches!(&history[0].event, Event::Refused { why } if why.len() < 1_100));
         for digest in 0..100 {
             versions.entered(module(digest), "file changed", 3);
         }

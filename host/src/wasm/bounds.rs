@@ -89,10 +89,22 @@ impl Share {
         Self { most, used: 0 }
     }
 
-    /// Whether what grows stays within it.
-    fn grow(&mut self, current: usize, desired: usize) -> bool {
+    /// Whether what grows may: not over the guest's own bound, which it knows how to live with, and
+    /// over ours only by a trap.
+    fn grow(
+        &mut self,
+        (current, desired): (usize, usize),
+        own: Option<usize>,
+        stop: fn(usize) -> Stop,
+    ) -> wasmtime::Result<bool> {
+        if own.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
         self.used = self.used.saturating_add(desired.saturating_sub(current));
-        self.used <= self.most
+        match self.used <= self.most {
+            true => Ok(true),
+            false => Err(stop(self.most).into()),
+        }
     }
 }
 
@@ -118,14 +130,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // The guest's own bound, which it knows how to live with.
-        if maximum.is_some_and(|most| desired > most) {
-            return Ok(false);
-        }
-        match self.memory.grow(current, desired) {
-            true => Ok(true),
-            false => Err(Stop::Memory(self.memory.most).into()),
-        }
+        self.memory.grow((current, desired), maximum, Stop::Memory)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -139,13 +144,8 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|most| desired > most) {
-            return Ok(false);
-        }
-        match self.table.grow(current, desired) {
-            true => Ok(true),
-            false => Err(Stop::HostLimit("table elements").into()),
-        }
+        let stop = |_| Stop::HostLimit("table elements");
+        self.table.grow((current, desired), maximum, stop)
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {

@@ -10,8 +10,8 @@ use std::{
 
 use super::super::{
     problems::{Place, Problems, nearest},
-    read::{Either, Node},
-    source::OneOrMany,
+    read::{Either, Named, Node},
+    source::{BalancerTable, OneOrMany, PolicyTable},
     units::Time,
 };
 use crate::{
@@ -68,6 +68,53 @@ pub struct Bounds {
     pub quota: Arc<Quota>,
     /// No policy of its own may have more than this.
     pub limits: PolicyLimits,
+}
+
+/// What a file's own settings fall back to.
+pub struct Fallback {
+    /// What vhosts' own logs fall back to.
+    pub log: Log,
+    /// What policies' own limits fall back to.
+    pub policy_limits: PolicyLimits,
+    /// What the operator allows single files to take of the compiler.
+    pub raises: Arc<BTreeMap<String, CompileRaise>>,
+    /// What policies' own `on_error` falls back to.
+    pub on_error: OnError,
+}
+
+impl<'o> Context<'o> {
+    /// Of the files in `base`, which define these balancers and policies. Nothing was compiled yet.
+    pub fn new(
+        (tenant, bounds): (TenantName, Option<Bounds>),
+        base: PathBuf,
+        (balancers, policies): (&Named<BalancerTable>, &Named<PolicyTable>),
+        fallback: Fallback,
+        out: &'o mut Problems,
+    ) -> Self {
+        let balancers = balancers.0.iter();
+        let policies = policies.0.iter();
+        Self {
+            tenant,
+            bounds,
+            out,
+            base,
+            files: Vec::new(),
+            balancer_names: balancers
+                .map(|(name, _)| name.to_ascii_lowercase())
+                .collect(),
+            policy_names: policies.map(|(name, _)| name.clone()).collect(),
+            used_balancers: BTreeSet::new(),
+            used_policies: BTreeSet::new(),
+            anonymous: BTreeMap::new(),
+            claims: Vec::new(),
+            regexes: 0,
+            log: fallback.log,
+            own_log: false,
+            policy_limits: fallback.policy_limits,
+            raises: fallback.raises,
+            on_error: fallback.on_error,
+        }
+    }
 }
 
 impl Context<'_> {

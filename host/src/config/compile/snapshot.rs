@@ -1,7 +1,7 @@
 //! The whole file.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
@@ -15,7 +15,7 @@ use super::{
         source::{BalancerTable, Config},
     },
     balancer,
-    context::{Context, folder_of, or, time},
+    context::{Context, Fallback, folder_of, or, time},
     http, policy, raise, semantic, tenant, vhost,
 };
 use crate::snapshot::{Balancer, Snapshot, TenantName};
@@ -37,29 +37,15 @@ pub fn compile(
         .map(|n| n.value.clone())
         .unwrap_or_default();
     let (policy_limits, on_error) = policy::defaults(limits.policy.as_ref(), out);
-    let mut context = Context {
-        tenant: TenantName::operator(),
-        bounds: None,
-        base: folder_of(path),
-        files: vec![],
-        balancer_names: balancers
-            .0
-            .iter()
-            .map(|(name, _)| name.to_ascii_lowercase())
-            .collect(),
-        policy_names: policies.0.iter().map(|(name, _)| name.clone()).collect(),
-        used_balancers: BTreeSet::new(),
-        used_policies: BTreeSet::new(),
-        anonymous: BTreeMap::new(),
+    let fallback = Fallback {
         log: http::default_log(),
-        own_log: false,
-        claims: vec![],
-        regexes: 0,
         policy_limits,
         raises: raise::raises(config.compile.as_ref(), out),
         on_error,
-        out,
     };
+    let whose = (TenantName::operator(), None);
+    let named = (balancers, policies);
+    let mut context = Context::new(whose, folder_of(path), named, fallback, out);
     context.log = http::log(config.log.as_ref(), &mut context);
     let listeners = http::listeners(config, &mut context);
     let vhosts = vhost::vhosts(config, &mut context);

@@ -1,7 +1,7 @@
 //! Tenants: their quotas, and what they are held to.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -15,7 +15,7 @@ use super::{
         source::{Config, QuotaTable},
     },
     bounds,
-    context::{Bounds, Context, or, time},
+    context::{Bounds, Context, Fallback, or, time},
     hosts, http, policy, semantic,
     snapshot::named_balancers,
     vhost,
@@ -205,33 +205,21 @@ pub fn tenant(
         module_size: operator.policy_limits.module_size.min(quota.policy_size),
         ..operator.policy_limits.clone()
     };
-    let mut context = Context {
-        tenant: name.clone(),
-        bounds: Some(Bounds {
-            folder: Arc::clone(folder),
-            quota: Arc::clone(quota),
-            limits: limits.clone(),
-        }),
-        base: folder.to_path_buf(),
-        files: vec![],
-        balancer_names: balancers
-            .0
-            .iter()
-            .map(|(name, _)| name.to_ascii_lowercase())
-            .collect(),
-        policy_names: policies.0.iter().map(|(name, _)| name.clone()).collect(),
-        used_balancers: BTreeSet::new(),
-        used_policies: BTreeSet::new(),
-        anonymous: BTreeMap::new(),
+    let bounds = Bounds {
+        folder: Arc::clone(folder),
+        quota: Arc::clone(quota),
+        limits: limits.clone(),
+    };
+    let fallback = Fallback {
         log: operator.log.clone(),
-        own_log: config.log.is_some(),
-        claims: vec![],
-        regexes: 0,
         policy_limits: limits,
         raises: Arc::clone(&operator.raises),
         on_error: operator.tenancy.on_error,
-        out,
     };
+    let whose = (name.clone(), Some(bounds));
+    let named = (balancers, policies);
+    let mut context = Context::new(whose, folder.to_path_buf(), named, fallback, out);
+    context.own_log = config.log.is_some();
     context.log = http::log(config.log.as_ref(), &mut context);
     let vhosts = vhost::vhosts(config, &mut context);
     let mut named = named_balancers(balancers, &mut context);

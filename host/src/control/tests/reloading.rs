@@ -3,7 +3,10 @@
 use std::{fs, sync::atomic::Ordering};
 
 use super::fixture::{CONFIG, Scene, digest, facts, own, published, refused};
-use crate::control::{Cause, Outcome, VersionOutcome};
+use crate::{
+    control::{Cause, Outcome},
+    policy::Event,
+};
 
 #[test]
 fn nothing_changed_makes_no_generation() {
@@ -85,10 +88,7 @@ fn bad_policy_is_refused_once_and_the_next_good_one_enters() {
         assert!(own_facts.last_error.is_some(), "{bad}");
         let newest = &own_facts.history[0];
         assert_eq!(newest.digest, Some(digest(bad)), "{bad}");
-        assert!(
-            matches!(newest.outcome, VersionOutcome::Refused { .. }),
-            "{bad}"
-        );
+        assert!(matches!(newest.outcome, Event::Refused { .. }), "{bad}");
         let again = writer.reload(Cause::Files);
         assert!(
             !matches!(again, Outcome::Published { .. }),
