@@ -180,7 +180,7 @@ fn of_two_that_plan_the_body_the_first_holds_and_the_second_is_counted_and_told_
     )]) + &balancer("cl", "", &[entry(&a, "route = \"a\"")])
         + "[policy.one]\nsource = \"r.wasm\"\nconfig = { does = \"upper\" }\n\
            [policy.two]\nsource = \"r.wasm\"\nconfig = { does = \"swap\" }\n";
-    let gateway = Setup::new(text)
+    let mut gateway = Setup::new(text)
         .file("r.wasm", guests::marked("rewriter", "v1"))
         .start();
     for _ in 0..5 {
@@ -188,6 +188,10 @@ fn of_two_that_plan_the_body_the_first_holds_and_the_second_is_counted_and_told_
     }
     let overruled = |name: &str| policy_status(&gateway, name)["overruled"].clone();
     assert_eq!((overruled("one"), overruled("two")), (0.into(), 5.into()));
+    gateway.wait_for_log(&["second policy"]);
+    // Whatever else there is to tell is told by then.
+    gateway.signal(libc::SIGTERM);
+    gateway.wait_for_exit();
     let lines = gateway.log();
     let told = lines.iter().filter(|line| line.contains("second policy"));
     assert_eq!(told.count(), 1);

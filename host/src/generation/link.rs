@@ -47,11 +47,16 @@ impl Link<'_> {
         let mut chain = self.posts(&balancer.lbmethod, tenant, place, &pool)?;
         let held = Place::Affinity(name);
         let mut affinity = self.posts(&balancer.affinity, tenant, held, &pool)?;
-        let last_resort = PolicyRef::BuiltIn {
-            name: "byrequests",
-            config: serde_json::json!({}),
+        let last_resort = match balancer.lbmethod.is_empty() {
+            true => None,
+            false => {
+                let byrequests = PolicyRef::BuiltIn {
+                    name: "byrequests",
+                    config: serde_json::json!({}),
+                };
+                Some(self.bind(&byrequests, tenant, place, (&pool, Role::Serving))?)
+            }
         };
-        let last_resort = self.bind(&last_resort, tenant, place, (&pool, Role::Serving))?;
         let beside = |key| Place::Beside {
             key,
             balancer: name,
@@ -73,7 +78,7 @@ impl Link<'_> {
             pool,
             chain,
             affinity,
-            last_resort: Some(last_resort),
+            last_resort,
         }))
     }
 

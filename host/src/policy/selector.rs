@@ -27,7 +27,8 @@ pub struct Selector {
     pub chain: Vec<Post>,
     /// Find and make sessions; the first that finds one is followed.
     pub affinity: Vec<Post>,
-    /// The built-in `byrequests`, asked where the chain has no answer.
+    /// The built-in `byrequests`, asked where the chain has no answer; none where there is no chain either, since there
+    /// is one member only.
     pub last_resort: Option<Arc<Binding>>,
 }
 

@@ -60,7 +60,8 @@ pub fn anonymous(tenant: TenantName, name: String, member: Member) -> Balancer {
     Balancer {
         tenant,
         name,
-        lbmethod: vec![policy::method("byrequests")],
+        // Among one there is nothing to choose, and so nobody to ask.
+        lbmethod: Vec::new(),
         affinity: Vec::new(),
         candidates: Candidates::default(),
         members: vec![Arc::new(member)],

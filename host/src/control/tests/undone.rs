@@ -43,7 +43,8 @@ fn what_a_tenant_has_undone_stays_so_while_the_tenant_is_away() {
     published(&mut writer);
     rolled_back(&mut writer, "acme:own");
     drop(writer);
-    // A run without it, in which others go on.
+    // A run without it, in which others go on; what it served last is lost too.
+    std::fs::remove_dir_all(scene.path("state/tenants/acme")).unwrap();
     scene.write("tenants/acme/site.toml", "nonsense = 1");
     let mut writer = scene.start().unwrap();
     assert_eq!(own(&writer, "acme"), "");
