@@ -144,7 +144,8 @@ impl Decoder {
 
 /// The first line of `bytes` without its CR LF, or `None` until it is complete.
 fn line(bytes: &[u8], limit: usize) -> Result<Option<&[u8]>, Malformed> {
-    let window = &bytes[..bytes.len().min(limit + 2)];
+    // Up to the CR after the longest line: one that is longer is refused however its bytes arrive.
+    let window = &bytes[..bytes.len().min(limit + 1)];
     let Some(at) = memchr::memchr2(b'\r', b'\n', window) else {
         return if bytes.len() > limit {
             Err(Malformed::ChunkExtra)

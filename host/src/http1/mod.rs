@@ -14,6 +14,8 @@ mod fields;
 mod inlet;
 mod names;
 mod patience;
+#[cfg(test)]
+mod properties;
 mod request;
 mod response;
 mod scan;
