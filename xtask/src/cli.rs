@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, guests, polyglot, soak, tenants, test, tomcat};
+use crate::{bench, demo, fuzz, guests, polyglot, soak, tenants, test, tomcat};
 
 /// Switchyard's own commands.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ pub enum Command {
     Tomcat(tomcat::Options),
     /// Measure processor time and latency of a request beside other proxies and beside ourselves
     Bench(bench::Options),
+    /// Give random bytes to what reads heads, bodies, targets, configuration and edits
+    Fuzz(fuzz::Options),
     /// Send a million requests while config and policy are replaced every 100 ms, or count what reloads leave behind
     Soak(soak::Options),
     /// Measure start, memory and reload with 200 tenants of three policies each

@@ -3,6 +3,7 @@
 mod bench;
 mod cli;
 mod demo;
+mod fuzz;
 mod gateway;
 mod guests;
 mod http;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Guests(options) => guests::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Tenants(options) => tenants::run(&options),
         Command::Tomcat(options) => tomcat::run(&options),

@@ -23,6 +23,8 @@ pub fn too_long(workspace: &Path) -> Vec<String> {
         "policies",
         "tests",
         "xtask",
+        "fuzz/src",
+        "fuzz/targets",
     ];
     // A file may be for tests by the line that names it, which only its parent shows.
     let for_tests = source::read(&workspace.join("host/src"))
