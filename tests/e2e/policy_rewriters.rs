@@ -157,14 +157,18 @@ fn nothing_that_a_policy_returns_can_break_the_protocol() {
 #[test]
 fn instances_for_bodies_share_what_their_policy_may_log() {
     let began = Instant::now();
-    let (_a, gateway) = rewritten("chatty", "limits = { log_bytes = \"4KiB\" }");
+    let (_a, mut gateway) = rewritten("chatty", "limits = { log_bytes = \"4KiB\" }");
     for _ in 0..30 {
         assert_eq!(gateway.get("/").text(), "A (end)");
     }
+    let most = 4_096 * (began.elapsed().as_secs() + 2);
+    gateway.wait_for_log(&["chatter"]);
+    // Whatever else there is to tell is told by then.
+    gateway.signal(libc::SIGTERM);
+    gateway.wait_for_exit();
     let lines = gateway.log();
     let chatter = lines.iter().filter(|line| line.contains("chatter"));
     let logged = chatter.count() as u64 * 1_000;
-    let most = 4_096 * (began.elapsed().as_secs() + 2);
     assert!(
         logged > 0 && logged < most,
         "{logged} bytes, {most} at most"
