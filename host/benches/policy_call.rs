@@ -7,13 +7,15 @@
 
 #![allow(missing_docs, reason = "criterion's macros make a public main")]
 
-use std::{borrow::Cow, hint::black_box, time::Duration};
+use std::{borrow::Cow, hint::black_box, sync::Arc, time::Duration};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use switchyard::{
     builtin,
-    decision::{Call, Context, FieldsView, Member, PoolView, RequestView, ResponseView},
-    policy::{Environment, Instance, Loader},
+    decision::{
+        Call, Context, FieldsView, Hook, Member, PoolView, RequestView, ResponseView, Trigger,
+    },
+    policy::{Environment, Instance, Loader, Module},
     snapshot::PolicyLimits,
     wasm::{Compiler, WasmLoader, WasmOptions},
 };
@@ -34,27 +36,35 @@ fn limits() -> PolicyLimits {
     }
 }
 
-fn start(name: &str, config: &str, members: usize) -> Box<dyn Instance> {
+fn module(name: &str) -> Arc<dyn Module> {
     let loader = WasmLoader::new(WasmOptions {
         compiler: Compiler::InProcess,
         ..WasmOptions::default()
     })
     .expect("an engine");
     let wasm = builtin::find(name).expect("a built-in policy").wasm;
-    let module = loader.load(name, wasm, &limits()).expect("it loads");
-    let context = Context {
-        binding: "default/bench".into(),
-        replica: 0,
-        replicas: 1,
-    };
-    let environment = Environment {
+    loader.load(name, wasm, &limits()).expect("it loads")
+}
+
+fn environment(name: &str) -> Environment {
+    Environment {
         tenant: "default".into(),
         policy: name.into(),
         limits: limits(),
         seed: 1,
         clock: Default::default(),
         tape: switchyard::recording::Source::None,
+    }
+}
+
+fn start(name: &str, config: &str, members: usize) -> Box<dyn Instance> {
+    let module = module(name);
+    let context = Context {
+        binding: "default/bench".into(),
+        replica: 0,
+        replicas: 1,
     };
+    let environment = environment(name);
     let mut instance = module
         .instantiate(config, &context, &environment)
         .expect("it starts");
@@ -64,6 +74,14 @@ fn start(name: &str, config: &str, members: usize) -> Box<dyn Instance> {
             .expect("members");
     }
     instance
+}
+
+/// What must be there for the policy's `hook` to be called.
+fn triggers(name: &str, config: &str, hook: Hook) -> Vec<Trigger> {
+    let described = module(name).describe(config, &environment(name));
+    let all = described.expect("a descriptor").triggers;
+    let own = all.into_iter().filter(|(of, _)| *of == hook);
+    own.map(|(_, trigger)| trigger).collect()
 }
 
 fn pool(members: usize) -> Vec<Member> {
@@ -264,12 +282,15 @@ fn locate(c: &mut Criterion) {
     }
 }
 
+/// An answer with a `Location`, as the gateway asks about it: the policy is told which of its triggers are there.
 fn rewrite(c: &mut Criterion) {
-    let mut instance = start("reverse", r#"{"front": "/Test", "location": true}"#, 3);
-    let request = Request(None);
+    let config = r#"{"front": "/Test", "location": true}"#;
+    let mut instance = start("reverse", config, 3);
+    let (request, triggers) = (Request(None), triggers("reverse", config, Hook::OnResponse));
     let call = Call {
         request: Some(&request),
         response: Some(&Redirect),
+        triggers: &triggers,
         ..NOTHING
     };
     c.bench_function("reverse on-response, one Location", |b| {
