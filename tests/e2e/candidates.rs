@@ -1,9 +1,10 @@
 //! Policies that are tried beside those in service, and versions that are undone.
 
 use serde_json::Value;
-use switchyard_tests::{Gateway, eventually, guests, wait::DEADLINE};
+use switchyard_tests::{Gateway, Member, Setup, eventually, guests, scripts, wait::DEADLINE};
 
 use crate::{
+    conf::everything_to,
     metrics::scrape,
     policies::{bad, balanced, misbehaving, policy_status, sequence},
 };
@@ -96,6 +97,47 @@ fn a_canary_that_fails_is_undone_by_itself_and_nobody_notices() {
     gateway.wait_for_log(&["Canary is undone"]);
     let history = &policy_status(&gateway, "p")["history"][0];
     assert_eq!(history["outcome"], "withdrawn", "{history}");
+}
+
+#[test]
+fn a_canary_whose_choices_end_in_errors_is_undone_though_its_calls_go_well() {
+    let broken = scripts::answer("500 Internal Server Error", &[], "broken");
+    let members = [
+        Member::start("a", broken),
+        Member::start("b", scripts::name()),
+        Member::start("c", scripts::name()),
+    ];
+    let keys = "lbmethod = \"byrequests\"\n\
+        canary = { policy = \"p\", percent = 100, by = \"header:X-Misbehave\" }";
+    // It chooses the first member, always.
+    let text = everything_to(&members.each_ref(), keys)
+        + "[policy.p]\nsource = \"p.wasm\"\nconfig = { does = \"first\" }\n";
+    let gateway = Setup::new(text)
+        .file("p.wasm", guests::component("balancer"))
+        .start();
+    eventually("the canary is undone", DEADLINE, || {
+        gateway.get("/");
+        gateway.ask(&bad());
+        (candidate(&gateway)["canary"]["state"] == "undone").then_some(())
+    });
+    assert_eq!(policy_status(&gateway, "p")["faults"], 0);
+    let answers: Vec<_> = (0..3).map(|_| gateway.ask(&bad()).status).collect();
+    assert_eq!(answers.iter().filter(|status| **status == 500).count(), 1);
+}
+
+#[test]
+fn a_canary_that_is_no_worse_for_long_enough_decides_for_all() {
+    let keys = "lbmethod = \"byrequests\"\n\
+        canary = { policy = \"p\", percent = 100, by = \"header:X-Misbehave\", promote_after = \"500ms\" }";
+    let (_members, setup) = balanced("first", "", keys);
+    let gateway = setup.start();
+    assert_eq!(sequence(&gateway, 3), "abc");
+    eventually("the canary is promoted", DEADLINE, || {
+        assert_eq!(gateway.ask(&bad()).text(), "a");
+        (candidate(&gateway)["canary"]["state"] == "promoted").then_some(())
+    });
+    gateway.wait_for_log(&["Canary is promoted"]);
+    assert_eq!(sequence(&gateway, 3), "aaa");
 }
 
 /// The mark of the version in service, as its history tells.

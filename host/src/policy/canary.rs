@@ -232,6 +232,29 @@ mod tests {
     }
 
     #[test]
+    fn tenant_or_client_is_decided_for_by_one_of_them_alone() {
+        for (by, decides, differs) in [
+            (CanaryBy::Tenant, "tenant", "client.address"),
+            (CanaryBy::Client, "client.address", "tenant"),
+        ] {
+            let canary = canary(5_000, by);
+            let mut taken = 0;
+            for number in 0..1_000 {
+                let one: &'static str = format!("{decides} {number}").leak();
+                let takes = |other| {
+                    canary.takes(&Request {
+                        attributes: vec![(decides, one), (differs, other)],
+                        ..Request::default()
+                    })
+                };
+                assert!(takes("a") == takes("b") && takes("b") == takes("c"));
+                taken += u32::from(takes("a"));
+            }
+            assert!((400..600).contains(&taken), "{taken} of 1,000 by {decides}");
+        }
+    }
+
+    #[test]
     fn header_limits_it_to_those_who_send_it() {
         let canary = canary(10_000, CanaryBy::Header("x-beta".into()));
         assert!(!canary.takes(&Request::default()));

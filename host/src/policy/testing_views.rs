@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use crate::decision::{FieldsView, RequestView, ResponseView};
 
-/// A request with headers, cookies and path parameters given as pairs.
+/// A request with headers, cookies, path parameters and attributes given as pairs.
 #[derive(Debug, Default)]
 pub(super) struct Request {
     pub headers: Vec<(&'static str, &'static str)>,
     pub cookies: Vec<(&'static str, &'static str)>,
     pub parameters: Vec<(&'static str, &'static str)>,
+    pub attributes: Vec<(&'static str, &'static str)>,
 }
 
 fn first<'a>(pairs: &[(&'static str, &'a str)], name: &str) -> Option<&'a str> {
@@ -64,8 +65,8 @@ impl RequestView for Request {
     fn path_parameter(&self, name: &str) -> Option<&str> {
         first(&self.parameters, name)
     }
-    fn attribute(&self, _: &str) -> Option<Cow<'_, str>> {
-        None
+    fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
+        first(&self.attributes, name).map(Cow::Borrowed)
     }
     fn tried(&self) -> &[u32] {
         &[]

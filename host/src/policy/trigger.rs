@@ -41,6 +41,7 @@ mod tests {
             headers: vec![("x-a", "1")],
             cookies: vec![("SID", "1")],
             parameters: vec![("jsessionid", "1")],
+            ..Request::default()
         };
         let response = Response {
             headers: vec![
@@ -97,8 +98,7 @@ mod tests {
     fn a_policy_is_told_which_of_its_triggers_the_exchange_lacks() {
         let request = Request {
             headers: vec![("x-a", "1")],
-            cookies: Vec::new(),
-            parameters: Vec::new(),
+            ..Request::default()
         };
         let response = Response {
             headers: vec![("location", "/")],
