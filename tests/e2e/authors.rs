@@ -93,7 +93,7 @@ fn serve(wasm: &[u8]) {
     assert_eq!(sequence, "onetwo".repeat(2));
 }
 
-/// The other kinds build and hold their scenarios as they are written, too.
+/// The other kinds build, say what they are and hold their scenarios as they are written, too.
 #[test]
 fn every_kind_of_project_builds_and_holds_its_scenario() {
     let lock = fs::File::create(target::shared("author-target").join("lock")).unwrap();
@@ -109,10 +109,13 @@ fn every_kind_of_project_builds_and_holds_its_scenario() {
         desk.provide(&name);
         let place = desk.folder.path().join(&name);
         let line = format!(
-            "switchyard policy build && switchyard policy test {name}.wasm scenarios/*.toml && echo held"
+            "switchyard policy build && switchyard policy inspect {name}.wasm && \
+             switchyard policy test {name}.wasm scenarios/*.toml && echo held"
         );
         let printed = shell(&place, &line);
         assert!(printed.ends_with("held\n"), "{printed}");
+        let due = format!("  decides       {kind}\n");
+        assert!(printed.contains(&due), "{printed}");
         assert!(printed.contains("expectations held"), "{printed}");
         // A project is not written over.
         let again = switchyard_in(desk.folder.path(), &["policy", "new", &name]);
@@ -122,32 +125,93 @@ fn every_kind_of_project_builds_and_holds_its_scenario() {
 }
 
 /// So do projects in other languages, where their tools are.
-#[test]
-fn projects_in_other_languages_build_and_hold_their_scenario() {
+fn a_project_holds_its_scenario(kind: &str, language: &str) {
     let desk = Desk::new();
-    for language in ["c", "js", "python"] {
-        if polyglot::built(language).is_none() {
-            continue;
-        }
-        let name = format!("in-{language}");
-        let made = switchyard_in(
-            desk.folder.path(),
-            &["policy", "new", &name, "--lang", language],
-        );
-        assert!(made.status.success(), "{}", made.all());
-        let place = desk.folder.path().join(&name);
-        let tools = polyglot::toolchains();
-        let line = format!(
-            "SWITCHYARD_TOOLCHAINS={} switchyard policy build && \
-             switchyard policy test {name}.wasm scenarios/*.toml && echo held",
-            tools.display()
-        );
-        let printed = shell(&place, &line);
-        assert!(printed.ends_with("held\n"), "{printed}");
+    let name = format!("my-{kind}");
+    let arguments = ["policy", "new", &name, "--kind", kind, "--lang", language];
+    let made = switchyard_in(desk.folder.path(), &arguments);
+    assert!(made.status.success(), "{}", made.all());
+    let place = desk.folder.path().join(&name);
+    if !polyglot::build_project(&place) {
+        return;
     }
-    let arguments = ["policy", "new", "it", "--lang", "c", "--kind", "rewriter"];
-    let refused = switchyard_in(desk.folder.path(), &arguments);
-    assert_eq!(refused.status.code(), Some(64), "{}", refused.all());
+    // Half a minute each, where there is an interpreter to compile.
+    let inspected = shell(&place, &format!("switchyard policy inspect {name}.wasm"));
+    let due = format!("  decides       {kind}\n");
+    assert!(inspected.contains(&due), "{language}: {inspected}");
+    let test = format!("switchyard policy test {name}.wasm scenarios/*.toml && echo held");
+    let printed = shell(&place, &test);
+    assert!(
+        printed.ends_with("expectations held\nheld\n"),
+        "{language}: {printed}"
+    );
+}
+
+#[test]
+fn projects_in_c_build_and_hold_their_scenarios() {
+    for kind in ["balancer", "affinity", "rewriter"] {
+        a_project_holds_its_scenario(kind, "c");
+    }
+}
+
+#[test]
+fn projects_in_javascript_build_and_hold_their_scenarios() {
+    for kind in ["balancer", "affinity", "rewriter"] {
+        a_project_holds_its_scenario(kind, "js");
+    }
+}
+
+#[test]
+fn a_balancer_in_python_builds_and_holds_its_scenario() {
+    a_project_holds_its_scenario("balancer", "python");
+}
+
+#[test]
+fn an_affinity_in_python_builds_and_holds_its_scenario() {
+    a_project_holds_its_scenario("affinity", "python");
+}
+
+#[test]
+fn a_rewriter_in_python_builds_and_holds_its_scenario() {
+    a_project_holds_its_scenario("rewriter", "python");
+}
+
+/// The scenarios are the same in all languages but Rust.
+#[test]
+fn a_policy_that_does_nothing_holds_no_projects_scenario() {
+    let desk = Desk::new();
+    for (kind, source, nothing) in [
+        (
+            "balancer",
+            "weighted.js",
+            "balancer.pick = () => ({ tag: 'abstain' });",
+        ),
+        (
+            "affinity",
+            "sticky.js",
+            "affinity.locate = () => undefined; affinity.bind = () => [];",
+        ),
+        (
+            "rewriter",
+            "brand.js",
+            "rewriter.onRequest = () => ({ headers: [] });\n\
+             rewriter.onResponse = () => ({ headers: [], body: { tag: 'pass' } });",
+        ),
+    ] {
+        let arguments = ["policy", "new", kind, "--kind", kind, "--lang", "js"];
+        let made = switchyard_in(desk.folder.path(), &arguments);
+        assert!(made.status.success(), "{}", made.all());
+        let place = desk.folder.path().join(kind);
+        let text = fs::read_to_string(place.join(source)).unwrap();
+        fs::write(place.join(source), text + nothing).unwrap();
+        if !polyglot::build_project(&place) {
+            return;
+        }
+        let file = format!("{kind}.wasm");
+        let tested = switchyard_in(&place, &["policy", "test", &file, "scenarios/first.toml"]);
+        assert_eq!(tested.status.code(), Some(1), "{}", tested.all());
+        assert!(!tested.out.contains("the policy failed"), "{}", tested.out);
+    }
 }
 
 const SCENARIO: &str = "[balancer]\nmembers = [{ url = \"http://a\" }, { url = \"http://b\" }]\n[[step]]\nrequests = 4\n";

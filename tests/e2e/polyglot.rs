@@ -1,4 +1,5 @@
-//! Policies in other languages: each is httpd's byrequests once more, and must schedule as it does.
+//! Policies in other languages. Each balancer is httpd's byrequests once more, and must schedule as
+//! it does; affinities keep sessions, and rewriters change both directions.
 
 use switchyard_tests::{Gateway, Member, Request, Setup, guests, polyglot, scripts};
 
@@ -8,19 +9,24 @@ use crate::{
 };
 
 /// What a policy in Python needs beyond the defaults: memory for itself, and for its file alone
-/// more of the compiler.
+/// more of the compiler. That of JavaScript takes a second of the five that it has, unless other
+/// tests have the processors.
 fn keys(language: &str, wasm: &[u8]) -> String {
-    if language != "python" {
-        return String::new();
-    }
-    let raise = "time = \"120s\"\nmemory = \"2GiB\"\n";
+    let (limits, raise) = match language {
+        "python" => (
+            "limits = { memory = \"128MiB\" }\n",
+            "time = \"120s\"\nmemory = \"2GiB\"\n",
+        ),
+        "js" => ("", "time = \"60s\"\n"),
+        _ => return String::new(),
+    };
     let digest = guests::sha256(wasm);
-    format!("limits = {{ memory = \"128MiB\" }}\n[compile.{digest}]\n{raise}")
+    format!("{limits}[compile.{digest}]\n{raise}")
 }
 
 /// Three members of weights 1, 2 and 3 behind the example; `None` where it cannot be built.
 fn start(language: &str) -> Option<(Vec<Member>, Gateway)> {
-    let wasm = polyglot::built(language)?;
+    let wasm = polyglot::built(language, "balancer")?;
     let members: Vec<Member> = ["a", "b", "c"]
         .into_iter()
         .map(|name| Member::start(name, scripts::name()))
@@ -76,10 +82,121 @@ fn a_policy_in_python_schedules_as_byrequests() {
     schedules_as_byrequests("python");
 }
 
+/// Three members behind the example that keeps sessions; `None` where it cannot be built.
+fn start_sticky(language: &str) -> Option<(Vec<Member>, Gateway)> {
+    let wasm = polyglot::built(language, "affinity")?;
+    let members = ["a", "b", "c"].map(|name| Member::start(name, scripts::name()));
+    let entries = members
+        .iter()
+        .map(|member| entry(member, &format!("route = \"{}\"", member.name())));
+    let entries: Vec<String> = entries.collect();
+    let text = site(&[("/", "balancer = \"cl\"")])
+        + &balancer("cl", "affinity = \"policy:p\"\nretry = \"60s\"", &entries)
+        + &format!(
+            "[policy.p]\nsource = \"p.wasm\"\n{}\n",
+            keys(language, &wasm)
+        );
+    let setup = Setup::new(text).file("p.wasm", wasm);
+    Some((members.into(), setup.patient().start()))
+}
+
+/// A session begins with a cookie, ends with its member, and goes on with another one's.
+fn keeps_sessions(language: &str) {
+    let Some((mut members, gateway)) = start_sticky(language) else {
+        return;
+    };
+    let ask = |cookie: &str| gateway.ask(&Request::get("/").cookie(cookie));
+    let begun = gateway.get("/");
+    let first = begun.text();
+    let due = format!("ROUTEID=.{first}; Path=/; HttpOnly; SameSite=Lax");
+    assert_eq!(begun.field("set-cookie"), Some(&*due), "{language}");
+    // What is no route of a member's is nobody's; its owner begins anew.
+    for odd in [
+        "ROUTEID=.",
+        "ROUTEID=b",
+        "ROUTEID=.\u{e9}",
+        "ROUTEID=.nobody",
+    ] {
+        let answer = ask(odd);
+        assert_eq!(answer.status, 200, "{language}: {odd}");
+        assert!(answer.field("set-cookie").is_some(), "{language}: {odd}");
+    }
+    let cookie = format!("a=b; ROUTEID=.{first}");
+    for _ in 0..4 {
+        let answer = ask(&cookie);
+        assert_eq!(answer.text(), first, "{language}");
+        assert_eq!(answer.field("set-cookie"), None, "{language}");
+    }
+    let at = members.iter().position(|m| m.name() == first);
+    members[at.expect("it is one of them")].crash();
+    let moved = ask(&cookie);
+    let second = moved.text();
+    assert_ne!(second, first, "{language}");
+    let due = format!("ROUTEID=.{second};");
+    let given = moved.field("set-cookie").unwrap_or_default();
+    assert!(given.starts_with(&due), "{language}: {given}");
+    let status = policy_status(&gateway, "p");
+    assert_eq!(status["faults"], 0, "{language}: {status:#}");
+}
+
+#[test]
+fn an_affinity_in_c_keeps_sessions() {
+    keeps_sessions("c");
+}
+
+#[test]
+fn an_affinity_in_javascript_keeps_sessions() {
+    keeps_sessions("js");
+}
+
+/// What it sets reaches the member and the client, and pages alone are changed.
+fn changes_both_directions(language: &str, config: &str) {
+    let Some(wasm) = polyglot::built(language, "rewriter") else {
+        return;
+    };
+    let page = b"<p>Acme, Acme and \xe9</p>";
+    let pages = Member::start(
+        "pages",
+        scripts::answer("200 OK", &[("Content-Type", "text/html")], page),
+    );
+    let echo = Member::start("echo", scripts::echo());
+    let text = site(&[
+        ("/page", "balancer = \"pages\"\nrewrite = [\"policy:p\"]"),
+        ("/", "balancer = \"echo\"\nrewrite = [\"policy:p\"]"),
+    ]) + &balancer("pages", "", &[entry(&pages, "route = \"one\"")])
+        + &balancer("echo", "", &[entry(&echo, "route = \"two\"")])
+        + &format!(
+            "[policy.p]\nsource = \"p.wasm\"\n{config}\n{}\n",
+            keys(language, &wasm)
+        );
+    let gateway = Setup::new(text).file("p.wasm", wasm).patient().start();
+    let answer = gateway.get("/page");
+    assert_eq!(answer.body, b"<p>Apex, Apex and \xe9</p>", "{language}");
+    assert_eq!(answer.field("x-served-by"), Some("one"), "{language}");
+    // Plain text is no page.
+    let answer = gateway.ask(&Request::get("/").field("x-brand", "Acme"));
+    let sent = answer.text().to_ascii_lowercase();
+    assert!(sent.contains("x-brand: apex\r\n"), "{language}: {sent}");
+    assert!(!sent.contains("x-brand: acme"), "{language}: {sent}");
+    assert_eq!(answer.field("x-served-by"), None, "{language}");
+    let status = policy_status(&gateway, "p");
+    assert_eq!(status["faults"], 0, "{language}: {status:#}");
+}
+
+#[test]
+fn a_rewriter_in_c_changes_both_directions() {
+    changes_both_directions("c", "");
+}
+
+#[test]
+fn a_rewriter_in_javascript_changes_both_directions() {
+    changes_both_directions("js", "config = { old = \"Acme\", new = \"Apex\" }");
+}
+
 #[test]
 fn they_refuse_a_configuration_as_any_policy_does() {
     for language in ["c", "js", "python"] {
-        let Some(wasm) = polyglot::built(language) else {
+        let Some(wasm) = polyglot::built(language, "balancer") else {
             continue;
         };
         let member = Member::start("a", scripts::name());

@@ -1,16 +1,19 @@
 #!/bin/sh
-# Makes weighted.py a policy. Usage: build.sh [FILE.wasm]
+# Makes a policy of weighted.py. Usage: build.sh [FILE.wasm [SOURCE WORLD]]
 #
 # Ends with 3 where the toolchain is missing.
 set -eu
-out=$(realpath -m "${1:-weighted.wasm}")
+# The source without its ending, and the world of the contract that it exports.
+source=${2:-weighted}
+world=${3:-balancer-policy}
+out=$(realpath -m "${1:-$source.wasm}")
 cd "$(dirname "$0")"
 wit=wit
 [ -d "$wit" ] || wit=../../../wit
 tools=${SWITCHYARD_TOOLCHAINS:-../../../target/toolchains}
 for tool in "$(command -v componentize-py || :)" .venv/bin/componentize-py "$tools/python/bin/componentize-py"; do
     if [ -n "$tool" ] && [ -x "$tool" ]; then
-        exec "$tool" --wit-path "$wit" --world balancer-policy componentize weighted --output "$out"
+        exec "$tool" --wit-path "$wit" --world "$world" componentize "$source" --output "$out"
     fi
 done
 echo "componentize-py is missing: run \`python3 -m venv .venv && .venv/bin/pip install -r requirements.txt\` in $(pwd), or \`cargo xtask toolchains\`" >&2

@@ -6,6 +6,7 @@ mod command;
 mod inspect;
 mod new;
 mod order;
+mod polyglot;
 mod project;
 mod replay;
 mod spread;

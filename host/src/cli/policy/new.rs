@@ -36,7 +36,6 @@ pub fn new(name: &str, kind: Kind, language: Language) -> ExitCode {
 
 fn write(base: &Path, name: &str, kind: Kind, language: Language) -> Result<String, Trouble> {
     check(name).map_err(Trouble::Input)?;
-    let files = files(name, kind, language).map_err(|why| Trouble::Input(why.to_owned()))?;
     let folder = base.join(name);
     let failed = |error: io::Error| Trouble::Internal(format!("{name}: {error}"));
     match fs::create_dir(&folder) {
@@ -46,7 +45,7 @@ fn write(base: &Path, name: &str, kind: Kind, language: Language) -> Result<Stri
         }
         made => made.map_err(failed)?,
     }
-    for (path, text) in files {
+    for (path, text) in files(name, kind, language) {
         let path = folder.join(path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(failed)?;
@@ -54,11 +53,7 @@ fn write(base: &Path, name: &str, kind: Kind, language: Language) -> Result<Stri
         fs::write(path, text).map_err(failed)?;
     }
     if language == Language::C {
-        let bindings = c_bindings(
-            &folder.join("wit"),
-            "balancer-policy",
-            &folder.join("bindings"),
-        );
+        let bindings = c_bindings(&folder.join("wit"), kind.world(), &folder.join("bindings"));
         bindings.map_err(|error| Trouble::Internal(error.to_string()))?;
     }
     let word = kind.word();

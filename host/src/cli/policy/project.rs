@@ -1,6 +1,8 @@
-//! The files of a new project.
+//! The files of a new project; those in Rust are the SDK's own examples.
 
 use clap::ValueEnum;
+
+use super::polyglot;
 
 /// What a policy decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,7 +31,7 @@ pub enum Language {
 /// The SDK's own sources, by their path in its crate.
 static SDK: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
-const CONTRACT: &str = include_str!("../../../../wit/policy.wit");
+pub(super) const CONTRACT: &str = include_str!("../../../../wit/policy.wit");
 
 /// A policy as an author would write it, and what it must do.
 struct Example {
@@ -64,103 +66,46 @@ impl Kind {
             Self::Rewriter => "rewriter",
         }
     }
-}
 
-/// A file of the examples in other languages, which are tested as they are.
-macro_rules! polyglot {
-    ($path:literal) => {
-        include_str!(concat!("../../../../examples/polyglot/", $path))
-    };
-}
+    /// What a policy of it exports, in the contract.
+    pub fn world(self) -> &'static str {
+        match self {
+            Self::Balancer => "balancer-policy",
+            Self::Affinity => "affinity-policy",
+            Self::Rewriter => "rewriter-policy",
+        }
+    }
 
-/// Paths and texts of a project of that name; else why there is none.
-pub fn files(
-    name: &str,
-    kind: Kind,
-    language: Language,
-) -> Result<Vec<(String, String)>, &'static str> {
-    match language {
-        Language::Rust => Ok(rust(name, kind)),
-        _ if kind != Kind::Balancer => {
-            Err("other languages begin with a balancer; leave --kind out, or --lang for Rust")
-        }
-        Language::C => Ok(other(name, &[("weighted.c", polyglot!("c/weighted.c"))], C)),
-        Language::Js => {
-            let own = [
-                ("weighted.js", polyglot!("js/weighted.js")),
-                ("package.json", polyglot!("js/package.json")),
-            ];
-            Ok(other(name, &own, JS))
-        }
-        Language::Python => {
-            let own = [
-                ("weighted.py", polyglot!("python/weighted.py")),
-                ("requirements.txt", polyglot!("python/requirements.txt")),
-            ];
-            Ok(other(name, &own, PYTHON))
+    /// Of its scenario, where the policy goes without none.
+    pub(super) fn config(self) -> Option<&'static str> {
+        match self {
+            Self::Balancer => None,
+            Self::Affinity => Some(r#"{"header": "x-customer"}"#),
+            Self::Rewriter => Some(r#"{"old": "Acme", "new": "Apex"}"#),
         }
     }
 }
 
-/// What a language's project has besides its sources.
-struct Tools {
-    script: &'static str,
-    /// How its tools get there.
-    install: &'static str,
-    /// Of the policy in scenarios and gateways.
-    limits: &'static str,
+/// Paths and texts of a project of that name.
+pub fn files(name: &str, kind: Kind, language: Language) -> Vec<(String, String)> {
+    match language {
+        Language::Rust => rust(name, kind),
+        Language::C => polyglot::files(name, kind, &polyglot::C),
+        Language::Js => polyglot::files(name, kind, &polyglot::JS),
+        Language::Python => polyglot::files(name, kind, &polyglot::PYTHON),
+    }
 }
 
-const C: Tools = Tools {
-    script: polyglot!("c/build.sh"),
-    install: "apt-get install clang lld wasi-libc         # once",
-    limits: "",
-};
-
-const JS: Tools = Tools {
-    script: polyglot!("js/build.sh"),
-    install: "npm install                                 # once",
-    limits: "",
-};
-
-const PYTHON: Tools = Tools {
-    script: polyglot!("python/build.sh"),
-    install: "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",
-    limits: "limits = { module_size = \"64MiB\", compile_time = \"120s\", compile_memory = \"2GiB\", memory = \"128MiB\" }\n",
-};
-
-fn other(name: &str, own: &[(&str, &str)], tools: Tools) -> Vec<(String, String)> {
-    let readme = include_str!("../../../templates/other/README.md");
-    let scenario = include_str!("../../../templates/other/first.toml");
-    let readme = readme
-        .replace("{{name}}", name)
-        .replace("{{install}}", tools.install);
-    // Only the repository has that command.
-    let script = tools
-        .script
-        .replace(", or \\`cargo xtask toolchains\\`", "");
-    let common = [
-        ("README.md", readme),
-        (
-            ".gitignore",
-            include_str!("../../../templates/other/gitignore").to_owned(),
-        ),
-        ("build.sh", script),
-        (
-            "scenarios/first.toml",
-            scenario.replace("{{limits}}\n", tools.limits),
-        ),
-        ("wit/policy.wit", CONTRACT.to_owned()),
-    ];
-    let own = own.iter().map(|(path, text)| (*path, (*text).to_owned()));
-    let all = own.chain(common);
-    all.map(|(path, text)| (path.to_owned(), text)).collect()
+/// An argument of the commands that ask a policy what it needs.
+pub(super) fn option(config: Option<&str>) -> String {
+    config.map_or_else(String::new, |config| format!(" --config '{config}'"))
 }
 
 fn rust(name: &str, kind: Kind) -> Vec<(String, String)> {
     let fill = |text: &str| {
         text.replace("{{name}}", name)
             .replace("{{kind}}", kind.word())
+            .replace("{{config}}", &option(kind.config()))
             .replace("{{version}}", env!("CARGO_PKG_VERSION"))
     };
     let example = kind.example();
@@ -205,7 +150,7 @@ mod tests {
             std::fs::read_to_string(path).unwrap()
         };
         let here: toml::Table = text("guest-sdk", "Cargo.toml").parse().unwrap();
-        let files = files("it", Kind::Balancer, Language::Rust).unwrap();
+        let files = files("it", Kind::Balancer, Language::Rust);
         let find = |path: &str| &files.iter().find(|(p, _)| p == path).unwrap().1;
         let written: toml::Table = find("vendor/switchyard-policy/Cargo.toml").parse().unwrap();
         assert_eq!(written["dependencies"], here["dependencies"]);
