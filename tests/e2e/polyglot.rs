@@ -150,7 +150,7 @@ fn an_affinity_in_javascript_keeps_sessions() {
 }
 
 /// What it sets reaches the member and the client, and pages alone are changed.
-fn changes_both_directions(language: &str, config: &str) {
+fn changes_both_directions(language: &str, new: &str, config: &str) {
     let Some(wasm) = polyglot::built(language, "rewriter") else {
         return;
     };
@@ -171,12 +171,14 @@ fn changes_both_directions(language: &str, config: &str) {
         );
     let gateway = Setup::new(text).file("p.wasm", wasm).patient().start();
     let answer = gateway.get("/page");
-    assert_eq!(answer.body, b"<p>Apex, Apex and \xe9</p>", "{language}");
+    let due = [format!("<p>{new}, {new} and ").as_bytes(), b"\xe9</p>"].concat();
+    assert_eq!(answer.body, due, "{language}");
     assert_eq!(answer.field("x-served-by"), Some("one"), "{language}");
     // Plain text is no page.
     let answer = gateway.ask(&Request::get("/").field("x-brand", "Acme"));
     let sent = answer.text().to_ascii_lowercase();
-    assert!(sent.contains("x-brand: apex\r\n"), "{language}: {sent}");
+    let due = format!("x-brand: {}\r\n", new.to_ascii_lowercase());
+    assert!(sent.contains(&due), "{language}: {sent}");
     assert!(!sent.contains("x-brand: acme"), "{language}: {sent}");
     assert_eq!(answer.field("x-served-by"), None, "{language}");
     let status = policy_status(&gateway, "p");
@@ -185,12 +187,37 @@ fn changes_both_directions(language: &str, config: &str) {
 
 #[test]
 fn a_rewriter_in_c_changes_both_directions() {
-    changes_both_directions("c", "");
+    changes_both_directions("c", "Apex", "");
 }
 
 #[test]
 fn a_rewriter_in_javascript_changes_both_directions() {
-    changes_both_directions("js", "config = { old = \"Acme\", new = \"Apex\" }");
+    let config = "config = { old = \"Acme\", new = \"Äpex\" }";
+    changes_both_directions("js", "Äpex", config);
+}
+
+#[test]
+fn a_rewriter_in_javascript_names_all_that_is_wrong_with_its_configuration() {
+    let Some(wasm) = polyglot::built("js", "rewriter") else {
+        return;
+    };
+    let member = Member::start("a", scripts::name());
+    let text = site(&[("/", "balancer = \"cl\"\nrewrite = [\"policy:p\"]")])
+        + &balancer("cl", "", &[entry(&member, "")])
+        + &format!(
+            "[policy.p]\nsource = \"p.wasm\"\nconfig = {{ old = \"\", brand = \"Apex\" }}\n{}\n",
+            keys("js", &wasm)
+        );
+    let setup = Setup::new(text).file("p.wasm", wasm);
+    let (_, log) = setup.patient().try_start().unwrap_err();
+    let log = log.join("\n");
+    for due in [
+        "/old: a name is due",
+        "/new: a text is due",
+        "/brand: there is no such key",
+    ] {
+        assert!(log.contains(due), "{due} in {log}");
+    }
 }
 
 #[test]

@@ -57,10 +57,12 @@ fn write(base: &Path, name: &str, kind: Kind, language: Language) -> Result<Stri
         bindings.map_err(|error| Trouble::Internal(error.to_string()))?;
     }
     let word = kind.word();
+    let install = language.install();
+    let install = install.map_or_else(String::new, |line| format!("{line}\n    "));
     Ok(format!(
         "{name}: a project for a policy ({word}). Next:\n\n    \
          cd {name}\n    \
-         switchyard policy build\n    \
+         {install}switchyard policy build\n    \
          switchyard policy test {name}.wasm scenarios/first.toml\n"
     ))
 }
@@ -111,6 +113,21 @@ mod tests {
         ] {
             assert!(base.path().join("pins").join(file).is_file(), "{file}");
         }
+    }
+
+    #[test]
+    fn in_other_languages_what_to_install_is_told_and_c_has_the_bindings_of_its_world() {
+        let base = tempfile::tempdir().unwrap();
+        let text = write(base.path(), "pages", Kind::Rewriter, Language::C).unwrap();
+        let due =
+            "    cd pages\n    apt-get install clang lld wasi-libc\n    switchyard policy build\n";
+        assert!(text.contains(due), "{text}");
+        let header = base.path().join("pages/bindings/rewriter_policy.h");
+        let header = fs::read_to_string(header).unwrap();
+        assert!(
+            header.contains("exports_switchyard_policy_rewriter_on_response"),
+            "{header}"
+        );
     }
 
     #[test]

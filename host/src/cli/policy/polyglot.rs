@@ -28,8 +28,8 @@ pub(super) struct Toolbox {
     script: &'static str,
     /// What lists the packages that the script runs, and its name.
     packages: Option<(&'static str, &'static str)>,
-    /// How the tools get there.
-    install: &'static str,
+    /// How the tools get there, once.
+    pub install: &'static str,
     /// Of the policy in scenarios and gateways.
     limits: &'static str,
     /// Whether the rewriter reads its names from the configuration.
@@ -41,7 +41,7 @@ pub(super) const C: Toolbox = Toolbox {
     ending: ".c",
     script: example!("c/build.sh"),
     packages: None,
-    install: "apt-get install clang lld wasi-libc         # once",
+    install: "apt-get install clang lld wasi-libc",
     limits: "",
     reads_config: false,
 };
@@ -51,7 +51,7 @@ pub(super) const JS: Toolbox = Toolbox {
     ending: ".js",
     script: example!("js/build.sh"),
     packages: Some(("package.json", example!("js/package.json"))),
-    install: "npm install                                 # once",
+    install: "npm install",
     limits: "",
     reads_config: true,
 };
@@ -100,7 +100,7 @@ pub(super) fn files(name: &str, kind: Kind, tools: &Toolbox) -> Vec<(String, Str
         text.replace("{{name}}", name)
             .replace("{{kind}}", kind.word())
             .replace("{{what}}", what)
-            .replace("{{install}}", tools.install)
+            .replace("{{install}}", &format!("{:43} # once", tools.install))
             .replace("{{source}}", &format!("{source}{}", tools.ending))
             .replace("{{world}}", world)
             .replace("{{config}}", &option(config))

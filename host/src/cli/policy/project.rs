@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::polyglot;
+use super::polyglot::{self, Toolbox};
 
 /// What a policy decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,6 +26,22 @@ pub enum Language {
     Js,
     /// componentize-py makes it
     Python,
+}
+
+impl Language {
+    fn toolbox(self) -> Option<Toolbox> {
+        match self {
+            Self::Rust => None,
+            Self::C => Some(polyglot::C),
+            Self::Js => Some(polyglot::JS),
+            Self::Python => Some(polyglot::PYTHON),
+        }
+    }
+
+    /// The command that installs what `policy build` runs, where a project of its own needs that.
+    pub fn install(self) -> Option<&'static str> {
+        self.toolbox().map(|tools| tools.install)
+    }
 }
 
 /// The SDK's own sources, by their path in its crate.
@@ -88,11 +104,9 @@ impl Kind {
 
 /// Paths and texts of a project of that name.
 pub fn files(name: &str, kind: Kind, language: Language) -> Vec<(String, String)> {
-    match language {
-        Language::Rust => rust(name, kind),
-        Language::C => polyglot::files(name, kind, &polyglot::C),
-        Language::Js => polyglot::files(name, kind, &polyglot::JS),
-        Language::Python => polyglot::files(name, kind, &polyglot::PYTHON),
+    match language.toolbox() {
+        None => rust(name, kind),
+        Some(tools) => polyglot::files(name, kind, &tools),
     }
 }
 
