@@ -35,7 +35,7 @@ pub fn request_head(out: &mut Vec<u8>, request: RequestLine<'_>, fields: &Fields
     out.extend_from_slice(request.target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     line(out, "Host", request.host.as_bytes());
-    write_fields(out, fields);
+    fields.write(out);
     write_framing(out, request.framing);
     if request.expect_continue {
         line(out, "Expect", b"100-continue");
@@ -59,7 +59,7 @@ pub fn response_head(
     connection: Option<&str>,
 ) {
     status_line(out, status);
-    write_fields(out, fields);
+    fields.write(out);
     write_framing(out, framing);
     if let Some(connection) = connection {
         line(out, "Connection", connection.as_bytes());
@@ -70,7 +70,7 @@ pub fn response_head(
 /// Appends an interim answer.
 pub fn interim(out: &mut Vec<u8>, status: u16, fields: &Fields) {
     status_line(out, status);
-    write_fields(out, fields);
+    fields.write(out);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -102,12 +102,6 @@ fn status_line(out: &mut Vec<u8>, status: u16) {
         .and_then(|code| code.canonical_reason());
     out.extend_from_slice(reason.unwrap_or("Unknown").as_bytes());
     out.extend_from_slice(b"\r\n");
-}
-
-fn write_fields(out: &mut Vec<u8>, fields: &Fields) {
-    fields
-        .iter()
-        .for_each(|field| line(out, field.name, field.value));
 }
 
 fn write_framing(out: &mut Vec<u8>, framing: Framing) {

@@ -2,7 +2,8 @@
 //!
 //! A head's field lines live in one byte buffer, in order, with their case as
 //! sent; a line is four numbers. Adding a field appends to the buffer, so a
-//! request costs no allocation a field, and a connection reuses both vectors.
+//! request costs no allocation a field. Nearly every line stands there as it is
+//! to be sent on, so that lines in a row are written in one piece.
 
 use std::ops::Range;
 
@@ -13,6 +14,8 @@ use super::names::Tag;
 pub struct Fields {
     arena: Vec<u8>,
     lines: Vec<Slot>,
+    /// A bit for each name there is or was: most that are asked for are not there.
+    seen: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +24,8 @@ struct Slot {
     value: (u32, u32),
     /// Of the name, so that most other names need no look at the bytes.
     tag: Tag,
+    /// `: ` stands between name and value in the buffer, CR LF after the value.
+    plain: bool,
 }
 
 /// Lines that a head is given room for: most have fewer, with what a proxy adds.
@@ -44,7 +49,8 @@ impl Clone for Fields {
         arena.extend_from_slice(&self.arena);
         let mut lines = Vec::with_capacity((self.lines.len() + 8).max(ROOM_LINES));
         lines.extend_from_slice(&self.lines);
-        Self { arena, lines }
+        let seen = self.seen;
+        Self { arena, lines, seen }
     }
 }
 
@@ -81,11 +87,20 @@ impl Fields {
 
     /// Every value of `name`, in order.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.named(name).map(|(_, slot)| self.bytes(slot.value))
+    }
+
+    /// The lines of `name`, with their positions.
+    fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = (usize, &'a Slot)> {
         let tag = Tag::of(name.as_bytes());
-        self.lines
-            .iter()
-            .filter(move |slot| slot.tag == tag && self.is_named(slot, name))
-            .map(|slot| self.bytes(slot.value))
+        let lines = match self.seen & tag.mask() {
+            0 => &[],
+            _ => &self.lines[..],
+        };
+        let mut slots = lines.iter().enumerate();
+        std::iter::from_fn(move || {
+            slots.find(|(_, slot)| slot.tag == tag && self.is_named(slot, name))
+        })
     }
 
     /// Every value of `name` as one list (RFC 9110 5.3); `None` where there is none.
@@ -106,10 +121,7 @@ impl Fields {
 
     /// Whether any line has `name`.
     pub fn contains(&self, name: &str) -> bool {
-        let tag = Tag::of(name.as_bytes());
-        self.lines
-            .iter()
-            .any(|slot| slot.tag == tag && self.is_named(slot, name))
+        self.named(name).next().is_some()
     }
 
     /// Whether a list-valued field has `token`, compared without case.
@@ -128,65 +140,57 @@ impl Fields {
 
     /// Adds a line at the end. The caller has checked name and value.
     pub fn push(&mut self, name: &str, value: &[u8]) {
-        let tag = Tag::of(name.as_bytes());
-        let name = self.keep(name.as_bytes());
-        let value = self.keep(value);
-        self.lines.push(Slot { name, value, tag });
+        self.push_with(name, |arena| arena.extend_from_slice(value));
     }
 
     /// Adds a line made by `write` at the end.
     pub fn push_with(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
         let tag = Tag::of(name.as_bytes());
-        let name = self.keep(name.as_bytes());
         let start = self.arena.len();
-        write(&mut self.arena);
-        self.lines.push(Slot {
-            name,
-            value: (start as u32, self.arena.len() as u32),
-            tag,
-        });
+        self.arena.extend_from_slice(name.as_bytes());
+        let slot = self.finish((start, self.arena.len()), tag, write);
+        self.lines.push(slot);
     }
 
     /// Leaves exactly one line of `name`: the first keeps its place, or it is added.
     pub fn set(&mut self, name: &str, value: &[u8]) {
-        match self.lines.iter().position(|slot| self.is_named(slot, name)) {
-            None => self.push(name, value),
-            Some(first) => {
-                self.lines[first].value = self.keep(value);
-                let kept = self.lines[first].value;
-                self.retain_slots(|fields, slot| {
-                    slot.value == kept || !fields.is_named(slot, name)
-                });
-            }
-        }
+        let mut found = self.named(name).map(|(at, _)| at);
+        let Some(first) = found.next() else {
+            drop(found);
+            return self.push(name, value);
+        };
+        let others: Vec<usize> = found.collect();
+        self.replace_at(first, value);
+        self.remove_at(&others);
     }
 
     /// Removes every line of `name`.
     pub fn remove(&mut self, name: &str) {
-        self.retain_slots(|fields, slot| !fields.is_named(slot, name));
+        let found: Vec<usize> = self.named(name).map(|(at, _)| at).collect();
+        self.remove_at(&found);
     }
 
     /// Keeps the lines for which `keep` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(Line<'_>) -> bool) {
-        self.retain_slots(|fields, slot| keep(fields.line(slot)));
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.retain(|slot| keep(self.line(slot)));
+        self.lines = lines;
     }
 
     /// Where the line of `name` with so many of them before it stands, for [`Fields::replace_at`] and
     /// [`Fields::remove_at`].
     pub fn position(&self, name: &str, nth: usize) -> Option<usize> {
-        let tag = Tag::of(name.as_bytes());
-        let is_named = |slot: &Slot| slot.tag == tag && self.is_named(slot, name);
-        let mut lines = self.lines.iter().enumerate();
-        lines
-            .by_ref()
-            .filter(|(_, slot)| is_named(slot))
-            .nth(nth)
-            .map(|(at, _)| at)
+        self.named(name).nth(nth).map(|(at, _)| at)
     }
 
     /// Gives the line at `position` another value.
     pub fn replace_at(&mut self, position: usize, value: &[u8]) {
-        self.lines[position].value = self.keep(value);
+        let Slot { name, tag, .. } = self.lines[position];
+        let start = self.arena.len();
+        self.arena
+            .extend_from_within(name.0 as usize..name.1 as usize);
+        let name = (start, self.arena.len());
+        self.lines[position] = self.finish(name, tag, |arena| arena.extend_from_slice(value));
     }
 
     /// Removes the lines at these positions.
@@ -212,22 +216,62 @@ impl Fields {
         self.arena.extend_from_slice(head);
     }
 
-    /// Takes over one parsed line, by the ranges of its bytes in the head. The name is a token.
+    /// Takes over one parsed line, by the ranges of its bytes in the head. The name is a token, and the line
+    /// ends with CR LF.
     pub(super) fn adopt(&mut self, name: Range<usize>, value: Range<usize>) {
         let at = |range: Range<usize>| (range.start as u32, range.end as u32);
         let tag = Tag::of(&self.arena[name.clone()]);
         debug_assert!(is_token(&self.arena[name.clone()]));
+        let plain = self.arena[name.end..value.start] == *b": "
+            && self.arena[value.end..].starts_with(b"\r\n");
+        self.seen |= tag.mask();
         self.lines.push(Slot {
             name: at(name),
             value: at(value),
             tag,
+            plain,
         });
     }
 
-    fn keep(&mut self, bytes: &[u8]) -> (u32, u32) {
-        let start = self.arena.len() as u32;
-        self.arena.extend_from_slice(bytes);
-        (start, self.arena.len() as u32)
+    /// The rest of a line whose name is the last of the buffer.
+    fn finish(&mut self, name: (usize, usize), tag: Tag, write: impl FnOnce(&mut Vec<u8>)) -> Slot {
+        self.arena.extend_from_slice(b": ");
+        let start = self.arena.len();
+        write(&mut self.arena);
+        let value = (start as u32, self.arena.len() as u32);
+        self.arena.extend_from_slice(b"\r\n");
+        self.seen |= tag.mask();
+        Slot {
+            name: (name.0 as u32, name.1 as u32),
+            value,
+            tag,
+            plain: true,
+        }
+    }
+
+    /// Appends all lines as they are sent.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        // Lines that follow one another in the buffer too.
+        let mut run = 0..0;
+        for slot in &self.lines {
+            let (start, end) = (slot.name.0 as usize, slot.value.1 as usize + 2);
+            if slot.plain && start == run.end {
+                run.end = end;
+                continue;
+            }
+            out.extend_from_slice(&self.arena[run]);
+            run = match slot.plain {
+                true => start..end,
+                false => {
+                    out.extend_from_slice(self.bytes(slot.name));
+                    out.extend_from_slice(b": ");
+                    out.extend_from_slice(self.bytes(slot.value));
+                    out.extend_from_slice(b"\r\n");
+                    0..0
+                }
+            };
+        }
+        out.extend_from_slice(&self.arena[run]);
     }
 
     fn bytes(&self, at: (u32, u32)) -> &[u8] {
@@ -247,12 +291,6 @@ impl Fields {
     fn is_named(&self, slot: &Slot, name: &str) -> bool {
         (slot.name.1 - slot.name.0) as usize == name.len()
             && self.bytes(slot.name).eq_ignore_ascii_case(name.as_bytes())
-    }
-
-    fn retain_slots(&mut self, mut keep: impl FnMut(&Fields, &Slot) -> bool) {
-        let mut lines = std::mem::take(&mut self.lines);
-        lines.retain(|slot| keep(self, slot));
-        self.lines = lines;
     }
 }
 
@@ -351,6 +389,43 @@ mod tests {
         fields.replace_at(at[1], b"three");
         fields.remove_at(&[at[0], at[2]]);
         assert_eq!(dump(&fields), "x=2;s=three;");
+    }
+
+    /// Whatever was done to them before.
+    #[test]
+    fn lines_are_written_in_order_and_in_one_plain_form() {
+        let mut fields = Fields::new();
+        let head = b"A: 1\r\nB:\t2 \r\nC: 3\r\nD:\r\nE: 5\r\nF: \r\n";
+        fields.adopt_head(head);
+        for (name, value) in [
+            (0, 3..4),
+            (6, 9..10),
+            (13, 16..17),
+            (19, 21..21),
+            (23, 26..27),
+            (29, 32..32),
+        ] {
+            fields.adopt(name..name + 1, value);
+        }
+        let written = |fields: &Fields| {
+            let mut out = b"x".to_vec();
+            fields.write(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            written(&fields),
+            "xA: 1\r\nB: 2\r\nC: 3\r\nD: \r\nE: 5\r\nF: \r\n"
+        );
+        fields.remove_at(&[5]);
+        fields.push("g", b"7");
+        fields.set("c", b"three");
+        fields.remove("a");
+        assert_eq!(
+            written(&fields),
+            "xB: 2\r\nC: three\r\nD: \r\nE: 5\r\ng: 7\r\n"
+        );
+        assert_eq!(written(&fields.clone()), written(&fields));
+        assert_eq!(written(&Fields::new()), "x");
     }
 
     #[test]

@@ -25,6 +25,11 @@ impl Tag {
         ]))
     }
 
+    /// One of 64 bits, well spread.
+    pub(super) const fn mask(self) -> u64 {
+        1 << (self.bit() >> 2)
+    }
+
     /// One of 256, well spread.
     const fn bit(self) -> u8 {
         (self.0.wrapping_mul(0x9e37_79b1) >> 24) as u8
