@@ -238,7 +238,7 @@ const NOTHING: Call<'static> = Call {
     request: None,
     response: None,
     pool: None,
-    triggers: &[],
+    triggered: u64::MAX,
     now_us: 1,
     wall_ms: 1,
 };
@@ -290,7 +290,7 @@ fn rewrite(c: &mut Criterion) {
     let call = Call {
         request: Some(&request),
         response: Some(&Redirect),
-        triggers: &triggers,
+        triggered: Trigger::look(&triggers, &request, Some(&Redirect)).expect("a Location"),
         ..NOTHING
     };
     c.bench_function("reverse on-response, one Location", |b| {

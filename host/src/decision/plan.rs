@@ -232,6 +232,25 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Which of a hook's triggers the exchange has, as [`Call::triggered`](super::Call::triggered) says it; `None`: it has
+    /// none of them and is not worth a call.
+    pub fn look(
+        triggers: &[Self],
+        request: &dyn RequestView,
+        response: Option<&dyn ResponseView>,
+    ) -> Option<u64> {
+        let (told, untold) = triggers.split_at(triggers.len().min(u64::BITS as usize));
+        let mut triggered = u64::MAX;
+        for (bit, trigger) in told.iter().enumerate() {
+            triggered ^= u64::from(!trigger.hits(request, response)) << bit;
+        }
+        let all = u64::MAX.checked_shl(told.len() as u32).unwrap_or(0);
+        let is_concerned = triggers.is_empty()
+            || triggered != all
+            || untold.iter().any(|trigger| trigger.hits(request, response));
+        is_concerned.then_some(triggered)
+    }
+
     /// Whether the exchange has it. One on a response never hits before there is one.
     pub fn hits(&self, request: &dyn RequestView, response: Option<&dyn ResponseView>) -> bool {
         match self {

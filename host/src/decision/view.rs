@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::Trigger;
-
 /// The views of one call. A view that is absent traps when the guest asks for it.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
@@ -13,26 +11,12 @@ pub struct Call<'a> {
     pub response: Option<&'a dyn ResponseView>,
     /// The bound pool, in balancers' calls.
     pub pool: Option<&'a dyn PoolView>,
-    /// Those of the hook that is called; empty where it is always called.
-    pub triggers: &'a [Trigger],
+    /// Bit n is clear where the exchange lacks the hook's nth trigger; all other bits are set.
+    pub triggered: u64,
     /// Monotonic microseconds, frozen for the call.
     pub now_us: u64,
     /// Milliseconds since 1970, frozen for the call.
     pub wall_ms: u64,
-}
-
-impl Call<'_> {
-    /// Bit n is clear where the exchange lacks the nth trigger; all other bits are set.
-    pub fn triggered(&self) -> u64 {
-        let Some(request) = self.request else {
-            return u64::MAX;
-        };
-        let lacks = |(bit, trigger): (usize, &Trigger)| {
-            u64::from(!trigger.hits(request, self.response)) << bit
-        };
-        let bits = self.triggers.iter().take(64).enumerate();
-        !bits.map(lacks).fold(0, |all, bit| all | bit)
-    }
 }
 
 /// The header of a message. Names are asked for in lower case.

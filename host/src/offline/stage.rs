@@ -247,7 +247,7 @@ fn asked(instance: &mut dyn Instance, call: &Call) -> Result<Answer, Fault> {
         request: None,
         response: None,
         pool: None,
-        triggers: &[],
+        triggered: u64::MAX,
         now_us: call.now_us,
         wall_ms: call.wall_ms,
     };

@@ -7,8 +7,9 @@ use crate::decision::{FieldsView, RequestView, ResponseView, Trigger};
 /// Stands in for values of which only the name is known. A number is what most values can be read as.
 const VALUE: &str = "1";
 
-/// Where redirects and links of canned answers lead: example.com belongs to nobody (RFC 2606).
-const URL: &str = "http://www.example.com/";
+/// Where canned requests came from, and where answers lead if their member's id is no URL: example.com belongs to
+/// nobody (RFC 2606).
+const SERVER: &str = "http://www.example.com";
 
 const AUTHORITY: &str = "www.example.com";
 
@@ -57,7 +58,7 @@ impl CannedRequest {
         };
         match trigger {
             Some(Trigger::RequestHeader(name)) => Self {
-                fields: plain.fields.with(name, value_of(name)),
+                fields: plain.fields.with(name, value_of(name, SERVER)),
                 ..plain
             },
             Some(Trigger::Cookie(name)) => Self {
@@ -87,8 +88,13 @@ impl<'a> CannedResponse<'a> {
     /// With that trigger, given by a member of this id and route.
     pub fn new(trigger: Option<&Trigger>, member: (&'a str, &'a str)) -> Self {
         let plain = Fields(Vec::new()).with("content-type", "text/html; charset=utf-8".into());
+        // As members do that do not know that they are asked through a gateway.
+        let server = match member.0.contains("://") {
+            true => member.0.trim_end_matches('/'),
+            false => SERVER,
+        };
         let fields = match trigger {
-            Some(Trigger::ResponseHeader(name)) => plain.with(name, value_of(name)),
+            Some(Trigger::ResponseHeader(name)) => plain.with(name, value_of(name, server)),
             Some(Trigger::ContentType(prefix)) => plain.with("content-type", prefix.clone()),
             _ => plain,
         };
@@ -96,12 +102,13 @@ impl<'a> CannedResponse<'a> {
     }
 }
 
-/// A value that could stand in the field of that name.
-fn value_of(name: &str) -> String {
+/// A value that could stand in the field of that name; URLs lead to `server`.
+fn value_of(name: &str, server: &str) -> String {
     match name {
-        "location" | "content-location" | "uri" | "referer" | "origin" => URL.into(),
-        "link" => format!("<{URL}>; rel=next"),
-        "refresh" => format!("{VALUE}; url={URL}"),
+        "origin" => server.into(),
+        "location" | "content-location" | "uri" | "referer" => format!("{server}/"),
+        "link" => format!("<{server}/>; rel=next"),
+        "refresh" => format!("{VALUE}; url={server}/"),
         "host" => AUTHORITY.into(),
         "content-type" | "accept" => "text/html".into(),
         "cookie" | "set-cookie" => format!("name={VALUE}"),

@@ -226,7 +226,7 @@ fn pick<R: RequestView, M>(
         request: Some(&request),
         response: None,
         pool: Some(&columns),
-        triggers: &[],
+        triggered: u64::MAX,
         now_us,
         wall_ms: pool.clock().calendar_ms(),
     };

@@ -99,21 +99,21 @@ impl Binding {
         response: Option<&S>,
     ) -> Result<Option<T>, Unanswered> {
         let seen = response.map(|response| response as _);
-        if !self.is_concerned(question, request, seen) {
+        let Some(triggered) = self.triggered(question, request, seen) else {
             return Ok(None);
-        }
+        };
         if self.is_slow(worker) {
             let request = CapturedRequest::of(request);
             let response = response.map(|response| CapturedResponse::of(response));
             let apart = self.call_apart(worker, question.during, move |binding, turn| {
                 let response = response.as_ref().map(|response| response as _);
-                binding.answer_to(question, turn, &request, response)
+                binding.answer_to(question, turn, triggered, &request, response)
             });
             return apart.await.map(Some);
         }
         let here = self.call(worker, question.during, |turn| {
             let response = response.map(|response| response as _);
-            self.answer_to(question, turn, request, response)
+            self.answer_to(question, turn, triggered, request, response)
         });
         here.await.map(Some)
     }
@@ -126,29 +126,33 @@ impl Binding {
         request: &dyn RequestView,
         response: Option<&dyn ResponseView>,
     ) -> Result<Option<T>, Unanswered> {
-        if !self.is_concerned(question, request, response) {
+        let Some(triggered) = self.triggered(question, request, response) else {
             return Ok(None);
-        }
+        };
         let answered = self.call_blocking(worker, question.during, |turn| {
-            self.answer_to(question, turn, request, response)
+            self.answer_to(question, turn, triggered, request, response)
         });
         answered.map(Some)
     }
 
-    fn is_concerned<T>(
+    /// Which triggers are there; `None` where it is not concerned.
+    fn triggered<T>(
         &self,
         question: Question<T>,
         request: &dyn RequestView,
         response: Option<&dyn ResponseView>,
-    ) -> bool {
-        (question.exported)(self.exports())
-            && (question.triggers)(&self.triggers).hit(request, response)
+    ) -> Option<u64> {
+        match (question.exported)(self.exports()) {
+            true => (question.triggers)(&self.triggers).hit(request, response),
+            false => None,
+        }
     }
 
     fn answer_to<T>(
         &self,
         question: Question<T>,
         turn: &mut Turn<'_>,
+        triggered: u64,
         request: &dyn RequestView,
         response: Option<&dyn ResponseView>,
     ) -> Result<T, Fault> {
@@ -157,7 +161,7 @@ impl Binding {
             request: Some(request),
             response,
             pool: None,
-            triggers: (question.triggers)(&self.triggers),
+            triggered,
             now_us: turn.time(self.clock()),
             wall_ms: self.clock().calendar_ms(),
         };

@@ -183,10 +183,10 @@ impl Binding {
             let response = CannedResponse::new(trigger, member);
             let response = after.then_some(&response as _);
             // A trigger on the response never calls what comes before there is one.
-            if triggers.hit(&request, response) {
+            if let Some(triggered) = triggers.hit(&request, response) {
                 ask(Call {
                     response,
-                    triggers,
+                    triggered,
                     ..self.call_of(&request)
                 })?;
             }
@@ -199,7 +199,7 @@ impl Binding {
             request: Some(request),
             response: None,
             pool: None,
-            triggers: &[],
+            triggered: u64::MAX,
             now_us: self.clock().now(),
             wall_ms: self.clock().calendar_ms(),
         }

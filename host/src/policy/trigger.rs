@@ -21,9 +21,13 @@ impl Triggers {
         Self(own.map(|(_, trigger)| trigger.clone()).collect())
     }
 
-    /// Whether the exchange has one of them. A trigger on a response never hits before there is one.
-    pub fn hit(&self, request: &dyn RequestView, response: Option<&dyn ResponseView>) -> bool {
-        self.0.is_empty() || self.0.iter().any(|trigger| trigger.hits(request, response))
+    /// See [`Trigger::look`].
+    pub fn hit(
+        &self,
+        request: &dyn RequestView,
+        response: Option<&dyn ResponseView>,
+    ) -> Option<u64> {
+        Trigger::look(&self.0, request, response)
     }
 }
 
@@ -33,7 +37,6 @@ mod tests {
         super::testing::{Request, Response},
         *,
     };
-    use crate::decision::Call;
 
     #[test]
     fn each_trigger_is_tested_natively() {
@@ -74,12 +77,12 @@ mod tests {
         for (trigger, before, after) in cases {
             let triggers = Triggers::of(Hook::Bind, &[(Hook::Bind, trigger.clone())]);
             assert_eq!(
-                triggers.hit(&request, None),
+                triggers.hit(&request, None).is_some(),
                 before,
                 "{trigger:?} without a response"
             );
             assert_eq!(
-                triggers.hit(&request, Some(&response)),
+                triggers.hit(&request, Some(&response)).is_some(),
                 after,
                 "{trigger:?}"
             );
@@ -90,8 +93,8 @@ mod tests {
     fn hook_without_triggers_is_always_called() {
         let all = [(Hook::Bind, Trigger::Cookie("SID".into()))];
         let request = Request::default();
-        assert!(Triggers::of(Hook::Locate, &all).hit(&request, None));
-        assert!(!Triggers::of(Hook::Bind, &all).hit(&request, None));
+        let hit = |hook| Triggers::of(hook, &all).hit(&request, None);
+        assert_eq!((hit(Hook::Locate), hit(Hook::Bind)), (Some(u64::MAX), None));
     }
 
     #[test]
@@ -108,18 +111,16 @@ mod tests {
             Trigger::Cookie("SID".into()),
             Trigger::RequestHeader("x-a".into()),
         ];
-        let call = |response, triggers| Call {
-            request: Some(&request),
-            response,
-            pool: None,
-            triggers,
-            now_us: 0,
-            wall_ms: 0,
-        };
-        assert_eq!(call(Some(&response), &triggers).triggered(), !0b010);
-        assert_eq!(call(None, &triggers).triggered(), !0b011);
-        assert_eq!(call(None, &[]).triggered(), u64::MAX);
-        let many = vec![Trigger::Cookie("SID".into()); 70];
-        assert_eq!(call(None, &many).triggered(), 0);
+        let hit =
+            |response, triggers: &[Trigger]| Triggers(triggers.into()).hit(&request, response);
+        assert_eq!(hit(Some(&response as _), &triggers), Some(!0b010));
+        assert_eq!(hit(None, &triggers), Some(!0b011));
+        assert_eq!(hit(None, &triggers[..2]), None);
+        assert_eq!(hit(None, &[]), Some(u64::MAX));
+        let mut many = vec![Trigger::Cookie("SID".into()); 64];
+        assert_eq!(hit(None, &many), None);
+        // Those beyond the last bit count too.
+        many.push(Trigger::RequestHeader("x-a".into()));
+        assert_eq!(hit(None, &many), Some(0));
     }
 }

@@ -145,7 +145,7 @@ impl WasmInstance {
         }
         let asked = asked();
         let began = match call {
-            Some(call) => self.begin(&asked, (call.now_us, call.wall_ms), call.triggered()),
+            Some(call) => self.begin(&asked, (call.now_us, call.wall_ms), call.triggered),
             None => self.begin(&asked, self.moment(), u64::MAX),
         };
         let answer = run(self);

@@ -2,12 +2,17 @@
 
 use std::{fmt::Write as _, path::Path, process::ExitCode, time::Instant};
 
-use super::{fail, inspect::kinds, spread::Spread, workload::Workload};
+use super::{
+    fail,
+    inspect::kinds,
+    spread::Spread,
+    workload::{Workload, of},
+};
 use crate::{
     cli::command::print,
-    decision::{Call, Context, Descriptor, Hook},
+    decision::{Call, Context, Descriptor, Hook, ResponseView, Trigger},
     members::Clock,
-    policy::{Environment, Fault, Instance, Loader, Module, Refusal},
+    policy::{CannedRequest, Environment, Fault, Instance, Loader, Module, Refusal},
     simulator::{Trouble, limits, read_policy},
     wasm::{Compiler, WasmLoader, WasmOptions},
 };
@@ -120,6 +125,11 @@ impl<'a> Bench<'a> {
         let instance = self.instance.as_mut();
         let (workload, triggers) = (&self.workload, &self.descriptor.triggers[..]);
         let clock = self.environment.clock;
+        // As the gateway does, which tells a policy which of its triggers are there.
+        let told = |hook, request: &CannedRequest, response: Option<&dyn ResponseView>| {
+            let own: Vec<_> = of(triggers, hook).cloned().collect();
+            Trigger::look(&own, request, response).unwrap_or(u64::MAX)
+        };
         let mut measure = |hook, once: &mut dyn FnMut() -> Result<(), Fault>| {
             let spread = Spread::measure(once).map_err(|fault| (hook, fault))?;
             row(hook, spread);
@@ -136,6 +146,7 @@ impl<'a> Bench<'a> {
             let request = Workload::request(triggers, Hook::OnRequest);
             let call = Call {
                 request: Some(&request),
+                triggered: told(Hook::OnRequest, &request, None),
                 ..blank(clock)
             };
             measure("on-request", &mut || instance.on_request(&call).map(drop))?;
@@ -144,6 +155,7 @@ impl<'a> Bench<'a> {
             let request = Workload::request(triggers, Hook::Locate);
             let call = Call {
                 request: Some(&request),
+                triggered: told(Hook::Locate, &request, None),
                 ..blank(clock)
             };
             measure("locate", &mut || instance.locate(&call).map(drop))?;
@@ -166,6 +178,7 @@ impl<'a> Bench<'a> {
             let call = Call {
                 request: Some(&request),
                 response: Some(&response),
+                triggered: told(hook, &request, Some(&response)),
                 ..blank(clock)
             };
             if has {
@@ -198,7 +211,7 @@ fn blank<'a>(clock: Clock) -> Call<'a> {
         request: None,
         response: None,
         pool: None,
-        triggers: &[],
+        triggered: u64::MAX,
         now_us: clock.now(),
         wall_ms: clock.calendar_ms(),
     }

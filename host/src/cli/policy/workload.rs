@@ -51,8 +51,13 @@ impl Workload {
 }
 
 fn first(triggers: &[(Hook, Trigger)], hook: Hook) -> Option<&Trigger> {
-    let mut own = triggers.iter().filter(|(of, _)| *of == hook);
-    own.next().map(|(_, trigger)| trigger)
+    of(triggers, hook).next()
+}
+
+/// A hook's own.
+pub(super) fn of(triggers: &[(Hook, Trigger)], hook: Hook) -> impl Iterator<Item = &Trigger> {
+    let own = triggers.iter().filter(move |(of, _)| *of == hook);
+    own.map(|(_, trigger)| trigger)
 }
 
 impl PoolView for Workload {

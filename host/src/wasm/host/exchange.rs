@@ -9,7 +9,7 @@ use wasmtime::{
 
 use super::linker::absent;
 use crate::{
-    decision::{Call, FieldsView, RequestView, ResponseView},
+    decision::{FieldsView, RequestView, ResponseView},
     recording::{Function, Recalled, Value},
     wasm::{fault::Stop, state::State, tape::Taped},
 };
@@ -213,7 +213,7 @@ pub(super) fn request(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Resul
             Recalled::Known(_) | Recalled::Missing => return Err(Stop::Unrecorded.into()),
             Recalled::Live => {
                 state.request()?;
-                state.views.call().map_or(u64::MAX, Call::triggered)
+                state.views.call().map_or(u64::MAX, |call| call.triggered)
             }
         };
         Ok((triggered,))

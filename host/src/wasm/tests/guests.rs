@@ -166,7 +166,7 @@ pub const NOTHING: Call<'static> = Call {
     request: None,
     response: None,
     pool: None,
-    triggers: &[],
+    triggered: u64::MAX,
     now_us: 1,
     wall_ms: 2,
 };

@@ -48,11 +48,11 @@ fn exercise(hooks: &Hooks, instance: &mut dyn Instance, number: u64) {
     let exports = hooks.exports;
     let moment = Moment::new(number);
     let response = Answered(&moment);
-    let call = |response, triggers| Call {
+    let call = |response, triggers: &[Trigger]| Call {
         request: Some(&moment),
         response,
         pool: None,
-        triggers,
+        triggered: Trigger::look(triggers, &moment, response).unwrap_or(0),
         now_us: 1_000 * number,
         wall_ms: 1_700_000_000_000 + number,
     };
