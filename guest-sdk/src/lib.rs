@@ -22,6 +22,8 @@
 #![deny(unsafe_code)]
 
 pub mod accounts;
+#[doc(hidden)]
+pub mod allocator;
 pub mod candidates;
 pub mod config;
 mod config_macro;
@@ -43,6 +45,10 @@ pub mod testing;
 use bindings::host::switchyard::policy as imports;
 #[cfg(not(target_arch = "wasm32"))]
 use testing::imports;
+
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+#[global_allocator]
+static ALLOCATOR: allocator::Recycling = allocator::Recycling::new(std::alloc::System);
 
 pub use accounts::Accounts;
 pub use candidates::Candidates;

@@ -112,23 +112,35 @@ struct Search<'a> {
 impl Search<'_> {
     fn run(&mut self) -> Option<String> {
         let settings = &self.policy.settings;
+        // In the order of the triggers above.
+        let there = request::triggered();
+        let is_there = |trigger: usize| there >> trigger & 1 != 0;
+        let cookies = [
+            Some(&settings.cookie),
+            settings.route_cookie.as_ref().map(|c| &c.name),
+        ];
+        let mut trigger = cookies.iter().flatten().count();
         for name in settings.parameters() {
-            let value = request::path_parameter(name);
-            if let Some(route) = value.and_then(|value| self.offer(value.as_bytes())) {
+            if is_there(trigger)
+                && let Some(value) = request::path_parameter(name)
+                && let Some(route) = self.offer(value.as_bytes())
+            {
                 return Some(route);
             }
-            if settings.query
+            trigger += 1;
+            if !settings.query {
+                continue;
+            }
+            if is_there(trigger)
                 && let Some(value) = request::query(name)
                 && let Some(route) = self.offer(self.delimited(&value).as_bytes())
             {
                 return Some(route);
             }
+            trigger += 1;
         }
-        if let Some(route) = self.cookie(&settings.cookie) {
-            return Some(route);
-        }
-        let cookie = settings.route_cookie.as_ref()?;
-        self.cookie(&cookie.name)
+        let mut there = cookies.into_iter().flatten().enumerate();
+        there.find_map(|(trigger, name)| is_there(trigger).then(|| self.cookie(name))?)
     }
 
     /// Almost always there is one cookie of that name: all are asked for only

@@ -62,6 +62,11 @@ fn last<'a>(parts: &[&'a [u8]], name: &[u8]) -> Option<(usize, Attribute<'a>)> {
 }
 
 fn attribute<'a>(part: &'a [u8], name: &[u8]) -> Option<Attribute<'a>> {
+    // Most are another one, which the first letter tells.
+    let first = part.iter().find(|b| !b.is_ascii_whitespace())?;
+    if !first.eq_ignore_ascii_case(name.first()?) {
+        return None;
+    }
     let equals = part.iter().position(|b| *b == b'=')?;
     if !part.get(..equals)?.trim_ascii().eq_ignore_ascii_case(name) {
         return None;

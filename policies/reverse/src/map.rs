@@ -26,6 +26,8 @@ pub struct Place {
     pub id: String,
     /// Its server.
     pub origin: Origin,
+    /// The same as most URLs name it, without a final slash.
+    pub server: String,
     /// Without a final slash; empty = the root.
     pub base: String,
 }
@@ -41,9 +43,11 @@ impl Place {
         else {
             return None;
         };
+        let origin = Origin::parse(scheme, authority)?;
         Some(Place {
             id: id.to_owned(),
-            origin: Origin::parse(scheme, authority)?,
+            server: origin.url(),
+            origin,
             base: std::str::from_utf8(rest)
                 .ok()?
                 .trim_end_matches('/')
@@ -79,6 +83,11 @@ impl<'a> Front<'a> {
     /// Where `value` leads for the client; `None` = leave it.
     pub fn url(&self, value: &[u8]) -> Option<Vec<u8>> {
         let value = value.trim_ascii();
+        if self.settings.map.is_empty()
+            && let Some(server) = self.server(value)
+        {
+            return self.there(server);
+        }
         match url::split(value)? {
             Reference::Absolute {
                 scheme,
@@ -87,6 +96,19 @@ impl<'a> Front<'a> {
             } => self.absolute(scheme, authority, rest),
             Reference::Path(path) => self.path(path).filter(|mapped| *mapped != value),
         }
+    }
+
+    /// The member's server that `value` begins with in its usual form, as almost all do, and the rest.
+    fn server<'v>(&self, value: &'v [u8]) -> Option<(&'a str, &'v [u8])> {
+        let mut servers = self.places.iter().map(|place| &*place.server);
+        servers.find_map(|server| Some((server, url::at(value, server)?)))
+    }
+
+    /// `rest` of a URL at a server, where it is a member's. What has the same usual form is the same server.
+    fn there(&self, (server, rest): (&str, &[u8])) -> Option<Vec<u8>> {
+        let mut places = self.places.iter().filter(|place| place.server == server);
+        let rest = places.find_map(|place| url::below(rest, &place.base))?;
+        Some(self.public(&self.settings.front, rest))
     }
 
     fn absolute(&self, scheme: Option<&[u8]>, authority: &[u8], rest: &[u8]) -> Option<Vec<u8>> {
@@ -134,8 +156,12 @@ impl<'a> Front<'a> {
         if !is_path(to) || self.authority.is_empty() {
             return url::join(to, rest);
         }
-        let mut url = [&self.scheme, "://", &self.authority].concat().into_bytes();
-        url.extend(url::join(to, rest));
+        let length = self.scheme.len() + self.authority.len() + to.len() + rest.len();
+        let mut url = Vec::with_capacity(length + ":///".len());
+        for part in [&self.scheme, "://", &self.authority] {
+            url.extend_from_slice(part.as_bytes());
+        }
+        url::append(&mut url, to, rest);
         url
     }
 }

@@ -3,6 +3,8 @@
 //! Exact on purpose: what is not plainly one of the forms below is left alone, since
 //! a URL mapped by mistake sends a client to the wrong place.
 
+use switchyard_policy::json;
+
 /// The forms of a URL that can be mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reference<'a> {
@@ -23,10 +25,7 @@ pub enum Reference<'a> {
 /// `None` for relative paths, other schemes' opaque forms, and what browsers read
 /// in another way than RFC 3986 does (backslashes, controls).
 pub fn split(value: &[u8]) -> Option<Reference<'_>> {
-    if value
-        .iter()
-        .any(|b| *b <= b' ' || *b == b'\\' || *b == 0x7f)
-    {
+    if !is_plain(value) {
         return None;
     }
     let (scheme, rest) = match value {
@@ -52,6 +51,19 @@ pub fn split(value: &[u8]) -> Option<Reference<'_>> {
         authority,
         rest,
     })
+}
+
+/// Whether everybody reads these bytes alike. Looks at all of them, whatever it finds: a loop without a way out
+/// takes fewer instructions a byte.
+fn is_plain(value: &[u8]) -> bool {
+    let is_odd = |b: u8| (b <= b' ') | (b == b'\\') | (b == 0x7f);
+    !value.iter().fold(false, |odd, b| odd | is_odd(*b))
+}
+
+/// What follows `server` in `value`, which begins with it just as it is written there and has nothing odd in it.
+pub fn at<'v>(value: &'v [u8], server: &str) -> Option<&'v [u8]> {
+    let rest = value.strip_prefix(server.as_bytes())?;
+    (matches!(rest, [] | [b'/' | b'?' | b'#', ..]) && is_plain(rest)).then_some(rest)
 }
 
 /// Scheme, host and port: what makes a server this one and no other.
@@ -105,6 +117,15 @@ impl Origin {
         match scheme {
             Some(scheme) => [Origin::parse(scheme, authority), None],
             None => [b"http".as_slice(), b"https"].map(|scheme| Origin::parse(scheme, authority)),
+        }
+    }
+
+    /// As a URL begins that leads there, in its usual form.
+    pub fn url(&self) -> String {
+        let server = [self.scheme, "://", &self.host].concat();
+        match self.has_default_port() {
+            true => server,
+            false => [&server, ":", &json::decimal(u64::from(self.port))].concat(),
         }
     }
 
@@ -162,12 +183,18 @@ fn dots(mut segment: &[u8]) -> Option<usize> {
 
 /// Puts `rest` below `front` (without a final slash; empty = the root).
 pub fn join(front: &str, rest: &[u8]) -> Vec<u8> {
-    let mut path = front.as_bytes().to_vec();
-    if path.is_empty() && !rest.starts_with(b"/") {
-        path.push(b'/');
-    }
-    path.extend_from_slice(rest);
+    let mut path = Vec::with_capacity(front.len() + rest.len() + 1);
+    append(&mut path, front, rest);
     path
+}
+
+/// Likewise, behind what `url` holds.
+pub fn append(url: &mut Vec<u8>, front: &str, rest: &[u8]) {
+    url.extend_from_slice(front.as_bytes());
+    if front.is_empty() && !rest.starts_with(b"/") {
+        url.push(b'/');
+    }
+    url.extend_from_slice(rest);
 }
 
 #[cfg(test)]
