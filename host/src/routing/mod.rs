@@ -14,6 +14,7 @@ mod error;
 mod hosts;
 mod parse;
 mod path;
+mod patterns;
 mod redirect;
 mod routes;
 mod table;

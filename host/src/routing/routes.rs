@@ -1,24 +1,21 @@
 //! The routes of one vhost, indexed.
 //!
 //! Prefixes form a trie of segments, so a path costs one look-up for each of its
-//! segments however many routes there are. Regexes are tried together, a few hundred
-//! at a time, and only where no prefix has settled the matter.
+//! segments however many routes there are. Regexes are tried together (`patterns`), and
+//! only where no prefix has settled the matter.
 
 use std::net::IpAddr;
 
-use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use regex::{Regex, RegexBuilder};
 use smallvec::SmallVec;
 
-use super::{HashMap, TableError};
+use super::{HashMap, TableError, patterns::Patterns};
 use crate::snapshot::{Access, Action, PathPattern, Route, RouteOrder, Vhost};
 
 /// Compiled size of one pattern, bytes. The largest that people write take a tenth of it.
 pub(super) const REGEX_SIZE: usize = 1 << 20;
-/// Patterns tried in one pass over the path.
-const SET_LEN: usize = 256;
-/// Compiled size of one pass, bytes, and of its lazily built automaton in each thread.
-const SET_SIZE: usize = 32 << 20;
-const SET_CACHE: usize = 1 << 20;
+/// Of its lazily built automaton in each thread, bytes.
+const REGEX_CACHE: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct Routes {
@@ -26,7 +23,7 @@ pub(super) struct Routes {
     has_document_root: bool,
     /// The first is the root.
     nodes: Vec<Node>,
-    sets: Vec<Set>,
+    patterns: Patterns,
     /// Of redirects that use groups, by the route's index.
     captures: HashMap<usize, Regex>,
 }
@@ -42,13 +39,6 @@ struct Node {
     below: Vec<usize>,
 }
 
-#[derive(Debug)]
-struct Set {
-    patterns: RegexSet,
-    /// Their routes' indices, rising.
-    routes: Vec<usize>,
-}
-
 /// What the routes say of one reading of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Settled {
@@ -62,7 +52,7 @@ pub(super) enum Settled {
     NotFound,
 }
 
-type Hits = SmallVec<[usize; 8]>;
+pub(super) type Hits = SmallVec<[usize; 8]>;
 
 impl Routes {
     pub(super) fn new(vhost: &Vhost) -> Result<Routes, TableError> {
@@ -70,7 +60,7 @@ impl Routes {
             order: vhost.order,
             has_document_root: vhost.document_root.is_some(),
             nodes: vec![Node::default()],
-            sets: Vec::new(),
+            patterns: Patterns::default(),
             captures: HashMap::default(),
         };
         let mut patterns: Vec<(usize, &str)> = Vec::new();
@@ -83,20 +73,11 @@ impl Routes {
                 }
             }
         }
-        for chunk in patterns.chunks(SET_LEN) {
-            let set = RegexSetBuilder::new(chunk.iter().map(|(_, pattern)| pattern))
-                .size_limit(SET_SIZE)
-                .dfa_size_limit(SET_CACHE)
-                .build()
-                .map_err(|cause| TableError::RegexSet {
-                    vhost: vhost.name.clone(),
-                    cause: Box::new(cause),
-                })?;
-            routes.sets.push(Set {
-                patterns: set,
-                routes: chunk.iter().map(|(index, _)| *index).collect(),
-            });
-        }
+        let patterns = Patterns::new(&patterns);
+        routes.patterns = patterns.map_err(|cause| TableError::RegexSet {
+            vhost: vhost.name.clone(),
+            cause,
+        })?;
         Ok(routes)
     }
 
@@ -134,7 +115,7 @@ impl Routes {
     ) -> Result<(), TableError> {
         let regex = RegexBuilder::new(pattern)
             .size_limit(REGEX_SIZE)
-            .dfa_size_limit(SET_CACHE)
+            .dfa_size_limit(REGEX_CACHE)
             .build();
         let regex = regex.map_err(|cause| TableError::Regex {
             vhost: vhost.name.clone(),
@@ -158,13 +139,20 @@ impl Routes {
         let settled = match self.order {
             RouteOrder::Longest => {
                 let by_prefix = hits.iter().find_map(step);
-                by_prefix.or_else(|| self.regexes(path, usize::MAX).iter().find_map(step))
+                let by_regex = || {
+                    self.patterns
+                        .matching(path, usize::MAX)
+                        .iter()
+                        .find_map(step)
+                };
+                by_prefix.or_else(by_regex)
             }
             RouteOrder::File => {
                 hits.sort_unstable();
                 let by_prefix = hits.iter().find_map(step);
                 let bound = by_prefix.map_or(usize::MAX, |(index, _)| index);
-                self.regexes(path, bound)
+                self.patterns
+                    .matching(path, bound)
                     .iter()
                     .find_map(step)
                     .or(by_prefix)
@@ -212,21 +200,6 @@ impl Routes {
             }
         }
         trail.into_iter().rev().flatten().copied().collect()
-    }
-
-    /// Regex routes before `bound` that take `path`, in file order.
-    fn regexes(&self, path: &str, bound: usize) -> Hits {
-        let sets = self
-            .sets
-            .iter()
-            .take_while(|set| set.routes.first().is_some_and(|&first| first < bound));
-        let matched = sets.flat_map(|set| {
-            set.patterns
-                .matches(path)
-                .into_iter()
-                .map(|at| set.routes[at])
-        });
-        matched.take_while(|&index| index < bound).collect()
     }
 
     /// The groups of a redirect's regex, the whole match first; empty where the redirect
