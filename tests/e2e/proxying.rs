@@ -79,6 +79,28 @@ fn bodies_with_a_length_and_in_chunks_arrive_whole() {
 }
 
 #[test]
+fn large_answers_arrive_whole_one_after_the_other_and_a_short_one_is_seen() {
+    let body: Vec<u8> = (0..3_000_001_u32).map(|i| (i ^ (i >> 9)) as u8).collect();
+    let (a, gateway) = one(scripts::answer("200 OK", &[], &body));
+    let mut client = gateway.connect();
+    for _ in 0..3 {
+        assert!(client.get("/").body == body);
+    }
+    assert_eq!(a.connections(), 1, "the member's connection is kept too");
+
+    let short = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3000001\r\n\r\n",
+        &body[..2_000_000],
+    ];
+    a.becomes(scripts::bytes(short.concat(), After::Close));
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let got = client.until_closed();
+    assert!(got.ends_with(&body[1_999_000..2_000_000]), "all there was");
+    a.becomes(scripts::name());
+    assert_eq!(gateway.get("/").text(), "a");
+}
+
+#[test]
 fn chunked_answers_and_answers_until_close_arrive_whole() {
     let (a, gateway) = one(scripts::bytes(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n",

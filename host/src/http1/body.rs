@@ -70,6 +70,16 @@ impl Decoder {
         }
     }
 
+    /// So many bytes of a body whose length is known went another way.
+    pub fn skip(&mut self, bytes: u64) {
+        if let State::Length(left) = self.state {
+            self.state = match left.saturating_sub(bytes) {
+                0 => State::Done,
+                left => State::Length(left),
+            };
+        }
+    }
+
     /// Takes the next step through `buffer`, which begins where the last step ended.
     pub fn decode(&mut self, buffer: &[u8]) -> Result<Decoded, Malformed> {
         let mut at = 0;

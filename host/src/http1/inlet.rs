@@ -10,8 +10,10 @@ use tokio::{
 
 use super::{Decoded, Decoder, HeadScanner, Malformed, Scan, within};
 
-/// First read of a connection: most heads fit.
+/// First read of a client's connection: most heads fit.
 const FIRST: usize = 8 * 1024;
+/// First read of an answer: many fit with their bodies.
+const ANSWER: usize = 16 * 1024;
 /// Largest single read; reads grow towards it while they fill the buffer.
 const LARGEST: usize = 64 * 1024;
 
@@ -48,6 +50,21 @@ impl<'a, R: AsyncRead + Unpin> Inlet<'a, R> {
             buffer,
             want: FIRST,
         }
+    }
+
+    /// Likewise an answer. Where it is known how much of it is to come, that is asked for at once.
+    pub fn of_answer(io: &'a mut R, buffer: &'a mut BytesMut, left: Option<u64>) -> Self {
+        let left = left.and_then(|left| usize::try_from(left).ok());
+        Self {
+            io,
+            buffer,
+            want: left.unwrap_or(ANSWER).clamp(ANSWER, LARGEST),
+        }
+    }
+
+    /// What it reads from.
+    pub fn io(&self) -> &R {
+        self.io
     }
 
     /// Reads something, or fails after `patience`.

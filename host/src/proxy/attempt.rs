@@ -137,10 +137,11 @@ impl Sender<'_> {
         burst::gather().await;
         let begun = moment::now();
         let mut must_be_fresh = false;
+        let may_be_repeated = exchange.is_idempotent() && exchange.framing == Framing::None;
         loop {
             let connected = tokio::select! {
                 biased;
-                connected = self.connect(&in_flight, must_be_fresh) => {
+                connected = self.connect(&in_flight, must_be_fresh, may_be_repeated) => {
                     connected.map_err(|error| unconnected(&error))
                 }
                 () = down.presence.left(down.reader.as_ref(), &NOTHING) => {
@@ -191,9 +192,10 @@ impl Sender<'_> {
         &self,
         in_flight: &InFlight,
         must_be_fresh: bool,
+        may_be_repeated: bool,
     ) -> Result<Connection, ConnectError> {
         if !must_be_fresh && in_flight.settings().keepalive {
-            return upstream::open(self.worker, in_flight).await;
+            return upstream::open(self.worker, in_flight, may_be_repeated).await;
         }
         let connections = in_flight.live().connections();
         let permit = connections
@@ -262,7 +264,7 @@ impl Sender<'_> {
         let mut steps = 0;
         let continue_by = sent_at + CONTINUE;
         let (mut reader, mut writer) = connection.stream.split();
-        let mut answer = Inlet::new(&mut reader, &mut connection.buffer);
+        let mut answer = Inlet::of_answer(&mut reader, &mut connection.buffer, None);
         let mut client = Inlet::new(&mut down.reader, &mut down.buffer);
         if awaiting {
             // Only the head may go yet.

@@ -90,6 +90,36 @@ impl Download {
         self.total
     }
 
+    /// Bytes that are still to come of a body that goes out as it comes in, once nothing of it waits here.
+    pub fn passing(&self) -> Option<u64> {
+        let is_plain = matches!(self.filter, Filter::None) && self.framing != Framing::Chunked;
+        let left = self.decoder.remaining()?;
+        (is_plain && left > 0 && self.pending() == 0).then_some(left)
+    }
+
+    /// Bytes that are still to come from the member, where that is known.
+    pub fn left(&self) -> Option<u64> {
+        self.decoder.remaining()
+    }
+
+    /// So many of them came.
+    pub fn passed_in(&mut self, bytes: usize) {
+        self.decoder.skip(bytes as u64);
+        self.received += bytes as u64;
+    }
+
+    /// So many went out.
+    pub fn passed_out(&mut self, bytes: usize) {
+        self.total += bytes as u64;
+        self.delivered += bytes as u64;
+        self.ended = self.decoder.is_done() && self.delivered == self.received;
+    }
+
+    /// Whether all is written.
+    pub fn is_over(&self) -> bool {
+        self.ended && self.pending() == 0
+    }
+
     /// Whether the member has sent everything and may send another answer: not where closing is the end.
     pub fn is_received(&self) -> bool {
         self.decoder.is_done()
@@ -136,7 +166,7 @@ impl Download {
                 Err(error) => return Err(DownloadError::Client(error)),
             }
         }
-        Ok(self.ended && self.pending() == 0)
+        Ok(self.is_over())
     }
 
     fn pending(&self) -> usize {

@@ -115,17 +115,18 @@ impl Addressed {
         Ok(found)
     }
 
-    /// The request as members get it, but for what rewriters plan.
+    /// The request as members get it, but for what rewriters plan; `fields` are those of its head.
     pub fn exchange<'l>(
         &'l self,
         snapshot: &Snapshot,
         head: &RequestHead,
+        mut fields: Fields,
         path: &'l CanonicalPath,
         vhost: &'l Vhost,
         route: &'l str,
     ) -> Exchange<'l> {
         let peer = self.ends.client.ip().to_canonical();
-        let original_scheme = scheme(&head.fields, self.trusted);
+        let original_scheme = scheme(&fields, self.trusted);
         let asker = Asker {
             peer,
             trusted: self.trusted,
@@ -135,7 +136,6 @@ impl Addressed {
             server: &vhost.name,
             version: head.version,
         };
-        let mut fields = head.fields.clone();
         let via = snapshot.via.as_deref();
         forwarded::to_member(
             &mut fields,

@@ -25,6 +25,7 @@ mod record;
 mod relay;
 mod reply;
 mod rewrite;
+mod splice;
 mod tunnel;
 mod upload;
 #[cfg(test)]

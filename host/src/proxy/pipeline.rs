@@ -95,7 +95,14 @@ pub async fn run<'l>(
             let forward =
                 forward.ok_or_else(|| ProxyError::Internal("the route has no balancer".into()))?;
             trace.balancer = found.vhost.tenant.local(&forward.proxy.balancer);
-            let mut exchange = addressed.exchange(snapshot, head, path, found.vhost, &route.name);
+            let upgrade = offered(head, forward).map(str::to_owned);
+            // Only a log wants to know what the client sent.
+            let fields = match trace.is_logged {
+                true => head.fields.clone(),
+                false => std::mem::take(&mut head.fields),
+            };
+            let mut exchange =
+                addressed.exchange(snapshot, head, fields, path, found.vhost, &route.name);
             if exchange.method == Method::OPTIONS
                 && let Some(hops) = exchange.fields.text("max-forwards")
                 && let Ok(hops) = hops.parse::<u32>()
@@ -103,7 +110,6 @@ pub async fn run<'l>(
                 let left = hops.saturating_sub(1).to_string();
                 exchange.fields.set("Max-Forwards", left.as_bytes());
             }
-            let upgrade = offered(head, forward);
             let asked = trace.clock();
             errand::plan(gateway.worker, forward, &mut exchange).await?;
             let session = forward.selector.locate(gateway.worker, &exchange).await;
@@ -114,7 +120,7 @@ pub async fn run<'l>(
                 forward,
                 limits: &snapshot.limits,
                 expects,
-                upgrade,
+                upgrade: upgrade.as_deref(),
             };
             let reply = sender
                 .send(&exchange, &session, down, upload, trace)

@@ -124,7 +124,9 @@ impl Trace<'_> {
         self.attempts += 1;
         self.moved = chosen.moved;
         self.member = Some(Arc::clone(chosen.in_flight.settings()));
-        self.policy = Some(chosen.decided_by.clone());
+        if self.is_logged {
+            self.policy = Some(chosen.decided_by.clone());
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 use super::{
     download::{Download, DownloadError},
     downstream::Downstream,
+    splice,
     upload::{Patience, Upload},
 };
 use crate::{http1::Inlet, upstream::Connection};
@@ -35,7 +36,8 @@ pub async fn relay(
     pauses: Pauses,
 ) -> Result<(), DownloadError> {
     let (mut reader, mut writer) = connection.stream.split();
-    let mut member = Inlet::new(&mut reader, &mut connection.buffer);
+    let left = download.left();
+    let mut member = Inlet::of_answer(&mut reader, &mut connection.buffer, left);
     let patience = Patience {
         client: pauses.client_body,
         member: pauses.member,
@@ -44,13 +46,26 @@ pub async fn relay(
     // Neither body is begun anew when the other gets on: each one's limits run on.
     let client = &mut down.writer;
     let mut delivery = pin!(async {
-        while !download
-            .step(&mut member, client, pauses.member, pauses.client)
-            .await?
-        {
-            written.store(download.written(), Relaxed);
+        let note = |download: &Download| written.store(download.written(), Relaxed);
+        let mut may_pass = true;
+        loop {
+            let (patience, client_patience) = (pauses.member, pauses.client);
+            if download
+                .step(&mut member, client, patience, client_patience)
+                .await?
+            {
+                return Ok(());
+            }
+            note(download);
+            let is_large = download.passing().is_some_and(|left| left >= splice::WORTH);
+            if may_pass && is_large && member.buffer.is_empty() {
+                let (from, to) = (member.io().as_ref(), client.as_ref());
+                may_pass = splice::carry(from, to, download, pauses, note).await?;
+                if download.is_over() {
+                    return Ok(());
+                }
+            }
         }
-        Ok(())
     });
     if !upload.is_done() {
         let mut client = Inlet::new(&mut down.reader, &mut down.buffer);

@@ -98,7 +98,14 @@ async fn answered(scene: &Scene<'_>, number: usize, asked: &Asked) -> Result<(),
     let forward = live
         .forward(found.vhost_index, index)
         .ok_or(ProxyError::NotFound)?;
-    let mut exchange = addressed.exchange(&live.snapshot, &head, path, found.vhost, &route.name);
+    let mut exchange = addressed.exchange(
+        &live.snapshot,
+        &head,
+        head.fields.clone(),
+        path,
+        found.vhost,
+        &route.name,
+    );
     proxy::plan(0, forward, &mut exchange).await?;
     let session = forward.selector.locate(0, &exchange).await;
     let mut tried: Vec<MemberId> = Vec::new();

@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::{
+    io::Interest,
     net::TcpStream,
     time::{Instant, timeout_at},
 };
@@ -79,8 +80,13 @@ fn is_ours(error: &io::Error) -> bool {
         .is_some_and(|code| ours.contains(&code))
 }
 
-/// A kept connection that still lives, or a new one.
-pub async fn open(worker: usize, member: &InFlight) -> Result<Connection, ConnectError> {
+/// A kept connection that still lives, or a new one. Where a request `may_be_repeated`, what the runtime has
+/// heard of a kept one is enough: it heard of everything up to its last wait, some microseconds ago.
+pub async fn open(
+    worker: usize,
+    member: &InFlight,
+    may_be_repeated: bool,
+) -> Result<Connection, ConnectError> {
     let settings = member.settings();
     loop {
         match member
@@ -91,7 +97,8 @@ pub async fn open(worker: usize, member: &InFlight) -> Result<Connection, Connec
         {
             Lease::Open(permit) => return connect(member, permit).await,
             Lease::Kept(kept) => {
-                if is_quiet(&kept.stream) && moment::now() - kept.idle_since < settings.idle_timeout
+                if is_quiet(&kept.stream, may_be_repeated)
+                    && moment::now() - kept.idle_since < settings.idle_timeout
                 {
                     return Ok(Connection::kept(kept));
                 }
@@ -137,12 +144,17 @@ pub async fn connect(member: &InFlight, mut permit: Permit) -> Result<Connection
     Err(error)
 }
 
-/// Neither closed nor readable: what a member sends between requests belongs to none. Asks the
-/// kernel, since the runtime may not have heard of the close yet.
-fn is_quiet(stream: &TcpStream) -> bool {
-    let mut byte = [std::mem::MaybeUninit::uninit()];
-    let looked =
-        SockRef::from(stream).recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT);
+/// Neither closed nor readable: what a member sends between requests belongs to none. Asks the kernel, since
+/// the runtime may not have heard of the close yet; but nobody, if it has heard of nothing and that will do.
+fn is_quiet(stream: &TcpStream, hearsay: bool) -> bool {
+    let peek = || {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        SockRef::from(stream).recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT)
+    };
+    let looked = match hearsay {
+        true => stream.try_io(Interest::READABLE, peek),
+        false => peek(),
+    };
     matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
@@ -200,7 +212,7 @@ mod tests {
             let pool = pool(balancer([member("a")]));
             let in_flight = InFlight::begin(&pool.current(), 0);
             in_flight.live().set_addresses(vec![here]);
-            let connection = open(0, &in_flight).await.unwrap();
+            let connection = open(0, &in_flight, false).await.unwrap();
             assert!(connection.fresh);
             if moved {
                 in_flight
