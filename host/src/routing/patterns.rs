@@ -19,10 +19,10 @@ use super::routes::Hits;
 /// Patterns tried in one pass over the path, of those that may begin with anything.
 const LOOSE: usize = 256;
 /// Of the others: those with neighbouring literals are tried together.
-const NEAR: usize = 16;
-/// Compiled size of one pass, bytes, and of its lazily built automaton in each thread.
-const SET_SIZE: usize = 32 << 20;
-const SET_CACHE: usize = 1 << 20;
+const NEAR: usize = 64;
+/// Compiled size for each pattern that a pass has room for, bytes, and of its lazily built automaton in each thread.
+const EACH_SIZE: usize = 128 << 10;
+const EACH_CACHE: usize = 4 << 10;
 /// A literal that tells too little: every path begins with `/`.
 const SHORTEST: usize = 2;
 
@@ -59,7 +59,7 @@ impl Patterns {
         near.sort();
         let mut patterns = Self::default();
         for chunk in loose.chunks(LOOSE) {
-            patterns.loose.push(Set::new(chunk.iter().copied())?);
+            patterns.loose.push(Set::new(LOOSE, chunk.iter().copied())?);
         }
         let mut words: Vec<&[u8]> = Vec::new();
         for chunk in near.chunks(NEAR) {
@@ -68,7 +68,7 @@ impl Patterns {
                 patterns.set_of.push(patterns.near.len());
             }
             let own = chunk.iter().map(|(_, route, pattern)| (*route, *pattern));
-            patterns.near.push(Set::new(own)?);
+            patterns.near.push(Set::new(NEAR, own)?);
         }
         if !words.is_empty() {
             let built = AhoCorasick::builder()
@@ -119,11 +119,12 @@ impl Patterns {
 
 impl Set {
     fn new<'p>(
+        room: usize,
         patterns: impl Iterator<Item = (usize, &'p str)> + Clone,
     ) -> Result<Self, Box<regex::Error>> {
         let set = RegexSetBuilder::new(patterns.clone().map(|(_, pattern)| pattern))
-            .size_limit(SET_SIZE)
-            .dfa_size_limit(SET_CACHE)
+            .size_limit(room * EACH_SIZE)
+            .dfa_size_limit(room * EACH_CACHE)
             .build();
         Ok(Self {
             patterns: set?,
