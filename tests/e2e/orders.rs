@@ -1,14 +1,14 @@
 //! Orders about policies: who may give them, and what becomes of them.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use switchyard_tests::{
-    Client, Gateway, Request, Setup,
+    Client, Gateway, Member, Request, Setup,
     command::{Said, switchyard},
     guests,
 };
 
-use crate::policies::{balanced, policy_status};
+use crate::policies::{balanced, policy_status, sequence};
 
 const TOKEN: &str = "a-token-of-thirty-two-characters";
 
@@ -30,6 +30,70 @@ fn second_version(admin: &str) -> Gateway {
             .any(|p| p["name"] == "p" && p["digest"] != first)
     });
     gateway
+}
+
+/// A gateway that was ended after its policy had two versions, the latter of which always picks the first
+/// member, and started anew. `state`: what outlives it.
+fn restarted(state: Option<&Path>) -> (Vec<Member>, Gateway) {
+    let state = state.map(|state| format!("state_dir = {state:?}"));
+    let start = |file: &[u8]| {
+        let (members, setup) = balanced("count", "", "");
+        let setup = setup.top(state.as_deref().unwrap_or_default());
+        let admin = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"token\"\n";
+        let setup = setup.admin(admin).file("token", TOKEN);
+        let token = setup.dir().join("token");
+        fs::set_permissions(token, fs::Permissions::from_mode(0o600)).unwrap();
+        (members, setup.file("p.wasm", file).start())
+    };
+    let second = guests::marked("balancer", "first");
+    let (_members, gateway) = start(&guests::component("balancer"));
+    gateway.replace_file("p.wasm", &second);
+    gateway.wait_for_status("the second version", |_| {
+        policy_status(&gateway, "p")["digest"] == guests::sha256(&second).as_str()
+    });
+    gateway.terminate();
+    let (members, gateway) = start(&second);
+    assert_eq!(sequence(&gateway, 3), "aaa");
+    (members, gateway)
+}
+
+#[test]
+fn a_version_of_before_a_restart_is_gone_back_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_members, gateway) = restarted(Some(&folder.path().join("state")));
+    let said = ordered(&gateway, &["rollback", "p"]);
+    assert_eq!(said.status.code(), Some(0), "{}", said.all());
+    let mut got: Vec<_> = sequence(&gateway, 3).chars().collect();
+    got.sort();
+    assert_eq!(got, ['a', 'b', 'c'], "the first version decides");
+    let first = guests::sha256(&guests::component("balancer"));
+    assert_eq!(policy_status(&gateway, "p")["digest"], first.as_str());
+    let history = policy_status(&gateway, "p")["history"].clone();
+    assert_eq!(history[0]["outcome"], "undone", "{history:#}");
+}
+
+#[test]
+fn a_version_of_before_a_restart_that_is_damaged_or_was_not_kept_is_named_and_nothing_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let first = guests::sha256(&guests::component("balancer"));
+    let file = state.join(format!("versions/{first}.wasm"));
+    let (_members, gateway) = restarted(Some(&state));
+    let mut bytes = fs::read(&file).unwrap();
+    let last = bytes.last_mut().unwrap();
+    *last = !*last;
+    fs::write(&file, bytes).unwrap();
+    let said = ordered(&gateway, &["rollback", "p"]);
+    assert_eq!(said.status.code(), Some(1), "{}", said.all());
+    let named = format!("{} is damaged", file.display());
+    assert!(said.all().contains(&named), "{}", said.all());
+    assert_eq!(sequence(&gateway, 3), "aaa");
+
+    let (_members, gateway) = restarted(None);
+    let said = ordered(&gateway, &["rollback", "p"]);
+    assert_eq!(said.status.code(), Some(1), "{}", said.all());
+    assert!(said.all().contains("set `state_dir`"), "{}", said.all());
+    assert_eq!(sequence(&gateway, 3), "aaa");
 }
 
 fn ordered(gateway: &Gateway, arguments: &[&str]) -> Said {

@@ -206,10 +206,12 @@ fn serve(writer: &mut Writer, inbox: &mpsc::Receiver<Command>, counts: &Mutex<Re
             Ok(Command::Reload { cause, reply }) => {
                 let outcome = writer.reload(cause);
                 locked(counts).count(&outcome);
+                writer.wait_no_longer();
                 reply.send(outcome)
             }
             Ok(Command::Rollback { policy, reply }) => {
-                reply.send(writer.rollback(&policy, "asked for"))
+                writer.rollback_for(policy, reply);
+                Ok(())
             }
             Ok(Command::Promote { policy, reply }) => reply.send(writer.promote(&policy)),
             Ok(Command::Withdraw { policy, reply }) => reply.send(writer.withdraw(&policy)),

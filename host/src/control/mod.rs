@@ -24,6 +24,7 @@ mod resident;
 pub mod resolve;
 #[cfg(test)]
 mod resolve_tests;
+mod rollback;
 mod seen;
 mod settle;
 mod setup;

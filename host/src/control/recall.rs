@@ -6,7 +6,7 @@ use super::{
     Cause, Failure, Writer,
     bid::{Bid, Change, Lost, Named},
     kept::{self, Damage, Page},
-    shelf,
+    shelf::{self, Unkept},
 };
 use crate::{
     config::{self, TenantPart},
@@ -19,8 +19,8 @@ use crate::{
 enum Unrecalled {
     #[error("{0}")]
     Damage(#[from] Damage),
-    #[error("its version {digest} of the policy `{name}` is not there, or not what it was")]
-    Version { name: String, digest: String },
+    #[error("its version of the policy `{name}`: {why}")]
+    Version { name: String, why: Unkept },
     #[error("{0}")]
     Failure(#[from] Failure),
 }
@@ -74,8 +74,9 @@ impl Writer {
         for (qualified, policy) in &part.policies {
             let name = policy.name.clone();
             let digest = page.policies.get(&name).cloned().unwrap_or_default();
-            let Some(wasm) = shelf::find_named(state_dir, &digest, policy.largest()) else {
-                return Err(Unrecalled::Version { name, digest });
+            let wasm = match shelf::find_named(state_dir, &digest, policy.largest()) {
+                Ok(wasm) => wasm,
+                Err(why) => return Err(Unrecalled::Version { name, why }),
             };
             match self.setup.stock.fetch(policy, wasm) {
                 None => return Err(Failure::Loading { name }.into()),

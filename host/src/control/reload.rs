@@ -17,6 +17,7 @@ use super::{
     bid::{Bid, Change, Named, Parts},
     kept::Kept,
     resident::Resident,
+    rollback::Waiting,
     seen::Seen,
     tracked::Tracked,
     trail::Watched,
@@ -48,6 +49,7 @@ pub struct Writer {
     pub(super) archive: Archive,
     pub(super) kept: Kept,
     pub(super) trials: Trials,
+    pub(super) waiting: Vec<Waiting>,
     /// There is something to look at then, whether or not a file changes.
     pub(super) due: Option<Instant>,
     pub(super) facts: Arc<ArcSwap<ControlFacts>>,
@@ -80,6 +82,7 @@ impl Writer {
             archive: Archive::default(),
             kept,
             trials: Trials::default(),
+            waiting: Vec::new(),
             due: None,
             facts: Arc::default(),
             watch: Arc::default(),

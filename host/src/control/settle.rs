@@ -209,13 +209,15 @@ impl Writer {
             // What was undone stays so if it comes back.
             archive::remember(&mut self.earlier, name, tracked.entries());
         }
-        let mut replaced = Vec::new();
+        let (mut replaced, mut entered) = (Vec::new(), false);
         for (name, module) in named {
             let policy = &policies[name];
             let tracked = self.policies.entry(name.clone()).or_insert_with(|| {
                 let earlier = self.earlier.remove(name).unwrap_or_default();
                 Tracked::recalling(policy, earlier)
             });
+            let was = tracked.in_service().map(|module| module.digest());
+            entered |= was != Some(module.digest());
             let state_dir = next.snapshot.state_dir.as_deref();
             let old = tracked.enter(module, policy, (cause, state_dir));
             if let Some(old) = old.filter(|_| cause != Cause::Rollback) {
@@ -225,7 +227,7 @@ impl Writer {
         for (policy, old, new) in &replaced {
             self.replaced(before, (policy, *old), *new);
         }
-        if !replaced.is_empty() {
+        if entered {
             self.keep_versions();
         }
         self.recall_canaries(next);

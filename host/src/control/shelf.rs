@@ -18,6 +18,19 @@ use crate::{beneath, policy::Digest};
 /// Within `state_dir`.
 const FOLDER: &str = "versions";
 
+/// Why a version that was kept is none to go back to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unkept {
+    #[error("{} cannot be read: {error}", file.display())]
+    Unreadable { file: PathBuf, error: io::Error },
+    #[error("{} is damaged: its SHA-256 is not the one that names it", file.display())]
+    Damaged { file: PathBuf },
+    #[error("{} is larger than `module_size` allows today", file.display())]
+    TooLarge { file: PathBuf },
+    #[error("`{0}` is no digest")]
+    NoDigest(String),
+}
+
 fn file(state_dir: &Path, digest: &Digest) -> PathBuf {
     state_dir.join(FOLDER).join(format!("{digest}.wasm"))
 }
@@ -52,22 +65,29 @@ fn write(state_dir: &Path, path: &Path, wasm: &[u8]) -> io::Result<()> {
 
 /// A version that was kept, if it is what it was and no larger than this.
 pub(super) fn find(state_dir: &Path, digest: &Digest, largest: usize) -> Option<Vec<u8>> {
-    find_named(state_dir, &digest.to_string(), largest)
+    find_named(state_dir, &digest.to_string(), largest).ok()
 }
 
 /// Likewise by its digest in hexadecimal, as a file has it.
-pub(super) fn find_named(state_dir: &Path, digest: &str, largest: usize) -> Option<Vec<u8>> {
+pub(super) fn find_named(
+    state_dir: &Path,
+    digest: &str,
+    largest: usize,
+) -> Result<Vec<u8>, Unkept> {
     if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
+        return Err(Unkept::NoDigest(digest.to_owned()));
     }
-    let path = state_dir.join(FOLDER).join(format!("{digest}.wasm"));
-    let file = beneath::regular(Some(state_dir), &path).ok()?;
+    let file = state_dir.join(FOLDER).join(format!("{digest}.wasm"));
     let mut wasm = Vec::new();
     let limit = u64::try_from(largest).unwrap_or(u64::MAX);
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut wasm)
-        .ok()?;
-    (wasm.len() <= largest && stock::digest(&wasm).to_string() == digest).then_some(wasm)
+    let read = beneath::regular(Some(state_dir), &file)
+        .and_then(|open| open.take(limit.saturating_add(1)).read_to_end(&mut wasm));
+    match read {
+        Err(error) => Err(Unkept::Unreadable { file, error }),
+        Ok(_) if wasm.len() > largest => Err(Unkept::TooLarge { file }),
+        Ok(_) if stock::digest(&wasm).to_string() != digest => Err(Unkept::Damaged { file }),
+        Ok(_) => Ok(wasm),
+    }
 }
 
 /// Lets go of all but these.
@@ -101,7 +121,8 @@ mod tests {
         keep(&state, &digest, b"one");
         assert_eq!(find(&state, &digest, 9).unwrap(), b"one", "mended");
         assert_eq!(find(&state, &digest, 2), None, "too large");
-        assert_eq!(find_named(&state, "../policies", 9), None);
+        let strange = find_named(&state, "../policies", 9);
+        assert!(matches!(strange, Err(Unkept::NoDigest(_))), "{strange:?}");
         retain(&state, &BTreeSet::new());
         assert!(!file(&state, &digest).exists());
     }

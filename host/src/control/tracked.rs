@@ -83,6 +83,11 @@ impl Tracked {
         self.versions.previous()
     }
 
+    /// Versions whose files going back needs.
+    pub fn worth_keeping(&self) -> Vec<Digest> {
+        self.versions.worth_keeping()
+    }
+
     /// Whether somebody went back from this version.
     pub fn is_undone(&self, digest: &Digest) -> bool {
         self.versions.is_undone(digest)

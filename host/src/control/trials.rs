@@ -1,21 +1,17 @@
 //! New versions and canaries under watch: undone when they are worse, and by hand.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
 use tracing::{info, warn};
 
-use super::{
-    Cause, Outcome, Writer,
-    bid::{Bid, Change, Named},
-    shelf,
-};
+use super::{Outcome, Writer};
 use crate::{
     generation::Generation,
-    policy::{Binding, CanaryState, Digest, Event, Measure, Opinion, Role, judge},
+    policy::{Binding, CanaryState, Digest, Measure, Opinion, Role, judge},
     snapshot::{PolicySource, Rollback, TenantName},
 };
 
@@ -26,13 +22,13 @@ pub(super) const LOOK: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct Trials {
     /// Versions that replaced others, by their policies' qualified names.
-    versions: BTreeMap<String, Trial>,
+    pub(super) versions: BTreeMap<String, Trial>,
     /// When each canary was seen first.
     canaries: Vec<(Weak<Binding>, Instant)>,
 }
 
 #[derive(Debug)]
-struct Trial {
+pub(super) struct Trial {
     digest: Digest,
     before: Measure,
     since: Instant,
@@ -145,41 +141,6 @@ impl Writer {
         }
     }
 
-    /// Goes back to the version before.
-    pub(super) fn rollback(&mut self, name: &str, why: &str) -> Outcome {
-        let tracked = self.policies.get(name);
-        let versions = tracked.and_then(|t| {
-            // One that was undone itself is none to go back to.
-            let back = t.previous().filter(|back| !t.is_undone(&back.digest()))?;
-            Some((t.in_service()?, back))
-        });
-        let Some((now, back)) = versions else {
-            return refused(match tracked {
-                None => format!("there is no policy `{name}`"),
-                Some(_) => format!("policy `{name}` has no version before this one"),
-            });
-        };
-        let tenant = self.current.load().snapshot.policies[name].tenant.clone();
-        let (bad, good) = (now.digest(), back.digest());
-        warn!(%tenant, policy = name, digest = ?bad, back_to = ?good, why, "Policy is rolled back");
-        let bid = Bid {
-            tenant,
-            change: Change::Policies,
-            versions: vec![Named::from([(name.to_owned(), back)])],
-        };
-        if let Some((_, failure)) = self.settle(vec![bid], Cause::Rollback).pop() {
-            return refused(format!("the version before cannot serve: {failure}"));
-        }
-        self.trials.versions.remove(name);
-        if let Some(tracked) = self.policies.get_mut(name) {
-            tracked.undone(bad, why);
-        }
-        self.tell();
-        Outcome::Published {
-            generation: self.current.load().number,
-        }
-    }
-
     /// The canary of this policy decides for all.
     pub(super) fn promote(&mut self, name: &str) -> Outcome {
         self.decide_canary(name, CanaryState::Promoted, "asked for")
@@ -227,28 +188,8 @@ impl Writer {
             }
         }
     }
-
-    /// Keeps the files of what is in service and of what was before it.
-    pub(super) fn keep_versions(&self) {
-        let Some(state_dir) = self.current.load().snapshot.state_dir.clone() else {
-            return;
-        };
-        let versions = self.policies.values();
-        // Of policies that may come back.
-        let absent = self.earlier.values().flatten();
-        let absent = absent.filter(|entry| matches!(entry.event, Event::Entered { .. }));
-        let absent = absent.filter_map(|entry| Some(entry.digest?.to_string()));
-        let kept = versions.flat_map(|tracked| [tracked.in_service(), tracked.previous()]);
-        let mut kept: BTreeSet<_> = kept
-            .flatten()
-            .map(|module| module.digest().to_string())
-            .chain(absent)
-            .collect();
-        kept.extend(self.kept.digests());
-        shelf::retain(&state_dir, &kept);
-    }
 }
 
-fn refused(why: String) -> Outcome {
+pub(super) fn refused(why: String) -> Outcome {
     Outcome::Refused { why }
 }

@@ -81,4 +81,4 @@ pub use selector::Selector;
 pub use shadow::{Example, Shadow, ShadowStatus, Share};
 pub use standing::StandingWord;
 pub use timing::{CALL_TIME_BOUNDS, CallTimes};
-pub use version::{EVENTS, Entry, Event, Versions};
+pub use version::{EVENTS, Entry, Event, Versions, worth_keeping};

@@ -200,16 +200,17 @@ impl Versions {
 
     /// The latest version that was in service and not undone since, other than this one.
     pub fn last_good(&self, other_than: &Digest) -> Option<Digest> {
+        let standing = standing(&locked(&self.state).history);
+        standing.into_iter().rev().find(|good| good != other_than)
+    }
+
+    /// What going back needs: the version in service and the one before, also where that served in
+    /// an earlier run.
+    pub fn worth_keeping(&self) -> Vec<Digest> {
         let state = locked(&self.state);
-        let mut entries = state.history.iter().rev();
-        entries.find_map(|entry| match (&entry.event, entry.digest) {
-            (Event::Entered { .. }, Some(digest))
-                if digest != *other_than && !state.undone.contains(&digest) =>
-            {
-                Some(digest)
-            }
-            _ => None,
-        })
+        let modules = [&state.current, &state.previous].into_iter().flatten();
+        let modules = modules.map(|module| module.digest());
+        latest_two(modules.chain(standing(&state.history).into_iter().rev()))
     }
 
     /// Somebody went back from this version, so that it must not return by itself.
@@ -248,6 +249,38 @@ impl Versions {
     }
 }
 
+/// Likewise of a policy that is not there at present, from its history, the oldest first.
+pub fn worth_keeping<'a>(history: impl IntoIterator<Item = &'a Entry>) -> Vec<Digest> {
+    latest_two(standing(history).into_iter().rev())
+}
+
+/// Versions that were in service and not undone since, by when they entered last, the oldest first.
+fn standing<'a>(history: impl IntoIterator<Item = &'a Entry>) -> Vec<Digest> {
+    let mut standing = Vec::new();
+    for entry in history {
+        let Some(digest) = entry.digest else { continue };
+        match entry.event {
+            Event::Entered { .. } => {
+                standing.retain(|other| *other != digest);
+                standing.push(digest);
+            }
+            Event::Undone { .. } => standing.retain(|other| *other != digest),
+            _ => {}
+        }
+    }
+    standing
+}
+
+fn latest_two(digests: impl Iterator<Item = Digest>) -> Vec<Digest> {
+    let mut two = Vec::with_capacity(2);
+    for digest in digests {
+        if two.len() < 2 && !two.contains(&digest) {
+            two.push(digest);
+        }
+    }
+    two
+}
+
 impl State {
     fn note(&mut self, digest: Option<Digest>, mut event: Event, at_ms: u64) {
         event.shorten();
@@ -260,7 +293,14 @@ impl State {
         }
         self.totals[event.number()] += 1;
         if self.history.len() == HISTORY {
-            self.history.pop_front();
+            // However often the file was refused since: without these there would be no way back over a restart.
+            let needed = latest_two(standing(&self.history).into_iter().rev());
+            let is_needed = |entry: &Entry| {
+                let entered = matches!(entry.event, Event::Entered { .. });
+                entered && entry.digest.is_some_and(|d| needed.contains(&d))
+            };
+            let oldest = self.history.iter().position(|entry| !is_needed(entry));
+            self.history.remove(oldest.unwrap_or(0));
         }
         self.history.push_back(Entry {
             at_ms,
@@ -316,8 +356,33 @@ mod tests {
         later.recall(versions.history().into_iter().rev().collect());
         assert!(later.is_undone(&bad), "over restarts too");
         assert_eq!(later.last_good(&bad), Some(module(1).digest()));
+        assert_eq!(later.worth_keeping(), [module(1).digest()]);
         versions.entered(module(2), "asked for", 5);
         assert!(!versions.is_undone(&bad));
+    }
+
+    #[test]
+    fn two_versions_are_worth_keeping_however_many_there_were() {
+        let versions = Versions::new("own".into());
+        for digest in [1, 2, 3, 2] {
+            versions.entered(module(digest), "file changed", 1);
+        }
+        let two = [module(2).digest(), module(3).digest()];
+        assert_eq!(versions.worth_keeping(), two);
+        let history: Vec<_> = versions.history().into_iter().rev().collect();
+        assert_eq!(worth_keeping(&history), two, "of one that is not there");
+        let later = Versions::new("own".into());
+        later.recall(history);
+        assert_eq!(later.worth_keeping(), two, "in a later run");
+        later.entered(module(2), "start", 2);
+        assert_eq!(later.worth_keeping(), two);
+        for number in 0..100 {
+            later.refused(None, &format!("refusal {number}"), 3);
+        }
+        assert_eq!(later.history().len(), HISTORY);
+        let last = Versions::new("own".into());
+        last.recall(later.history().into_iter().rev().collect());
+        assert_eq!(last.worth_keeping(), two, "though much happened since");
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn what_is_not_what_was_kept_is_refused_and_named() {
                 let file = format!("state/versions/{}.wasm", digest("balancer good"));
                 scene.write(&file, "balancer evil");
             },
-            "is not there, or not what it was",
+            "is damaged",
         ),
         (
             |scene| {
