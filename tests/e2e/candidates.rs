@@ -4,7 +4,7 @@ use serde_json::Value;
 use switchyard_tests::{Gateway, Member, Setup, eventually, guests, scripts, wait::DEADLINE};
 
 use crate::{
-    conf::everything_to,
+    conf::{balancer, entry, everything_to, site},
     metrics::scrape,
     policies::{bad, balanced, misbehaving, policy_status, sequence},
 };
@@ -51,6 +51,49 @@ fn a_shadow_sees_every_pick_and_is_never_obeyed() {
     let candidates: Vec<_> = shares.iter().map(|s| s["candidate"].as_u64()).collect();
     assert_eq!(candidates.iter().flatten().sum::<u64>(), 6);
     assert!(metrics(&gateway).contains("switchyard_shadow_decisions_total"));
+}
+
+/// A policy that decides for one route and watches another as a shadow, with so many instances in all.
+fn decides_and_watches(instances: usize) -> (Vec<Member>, Gateway) {
+    let members: Vec<_> = ["a", "b"]
+        .map(|name| Member::start(name, scripts::name()))
+        .into();
+    let all: Vec<_> = members.iter().map(|member| entry(member, "")).collect();
+    let text = site(&[
+        ("/watched", "balancer = \"watched\""),
+        ("/", "balancer = \"cl\""),
+    ]) + &balancer("cl", "lbmethod = \"policy:p\"", &all)
+        + &balancer(
+            "watched",
+            "lbmethod = \"byrequests\"\nshadow = \"policy:p\"",
+            &all,
+        )
+        + &format!("[policy.p]\nsource = \"p.wasm\"\nlimits = {{ instances = {instances} }}\n");
+    let setup = Setup::new(text).file("p.wasm", guests::component("balancer"));
+    (members, setup.start())
+}
+
+#[test]
+fn a_shadow_gets_the_instances_that_those_that_decide_leave() {
+    // A balancer has one, its shadow another.
+    for (instances, watches) in [(1, false), (2, true)] {
+        let (_members, gateway) = decides_and_watches(instances);
+        assert_eq!(gateway.get("/").status, 200);
+        let told = eventually("the shadow was asked", DEADLINE, || {
+            assert_eq!(gateway.get("/watched").status, 200);
+            let shadow = candidate(&gateway)["shadow"].clone();
+            let count = |word: &str| shadow[word].as_u64().unwrap_or(0);
+            let told = (count("agreed") + count("differed"), count("unanswered"));
+            (told.0 + told.1 > 0).then_some(told)
+        });
+        assert_eq!(told.0 > 0, watches, "{instances}: {told:?}");
+        assert_eq!(told.1 > 0, !watches, "{instances}: {told:?}");
+        // Whoever decides has lost nothing.
+        assert_eq!(sequence(&gateway, 3), "bab", "{instances}");
+        if !watches {
+            gateway.wait_for_log(&["policy=p", "instances at one time"]);
+        }
+    }
 }
 
 #[test]
@@ -190,6 +233,31 @@ fn a_version_that_is_worse_is_undone_by_itself_and_stays_out_over_restarts() {
     again.wait_for_status("another file is another chance", |_| {
         digest(&again) != good && outcomes(&again)[0] == "in_service"
     });
+}
+
+#[test]
+fn a_version_whose_slowest_calls_take_far_longer_is_undone_and_the_history_says_why() {
+    // Calls are timed by CPU time: how busy the machine is makes none of them slower.
+    let (_members, setup) = balanced("count", "limits = { deadline = \"250ms\" }", "");
+    let gateway = setup.start();
+    let mut client = gateway.connect();
+    for _ in 0..1_000 {
+        assert_eq!(client.get("/").status, 200);
+    }
+    let good = digest(&gateway);
+    // Each call takes it some milliseconds, and none of them fails.
+    gateway.replace_file("p.wasm", guests::marked("balancer", "always-crawl"));
+    gateway.wait_for_status("the slow one serves", |_| digest(&gateway) != good);
+    eventually("it is undone", DEADLINE, || {
+        assert_eq!(client.get("/").status, 200);
+        (digest(&gateway) == good).then_some(())
+    });
+    let status =
+        gateway.wait_for_status("its history says so", |_| outcomes(&gateway)[0] == "undone");
+    let why = policy_status(&gateway, "p")["history"][0]["cause"].to_string();
+    assert!(why.contains("99 % of its calls take up to"), "{status:#}");
+    assert_eq!(policy_status(&gateway, "p")["faults"], 0);
+    gateway.wait_for_log(&["Policy is rolled back", "99 % of its calls take up to"]);
 }
 
 #[test]

@@ -124,6 +124,11 @@ impl Balancer for TestBalancer {
                     black_box(n);
                 }
             }
+            // Each step needs the one before, so no machine does it much faster than others.
+            "crawl" if bad => {
+                let steps = (0..CRAWL).fold(1_u64, |n, step| black_box(n.wrapping_mul(step | 1)));
+                black_box(steps);
+            }
             "allocate" if bad => loop {
                 self.hoard.push(vec![1; 1 << 20]);
             },
@@ -156,6 +161,9 @@ impl Balancer for TestBalancer {
 
 /// Turns of an empty loop that take 2 to 4 ms.
 const SLOW: u32 = 4_000_000;
+
+/// Steps of one nanosecond and more: 5 ms at least, a thousand times what a call takes otherwise.
+const CRAWL: u64 = 5_000_000;
 
 impl Handoff for TestBalancer {
     fn save(&mut self) -> Vec<u8> {
