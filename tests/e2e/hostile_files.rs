@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use switchyard_tests::{Gateway, Member, Setup, eventually, guests, scripts, wait::DEADLINE};
+use switchyard_tests::{
+    Gateway, Member, Setup, command::switchyard, eventually, guests, scripts, wait::DEADLINE,
+};
 
 use crate::{
     conf::{balancer, entry, site},
     policies::policy_status,
+    tenants::{LOCAL, OPERATOR, at, tenant_site, tenant_status},
 };
 
 /// A balancer of the operator's own, at its first version; `limits` as keys of an inline table.
@@ -94,6 +97,86 @@ fn a_compile_bomb_is_ended_and_nobody_waits_for_it() {
     eventually("the next version", DEADLINE, || {
         (policy_status(&gateway, "p")["digest"] != digest).then_some(())
     });
+}
+
+#[test]
+fn a_tenant_whose_policy_takes_long_to_compile_is_compiling_until_it_serves_or_is_left_out() {
+    let (a, b) = (
+        Member::start("a", scripts::name()),
+        Member::start("b", scripts::name()),
+    );
+    let site = |host: &str, member: &Member, policy: &str| {
+        tenant_site(host, member, "lbmethod = \"policy:p\"")
+            + &format!("[policy.p]\nsource = \"p.wasm\"\n{policy}\n")
+    };
+    // Nothing is in the cache: the test's own, which is new.
+    let operator = "[limits.policy]\nmodule_size = \"64MiB\"\ncompile_time = \"60s\"\ncompile_memory = \"2GiB\"\n";
+    let setup = Setup::new(format!(
+        "{OPERATOR}{LOCAL}policy_size = \"64MiB\"\n{operator}"
+    ));
+    let cache = setup.dir().join("cache");
+    let text = setup.text();
+    let old = text
+        .lines()
+        .find(|line| line.starts_with("cache_dir"))
+        .unwrap();
+    let text = text.replace(old, &format!("cache_dir = {cache:?}"));
+    let gateway = setup
+        .whole(&text)
+        .file(
+            "tenants/beta/site.toml",
+            tenant_site("beta.example", &b, ""),
+        )
+        .start();
+    let mut slow = guests::component("balancer");
+    for _ in 0..4 {
+        slow.extend(guests::ballast());
+    }
+    gateway.write_file("tenants/acme/p.wasm", &slow);
+    gateway.write_file("tenants/acme/site.toml", site("acme.example", &a, ""));
+    gateway.wait_for_status("acme is compiling", |_| {
+        state(&gateway, "acme") == "compiling"
+    });
+    assert_eq!(at(&gateway, "beta.example"), "b", "nobody else waits");
+    let admin = gateway.admin_addr().to_string();
+    let told = switchyard(&["status", "--admin", &admin]).all();
+    assert!(
+        told.contains("compiling") || at(&gateway, "acme.example") == "a",
+        "{told}"
+    );
+    assert!(tenant_status(&gateway, "acme")["last_error"].is_null());
+    eventually("acme serves", DEADLINE * 4, || {
+        (at(&gateway, "acme.example") == "a").then_some(())
+    });
+    gateway.wait_for_status("acme is serving", |_| state(&gateway, "acme") == "serving");
+
+    // A bomb: the same until its time is up.
+    let mut bomb = slow;
+    for _ in 0..16 {
+        bomb.extend(guests::ballast());
+    }
+    gateway.write_file("tenants/bomb/p.wasm", &bomb);
+    let limits = "limits = { compile_time = \"1s\" }";
+    gateway.write_file("tenants/bomb/site.toml", site("bomb.example", &a, limits));
+    gateway.wait_for_status("bomb is compiling", |_| {
+        state(&gateway, "bomb") == "compiling"
+    });
+    eventually("bomb is left out", DEADLINE * 4, || {
+        (state(&gateway, "bomb") == "left_out").then_some(())
+    });
+    let why = tenant_status(&gateway, "bomb")["last_error"]["what"].to_string();
+    assert!(why.contains("compile_time"), "{why}");
+    assert_eq!(at(&gateway, "acme.example"), "a");
+}
+
+/// A tenant's state; empty where it is not known yet.
+fn state(gateway: &Gateway, name: &str) -> String {
+    let status = gateway.status();
+    let tenants = status["tenants"].as_array().into_iter().flatten();
+    let mut own = tenants.filter(|tenant| tenant["name"] == name);
+    let own = own.next().map(|tenant| tenant["state"].clone());
+    own.and_then(|state| Some(state.as_str()?.to_owned()))
+        .unwrap_or_default()
 }
 
 #[test]
