@@ -11,7 +11,8 @@ use std::{
 use super::{
     Allowance, Background, BindingParts, Job,
     asking::Unanswered,
-    testing::{Later, Native, in_service, parts},
+    slot::{Occupant, Seat},
+    testing::{Later, Native, asleep, in_service, parts},
 };
 use crate::{
     decision::{Concurrency, Failure, Outcome},
@@ -83,6 +84,41 @@ async fn members_are_told_on_the_tenants_thread_before_the_next_decision() {
     let mut asked = pin!(binding.call(0, "pick", |_| Ok::<_, super::Fault>(())));
     let ready = asked.as_mut().poll(&mut context);
     assert_eq!(ready, Poll::Ready(Ok::<(), Unanswered>(())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_are_charged_and_the_first_leads_into_no_debt() {
+    let native = Native {
+        concurrency: Concurrency::Exclusive,
+        ..Native::rewriting(|| Ok(()))
+    };
+    // Whatever a start takes is more than that holds, and more than may be owed.
+    let rate = Some(Duration::from_nanos(1));
+    let allowance = Arc::new(Allowance::new(Clock::start(), rate));
+    let parts = BindingParts {
+        allowance: Some(Arc::clone(&allowance)),
+        ..parts(&native, None, &Arc::default())
+    };
+    let binding = asleep(parts, None);
+    binding.make(0);
+    let first = allowance.used();
+    assert!(first > Duration::ZERO);
+    assert!(!allowance.is_spent(), "the first start");
+    type Empty = fn(&mut Seat) -> Occupant;
+    let empties: [(Empty, &str); 2] = [
+        (|seat| seat.lose(), "a rebuild after a fault"),
+        (|seat| std::mem::take(&mut seat.occupant), "after idleness"),
+    ];
+    for (empty, what) in empties {
+        allowance.set(None);
+        allowance.set(rate);
+        let before = allowance.used();
+        drop(empty(&mut binding.slots[0].enter_blocking()));
+        binding.make(0);
+        assert_eq!(binding.status().instances, 1, "{what}");
+        assert!(allowance.used() > before, "{what}");
+        assert!(allowance.is_spent(), "{what}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,10 +7,18 @@ use std::{
 
 use crate::members::{Clock, Micros};
 
+/// Seconds' worth of the rate that may be owed in instalments: two instances of Python, 0.6 s each, at
+/// the default of 200 ms a second.
+const OWED: u64 = 10;
+
 /// A bucket of CPU time that refills by the clock and holds one second's worth.
 ///
 /// What was used is charged after the call, as measured, so the bucket may go below empty: then
 /// nothing runs until the debt is paid. One for a tenant; it outlives reloads.
+///
+/// What it takes to start an instance can be many times what the bucket holds, and is owed in instalments
+/// instead: half of what is earned goes there until it is paid.
+///   200 ms a second, start of 600 ms | 100 ms a second for 6 s, and 200 again
 #[derive(Debug)]
 pub struct Allowance {
     clock: Clock,
@@ -18,6 +26,8 @@ pub struct Allowance {
     rate: AtomicU64,
     /// Nanoseconds left; negative = debt.
     left: AtomicI64,
+    /// Nanoseconds of starts that are not paid yet.
+    owed: AtomicU64,
     refilled: AtomicU64,
     used: AtomicU64,
 }
@@ -30,6 +40,7 @@ impl Allowance {
             clock,
             rate: rate.into(),
             left: i64::try_from(rate).unwrap_or(i64::MAX).into(),
+            owed: AtomicU64::new(0),
             refilled: clock.now().into(),
             used: AtomicU64::new(0),
         }
@@ -40,6 +51,7 @@ impl Allowance {
         let rate = nanos(rate);
         if self.rate.swap(rate, Relaxed) == 0 {
             self.refilled.store(self.clock.now(), Relaxed);
+            self.owed.store(0, Relaxed);
             self.left
                 .store(i64::try_from(rate).unwrap_or(i64::MAX), Relaxed);
         }
@@ -69,8 +81,32 @@ impl Allowance {
 
     /// Takes what calls have used.
     pub fn charge(&self, used: Duration) {
-        let ns = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+        let ns = nanos(Some(used));
         self.used.fetch_add(ns, Relaxed);
+        self.take(ns);
+    }
+
+    /// Owes what it took to start an instance. Beyond what may be owed it is taken at once; `first`: not at
+    /// all, for there are no more first starts than the configuration has instances, and each
+    /// configuration was tried at its tenant's cost before.
+    pub fn charge_start(&self, used: Duration, first: bool) {
+        let ns = nanos(Some(used));
+        self.used.fetch_add(ns, Relaxed);
+        let rate = self.rate.load(Relaxed);
+        if rate == 0 {
+            return;
+        }
+        self.refill(self.clock.now());
+        let most = rate.saturating_mul(OWED);
+        let more = |owed: u64| Some(owed.saturating_add(ns).min(most).max(owed));
+        let owed = self.owed.fetch_update(Relaxed, Relaxed, more);
+        let room = most.saturating_sub(owed.unwrap_or_else(|owed| owed));
+        if !first {
+            self.take(ns.saturating_sub(room));
+        }
+    }
+
+    fn take(&self, ns: u64) {
         if self.rate.load(Relaxed) > 0 {
             self.refill(self.clock.now());
             let ns = i64::try_from(ns).unwrap_or(i64::MAX);
@@ -96,6 +132,11 @@ impl Allowance {
                 .compare_exchange(since, now, Relaxed, Relaxed)
                 .is_ok();
         if mine {
+            let half = earned.unsigned_abs() / 2;
+            let paid = |owed: u64| Some(owed.saturating_sub(half));
+            let owed = self.owed.fetch_update(Relaxed, Relaxed, paid);
+            let paid = owed.unwrap_or_else(|owed| owed).min(half);
+            let earned = earned.saturating_sub_unsigned(paid);
             let full = i64::try_from(rate).unwrap_or(i64::MAX);
             let add = |left: i64| Some(left.saturating_add(earned).min(full));
             let _ = self.left.fetch_update(Relaxed, Relaxed, add);
@@ -145,6 +186,42 @@ mod tests {
             !allowance.is_spent(),
             "a debt of two seconds is paid in two"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn start_is_paid_in_instalments_and_nothing_waits_for_it() {
+        let allowance = Allowance::new(Clock::start(), Some(TENTH));
+        allowance.charge_start(5 * TENTH, true);
+        assert!(!allowance.is_spent(), "no debt");
+        assert_eq!(allowance.used(), 5 * TENTH);
+        // Half of what is earned goes there, and the other half is to be had.
+        allowance.charge(TENTH);
+        for second in 1..=10 {
+            advance(Duration::from_secs(1)).await;
+            assert!(!allowance.is_spent());
+            allowance.charge(TENTH / 2);
+            assert!(allowance.is_spent(), "second {second}");
+        }
+        // It is paid.
+        advance(Duration::from_secs(1)).await;
+        allowance.charge(TENTH * 9 / 10);
+        assert!(!allowance.is_spent());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_starts_again_and_again_is_in_debt_and_first_starts_are_not() {
+        let allowance = Allowance::new(Clock::start(), Some(TENTH));
+        for _ in 0..5 {
+            allowance.charge_start(10 * TENTH, true);
+        }
+        assert!(!allowance.is_spent(), "more is not charged for the first");
+        allowance.charge_start(10 * TENTH, false);
+        let wait = allowance.wait().unwrap();
+        assert!((8_900..9_100).contains(&wait.as_millis()), "{wait:?}");
+        allowance.set(None);
+        allowance.set(Some(TENTH));
+        allowance.charge_start(10 * TENTH, false);
+        assert!(!allowance.is_spent(), "another bound, and nothing is owed");
     }
 
     #[tokio::test(start_paused = true)]

@@ -71,9 +71,12 @@ impl Binding {
 
     fn opened(&self, seed: &[u8]) -> Result<Box<dyn Instance>, Refusal> {
         let before = cpu::thread_time();
-        let mut instance = self.extra_instance()?;
-        let opened = instance.open_body(seed);
+        let made = self.extra_instance().map(|mut instance| {
+            let opened = instance.open_body(seed);
+            (instance, opened)
+        });
         self.charge(cpu::thread_time().saturating_sub(before));
+        let (instance, opened) = made?;
         opened.map_err(|fault| {
             self.body_failed(&fault);
             Refusal::Faulted {

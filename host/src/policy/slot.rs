@@ -61,6 +61,17 @@ pub(super) enum Occupant {
     Lost,
 }
 
+/// Why an instance is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Nobody sat there yet.
+    First,
+    /// Who sat there was let go.
+    Again,
+    /// Who sat there failed.
+    AfterFault,
+}
+
 /// What is guarded by a slot.
 #[derive(Default)]
 pub(super) struct Seat {
@@ -124,7 +135,7 @@ impl Slot {
 
     /// The caller's turn, off the workers: blocks the thread.
     pub fn enter_blocking(&self) -> MutexGuard<'_, Seat> {
-        wait_for(self.seat.lock())
+        wait_until(self.seat.lock(), None).expect("it waits to the end")
     }
 
     /// Whether the caller is to have an instance made: nobody else is at it.
@@ -136,6 +147,11 @@ impl Slot {
     pub fn end_waking(&self) {
         self.waking.store(false, Ordering::Release);
         self.woken.notify_waiters();
+    }
+
+    /// Likewise, if it comes before `until`.
+    pub fn enter_until(&self, until: Instant) -> Option<MutexGuard<'_, Seat>> {
+        wait_until(self.seat.lock(), Some(until))
     }
 
     /// What the next instance goes on from.
@@ -172,6 +188,16 @@ impl Seat {
         self.revision < revision && matches!(self.occupant, Occupant::Present(_))
     }
 
+    /// Why one is to be made, if there is none.
+    pub fn start(&self) -> Option<Start> {
+        match self.occupant {
+            Occupant::Present(_) => None,
+            Occupant::Lost => Some(Start::AfterFault),
+            Occupant::Asleep if self.tenure == 0 => Some(Start::First),
+            Occupant::Asleep => Some(Start::Again),
+        }
+    }
+
     pub fn is_asleep(&self) -> bool {
         matches!(self.occupant, Occupant::Asleep)
     }
@@ -198,16 +224,20 @@ impl Wake for Unpark {
     }
 }
 
-/// Blocks the thread until the future is ready. Tokio's own `blocking_lock` panics on a thread
-/// that drives a runtime, and `control` may be called from such a one.
-fn wait_for<F: Future>(future: F) -> F::Output {
+/// Blocks the thread until the future is ready, or this moment has come. Tokio's own `blocking_lock`
+/// panics on a thread that drives a runtime, and `control` may be called from such a one.
+fn wait_until<F: Future>(future: F, until: Option<Instant>) -> Option<F::Output> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return Some(value);
+        }
+        match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            None => thread::park(),
+            Some(Duration::ZERO) => return None,
+            Some(left) => thread::park_timeout(left),
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::{
     pin::pin,
     sync::{Weak, atomic::Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{MutexGuard, oneshot};
@@ -16,12 +16,17 @@ use super::{
     Binding, Instance, Refusal,
     asking::Unanswered,
     binding::{instance, refused},
-    slot::{Occupant, Saved, Seat, Turn},
+    cpu::thread_time,
+    slot::{Occupant, Saved, Seat, Start, Turn},
 };
 
 /// Between two savings of an instance that decides. What happened since is lost with it; saving
 /// may take 10 ms, a thousandth of this.
 const CHECKPOINT: Duration = Duration::from_secs(10);
+
+/// Whoever changes everybody's configuration waits so long for all instances of a binding together. A
+/// decision takes microseconds; being told of members may take a second.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 impl Binding {
     /// The worker's seat, whoever sits there; waits where an instance is yet to be made.
@@ -90,11 +95,13 @@ impl Binding {
     /// Has an instance sit in a slot where nobody does. On the tenant's thread.
     pub(super) fn make(&self, index: usize) {
         let slot = &self.slots[index];
-        let taken = matches!(slot.enter_blocking().occupant, Occupant::Present(_));
-        if taken || !self.is_open() {
+        let Some(start) = slot.enter_blocking().start().filter(|_| self.is_open()) else {
             return;
-        }
-        match self.made(index) {
+        };
+        let before = thread_time();
+        let made = self.made(index);
+        self.charge_start(start, thread_time().saturating_sub(before));
+        match made {
             Ok((instance, revision)) => self.seated(index, instance, revision),
             Err(refusal) => {
                 drop(slot.enter_blocking().lose());
@@ -103,11 +110,24 @@ impl Binding {
         }
     }
 
-    /// Likewise when it must succeed.
+    /// Likewise when it must succeed, for whoever changes the configuration: its time is measured there.
     pub(super) fn make_now(&self, index: usize) -> Result<(), Refusal> {
         let (instance, revision) = self.made(index)?;
         self.seated(index, instance, revision);
         Ok(())
+    }
+
+    /// Python's `init` takes three times what a tenant gets in a second: at once, that would be seconds
+    /// without a policy for whoever just began. A fault is the policy's own doing, and is paid at once.
+    fn charge_start(&self, start: Start, used: Duration) {
+        let Some(allowance) = self.allowance() else {
+            return;
+        };
+        match start {
+            Start::First => allowance.charge_start(used, true),
+            Start::Again => allowance.charge_start(used, false),
+            Start::AfterFault => allowance.charge(used),
+        }
     }
 
     fn seated(&self, index: usize, instance: Box<dyn Instance>, revision: u64) {
@@ -189,7 +209,10 @@ impl Binding {
         let rests = quiet >= self.parts.environment.limits.idle;
         let Some(turn) = seat.turn() else { return };
         if self.exports().handoff && (asked || rests) && self.may_checkpoint() {
-            match turn.instance.save() {
+            let before = thread_time();
+            let saved = turn.instance.save();
+            self.charge(thread_time().saturating_sub(before));
+            match saved {
                 Ok(state) => slot.save(Some(Saved {
                     digest: self.digest(),
                     states: [state].into(),
@@ -216,24 +239,26 @@ impl Binding {
         }
     }
 
-    /// What a successor goes on from: a state for each instance that can tell, as it is now or as
-    /// it was saved last.
+    /// What a successor goes on from: a state for each instance that can tell, as it is now or, where that
+    /// is busy or failed, as it was saved last.
     pub(super) fn hand_over(&self) -> Option<Saved> {
         let mut states = Vec::with_capacity(self.slots.len());
         let mut inherited = None;
+        let until = Instant::now() + PATIENCE;
         for (index, slot) in self.slots.iter().enumerate() {
-            let mut seat = slot.enter_blocking();
-            match seat.turn().map(|turn| turn.instance.save()) {
-                Some(Ok(state)) => {
-                    states.push(state);
-                    continue;
+            if let Some(mut seat) = slot.enter_until(until) {
+                match seat.turn().map(|turn| turn.instance.save()) {
+                    Some(Ok(state)) => {
+                        states.push(state);
+                        continue;
+                    }
+                    Some(Err(fault)) => {
+                        let lost = seat.lose();
+                        drop((seat, lost));
+                        self.could_not_save(index, &fault);
+                    }
+                    None => {}
                 }
-                Some(Err(fault)) => {
-                    let lost = seat.lose();
-                    drop((seat, lost));
-                    self.could_not_save(index, &fault);
-                }
-                None => {}
             }
             match slot.saved() {
                 Some(saved) if saved.digest == self.digest() => {

@@ -247,3 +247,22 @@ async fn slow_balancer_is_asked_with_the_request_and_the_members_tried() {
     assert!(seen.iter().all(|one| *one == same), "{seen:?}");
     assert!(selector.chain[0].is_slow(0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn successor_waits_for_no_instance_that_is_busy_and_goes_on_from_what_it_saved_last() {
+    let (native, _) = stateful();
+    let later = Arc::new(Later::default());
+    let binding = asleep(parts(&native, None, &later), None);
+    assert!(asked(&binding).await);
+    later.look();
+    assert_eq!(native.logged(), ["init 0/1", "save"]);
+    // Its tenant's thread is in there, for as long as it likes.
+    let busy = binding.slots[0].enter_blocking();
+    let (heir, _) = stateful();
+    let heir = Native { digest: 9, ..heir };
+    let successor = asleep(parts(&heir, None, &later), Some(&binding));
+    assert_eq!(native.logged(), ["init 0/1", "save"], "not asked");
+    assert_eq!(heir.logged(), ["init 0/1", "restore 1"]);
+    assert_eq!(successor.status().instances, 1);
+    drop(busy);
+}
