@@ -1,5 +1,7 @@
 //! What a tenant gets that wants more than its quota, one test a quota; the other tenant gets all it wants.
 
+use std::fs;
+
 use serde_json::Value;
 use switchyard_tests::{
     Client, Gateway, Member, Request, Setup, eventually, guests, scripts, wait::DEADLINE,
@@ -115,6 +117,65 @@ fn connections_to_members() {
             .unwrap()
             > 0
     );
+}
+
+/// Folders that the gateway has the kernel watch.
+fn watches(gateway: &Gateway) -> usize {
+    let all = fs::read_dir(format!("/proc/{}/fdinfo", gateway.pid())).unwrap();
+    // One that was closed meanwhile is none of them.
+    let all = all.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+    let own = |text: String| {
+        text.lines()
+            .filter(|line| line.starts_with("inotify "))
+            .count()
+    };
+    all.map(own).sum()
+}
+
+#[test]
+fn folders_that_are_watched() {
+    let (a, b) = (
+        Member::start("a", scripts::name()),
+        Member::start("b", scripts::name()),
+    );
+    let site = |folders: &str| {
+        tenant_site("acme.example", &a, "lbmethod = \"policy:p\"")
+            + &format!("[policy.p]\nsource = \"{folders}p.wasm\"\n")
+    };
+    let deep = "d/".repeat(500);
+    let gateway = quoted("folders = 3", &site("x/y/z/"), &b)
+        .file("tenants/acme/x/y/z/p.wasm", guests::component("balancer"))
+        .file(
+            &format!("tenants/acme/{deep}p.wasm"),
+            guests::component("balancer"),
+        )
+        .start();
+    assert_eq!(at(&gateway, "acme.example"), "a");
+    gateway.replace_file("tenants/acme/site.toml", site(&deep));
+    let error = || tenant_status(&gateway, "acme")["last_error"]["what"].to_string();
+    gateway.wait_for_status("it is refused", |_| error().contains("quota `folders`"));
+    // The other tenant's changes are seen, and there is room for them.
+    let other = tenant_site("new.example", &b, "");
+    gateway.replace_file("tenants/beta/site.toml", other);
+    wait_for(&gateway, "new.example", "b");
+    assert_eq!(at(&gateway, "acme.example"), "a", "what it had serves");
+    // All are set anew at each pass: for a moment there are fewer.
+    let most = (0..100).map(|_| watches(&gateway)).max();
+    assert!(most < Some(30), "{most:?}");
+    // Mended, it serves again; so it does with a larger quota, when it is read again.
+    gateway.replace_file("tenants/acme/site.toml", site("x/y/z/"));
+    gateway.wait_for_status("it is mended", |_| error() == "null");
+    gateway.replace_file("tenants/acme/site.toml", site(&deep));
+    gateway.wait_for_status("it is refused again", |_| error() != "null");
+    let text = fs::read_to_string(gateway.file()).unwrap();
+    gateway.replace_file(
+        "switchyard.toml",
+        text.replace("folders = 3", "folders = 999"),
+    );
+    gateway.wait_for_status("it may have them", |_| error() == "null");
+    eventually("all are watched", DEADLINE, || {
+        (watches(&gateway) >= 500).then_some(())
+    });
 }
 
 /// `acme` with one policy that chooses the first of two members.

@@ -6,7 +6,10 @@ use std::{
     process::ExitCode,
 };
 
-use crate::config::{self, Report};
+use crate::{
+    config::{self, Report},
+    control::within_folders,
+};
 
 /// `EX_USAGE` of sysexits.h: the operator's input is wrong.
 const BAD_CONFIG: u8 = 64;
@@ -56,6 +59,12 @@ fn outcome(file: &Path, drawn: bool, colour: bool) -> (String, u8) {
             (Err(report), false) => report.lines(),
         });
         errors += tenant.outcome.as_ref().err().map_or(0, Report::errors);
+        if let Ok(part) = &tenant.outcome
+            && let Err(why) = within_folders(part)
+        {
+            found.push_str(&format!("error: tenant `{}`: {why}\n", part.name));
+            errors += 1;
+        }
     }
     verdict(file, found, errors, warnings)
 }
@@ -107,6 +116,22 @@ mod tests {
         let (drawn, code) = checked("version = 2\n", true);
         assert_eq!(code, 64);
         assert!(drawn.contains("1 │ version = 2"), "{drawn}");
+    }
+
+    #[test]
+    fn a_tenant_whose_files_lie_too_deep_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let deep = "d/".repeat(40);
+        let own = folder.path().join("tenants/acme");
+        std::fs::create_dir_all(own.join(&deep)).expect("made");
+        let site = format!("[policy.p]\nsource = \"{deep}p.wasm\"\n");
+        std::fs::write(own.join("site.toml"), site).expect("written");
+        let file = folder.path().join("it.toml");
+        std::fs::write(&file, format!("{LEAST}document_root = \".\"\n")).expect("written");
+        let (text, code) = outcome(&file, false, false);
+        assert_eq!(code, 64, "{text}");
+        let told = "error: tenant `acme`: its files lie in more folders than the 32";
+        assert!(text.contains(told), "{text}");
     }
 
     #[test]

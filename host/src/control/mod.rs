@@ -42,6 +42,7 @@ mod watch;
 pub use command::{Cause, Controller, Outcome, ReloadCounts};
 pub use facts::{ControlFacts, PolicyFacts, TenantFacts, TenantState, Trouble, VersionFacts};
 pub use reload::Writer;
+pub use resident::within_folders;
 pub use setup::{Failure, Setup, Surroundings};
 pub use stock::Stock;
 pub use watch::Watch;

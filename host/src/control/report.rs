@@ -82,12 +82,11 @@ impl Writer {
 
     /// All that generations are made of, those that were refused included.
     fn watched(&self) -> Watched {
-        let live = self.current.load();
         let path = &self.setup.path;
         let main = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let dir = self.operator.tenancy.dir.as_deref();
         let mut watched = Watched {
-            files: std::iter::once(main).chain(files(&live.snapshot)).collect(),
+            files: std::iter::once(main).chain(files(&self.operator)).collect(),
             all_tenants: dir.map(Path::to_owned),
             tenants: Vec::new(),
         };
@@ -95,9 +94,10 @@ impl Writer {
             .files
             .extend(self.pending.iter().flat_map(|next| files(next)));
         for (name, resident) in &self.residents {
-            watched.files.extend(resident.files());
+            let quota = self.operator.tenancy.quota(name.as_str());
             let folder = dir.map(|dir| dir.join(name.as_str()));
-            watched.tenants.extend(folder);
+            let watched = &mut watched.tenants;
+            watched.extend(folder.map(|folder| resident.watched(folder, quota)));
         }
         watched.sort();
         watched

@@ -8,11 +8,15 @@ use std::{
 
 use tracing::{error, info, warn};
 
-use super::{Cause, Failure, TenantFacts, TenantState, Trouble, seen::Seen};
+use super::{
+    Cause, Failure, TenantFacts, TenantState, Trouble,
+    seen::Seen,
+    trail::{TenantWatched, Trail},
+};
 use crate::{
     config::{self, LoadedTenant, TenantPart},
     members::Clock,
-    snapshot::{Snapshot, TenantName},
+    snapshot::{Quota, Snapshot, TenantName},
     telemetry::timestamp,
 };
 
@@ -55,9 +59,15 @@ impl Resident {
         self.part.as_ref()
     }
 
-    /// What it is made of, as far as that was looked at.
-    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
-        self.seen.iter().map(|(path, _)| path.clone())
+    /// What it is made of, as far as that was looked at, and what of it is in service.
+    pub fn watched(&self, folder: PathBuf, quota: &Quota) -> TenantWatched {
+        let seen = self.seen.iter().map(|(path, _)| path.clone());
+        let served = self.part.iter().flat_map(|part| named(part));
+        TenantWatched {
+            folder,
+            files: served.chain(seen).collect(),
+            most: quota.folders,
+        }
     }
 
     /// Whether its files may say something else than when they were read last.
@@ -222,6 +232,26 @@ impl Resident {
             last_error: self.trouble.clone(),
             unrecalled: self.unrecalled.clone(),
         }
+    }
+}
+
+/// Every file that it names.
+fn named(part: &TenantPart) -> impl Iterator<Item = PathBuf> {
+    let sources = part.policies.values().map(|policy| &policy.source);
+    part.files.iter().chain(sources).cloned()
+}
+
+/// Refuses what would have more folders watched than the tenant may have.
+pub fn within_folders(part: &TenantPart) -> Result<(), Failure> {
+    let most = part.tenant.quota.folders;
+    let watched = TenantWatched {
+        folder: part.tenant.folder.to_path_buf(),
+        files: named(part).collect(),
+        most,
+    };
+    match Trail::default().follow_tenant(&watched) {
+        true => Ok(()),
+        false => Err(Failure::Folders { most }),
     }
 }
 

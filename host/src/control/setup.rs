@@ -59,6 +59,15 @@ pub enum Failure {
     /// A host that somebody else has, or a folder that cannot be used.
     #[error("{0}")]
     Claim(Box<Diagnostic>),
+    /// More folders would have to be watched for a tenant than it may have.
+    #[error(
+        "its files lie in more folders than the {most} that are watched for a tenant; move them up, or ask the operator to \
+         raise the quota `folders`"
+    )]
+    Folders {
+        /// Its quota.
+        most: usize,
+    },
     /// A socket or a log.
     #[error("{0}")]
     Surroundings(String),

@@ -10,7 +10,7 @@ use std::{
 use super::{
     Cause, Failure, Writer,
     bid::{Bid, Change},
-    resident::Resident,
+    resident::{Resident, within_folders},
     seen::Seen,
     tracked::Look,
 };
@@ -110,6 +110,7 @@ impl Writer {
             Ok(part) => part,
             Err(report) => return Err(Failure::Config(Box::new(report.clone()))),
         };
+        within_folders(part)?;
         if resident.part().is_some_and(|now| now.is_like(part)) {
             resident.unchanged(tenant);
             return Ok(None);
@@ -159,10 +160,12 @@ impl Writer {
                 (part, None)
             } else {
                 match config::load_tenant(&tenant, next).outcome {
-                    Ok(read) => match self.versions(&read.policies) {
-                        Ok(_) => (Arc::new(read.sharing(&part)), None),
-                        Err(failure) => (Arc::new(requoted(&part, quota)), Some(failure)),
-                    },
+                    Ok(read) => {
+                        match within_folders(&read).and_then(|()| self.versions(&read.policies)) {
+                            Ok(_) => (Arc::new(read.sharing(&part)), None),
+                            Err(failure) => (Arc::new(requoted(&part, quota)), Some(failure)),
+                        }
+                    }
                     Err(report) => (
                         Arc::new(requoted(&part, quota)),
                         Some(Failure::Config(Box::new(report))),

@@ -17,8 +17,20 @@ pub(super) struct Watched {
     pub files: Vec<PathBuf>,
     /// In which every folder is a tenant's.
     pub all_tenants: Option<PathBuf>,
+    /// What counts of each tenant.
+    pub tenants: Vec<TenantWatched>,
+}
+
+/// What counts of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TenantWatched {
     /// In which every `.toml` file counts.
-    pub tenants: Vec<PathBuf>,
+    pub folder: PathBuf,
+    /// Absolute paths.
+    pub files: Vec<PathBuf>,
+    /// Folders that are watched for it, beside its own and those on the way there: the kernel has so
+    /// many watches for everybody.
+    pub most: usize,
 }
 
 impl Watched {
@@ -26,8 +38,6 @@ impl Watched {
     pub fn sort(&mut self) {
         self.files.sort();
         self.files.dedup();
-        self.tenants.sort();
-        self.tenants.dedup();
     }
 }
 
@@ -72,23 +82,20 @@ pub(super) struct Trail {
 impl Trail {
     /// Of all that counts.
     pub fn of(watched: &Watched) -> Self {
-        let mut trail = Self::default();
+        let (mut trail, mut room) = (Self::default(), usize::MAX);
         for path in &watched.files {
-            trail.follow(path);
+            trail.follow(path, &mut room);
         }
         if let Some(folder) = watched
             .all_tenants
             .as_deref()
-            .and_then(|dir| trail.follow(dir))
+            .and_then(|dir| trail.follow(dir, &mut room))
         {
             trail.folders.insert(folder.clone());
             trail.names.folders.insert(folder);
         }
         for tenant in &watched.tenants {
-            if let Some(folder) = trail.follow(tenant) {
-                trail.folders.insert(folder.clone());
-                trail.names.tenants.insert(folder);
-            }
+            trail.follow_tenant(tenant);
         }
         // The root changes with every mount and is watched only for want of anything nearer.
         if trail.folders.len() > 1 {
@@ -97,8 +104,25 @@ impl Trail {
         trail
     }
 
-    /// Where it leads, if that is a folder.
-    fn follow(&mut self, path: &Path) -> Option<PathBuf> {
+    /// All that counts of a tenant, as far as there is room. False: there is more of it.
+    pub fn follow_tenant(&mut self, tenant: &TenantWatched) -> bool {
+        // Where it lies is the operator's to say, and in there it shows when something is mended.
+        let mut room = usize::MAX;
+        if let Some(folder) = self.follow(&tenant.folder, &mut room) {
+            self.folders.insert(folder.clone());
+            self.names.tenants.insert(folder);
+        }
+        // The last one is never taken: it shows that there are more.
+        let mut room = tenant.most.saturating_add(1);
+        for path in &tenant.files {
+            self.follow(path, &mut room);
+        }
+        room > 0
+    }
+
+    /// Where it leads, if that is a folder. Of folders that were on no way before it takes fewer than
+    /// there is room for.
+    fn follow(&mut self, path: &Path, room: &mut usize) -> Option<PathBuf> {
         let mut at = PathBuf::from("/");
         let mut left: VecDeque<OsString> = names(path);
         let mut links = 0;
@@ -109,7 +133,13 @@ impl Trail {
             }
             let next = at.join(name);
             let kind = fs::symlink_metadata(&next).map(|m| m.file_type());
-            self.folders.insert(at.clone());
+            if !self.folders.contains(&at) {
+                *room = room.saturating_sub(1);
+                if *room == 0 {
+                    return None;
+                }
+                self.folders.insert(at.clone());
+            }
             self.names.names.insert(next.clone());
             let kind = kind.ok()?;
             if kind.is_dir() {
@@ -189,6 +219,34 @@ mod tests {
         let (folders, names) = within(&trail, &root);
         assert_eq!(folders, [""]);
         assert_eq!(names, ["", "policies"]);
+    }
+
+    #[test]
+    fn tenant_with_deep_paths_has_its_own_folder_watched_and_so_many_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let deep = root.join("acme").join("d/".repeat(100));
+        fs::create_dir_all(&deep).unwrap();
+        let acme = |most, files: &[PathBuf]| TenantWatched {
+            folder: root.join("acme"),
+            files: files.to_vec(),
+            most,
+        };
+        let site = root.join("acme/site.toml");
+        let files = [deep.join("p.wasm"), site.clone(), deep.join("q.wasm")];
+        for (most, files, all, folders) in [
+            (100, &files[..], true, 101),
+            (99, &files, false, 100),
+            (5, &files, false, 6),
+            (0, &files, false, 1),
+            (0, &files[1..2], true, 1),
+        ] {
+            let mut trail = Trail::default();
+            assert_eq!(trail.follow_tenant(&acme(most, files)), all, "{most}");
+            let within = |path: &&PathBuf| path.starts_with(root.join("acme"));
+            assert_eq!(trail.folders.iter().filter(within).count(), folders);
+            assert!(trail.names.contains(&site), "{most}");
+        }
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct Quota {
     pub policies: usize,
     /// Size of a policy's `.wasm` file, bytes.
     pub policy_size: usize,
+    /// Folders that are watched for it beside its own.
+    pub folders: usize,
     /// Where its members may be.
     pub egress: Egress,
     /// Names that it may claim; `None` = any that nobody else has.
@@ -76,6 +78,7 @@ impl Quota {
             policy_memory: usize::MAX,
             policies: usize::MAX,
             policy_size: usize::MAX,
+            folders: usize::MAX,
             egress: Egress::Public,
             hosts: None,
         }

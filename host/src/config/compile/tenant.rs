@@ -96,6 +96,7 @@ fn quota(
         policy_memory: 1 << 30,
         policies: 16,
         policy_size: 4 << 20,
+        folders: 32,
         egress: Egress::Public,
         hosts: None,
     };
@@ -131,6 +132,7 @@ fn quota(
             size,
             context.out,
         ) as usize,
+        folders: or(&table.folders, fallback.folders as u32) as usize,
         egress: egress.unwrap_or_else(|| fallback.egress.clone()),
         hosts: names.or_else(|| fallback.hosts.clone()),
     }

@@ -40,6 +40,9 @@ table! {
         /// Size of a policy's .wasm file.
         #[schemars(extend("default" = "4MiB"))]
         policy_size: Size,
+        /// Folders on the way from its own to its files, which are watched.
+        #[schemars(extend("default" = 32))]
+        folders: u32,
         /// Where its members may be: networks, with a port or a range of ports behind a colon. Left out: the public internet alone.
         egress: Vec<Node<Reach>>,
         /// Host names that it may claim, with wildcards as in a vhost's aliases. Left out: any that nobody else has.

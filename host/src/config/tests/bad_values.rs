@@ -34,6 +34,7 @@ pub const TWINS: &[(&str, &str, &str)] = &[
     ("QuotaTable", "policy_memory = \"1KiB\"", "64KiB"),
     ("QuotaTable", "policies = []", "a whole number"),
     ("QuotaTable", "policy_size = 1", "1KiB"),
+    ("QuotaTable", "folders = -1", "out of range"),
     ("QuotaTable", "egress = [\"shop.example:80\"]", "no network"),
     ("QuotaTable", "egress = [\"10.0.0.1/8\"]", "10.0.0.0/8"),
     ("QuotaTable", "egress = [\"10.0.0.1:90-80\"]", "no network"),
