@@ -60,6 +60,7 @@ mod timing;
 mod tried;
 mod trigger;
 mod version;
+mod words;
 
 pub use allowance::Allowance;
 pub use background::{Background, BackgroundThread, Job};
@@ -82,3 +83,4 @@ pub use shadow::{Example, Shadow, ShadowStatus, Share};
 pub use standing::StandingWord;
 pub use timing::{CALL_TIME_BOUNDS, CallTimes};
 pub use version::{EVENTS, Entry, Event, Versions, worth_keeping};
+pub use words::{InWords, plain};

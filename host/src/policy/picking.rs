@@ -3,11 +3,11 @@
 //! What a policy says is checked against the facts it was asked with, and the chosen member
 //! counts as busy before the next caller gets its turn.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{
-    Attempt, Binding, Decider, Fault, Post, Selector, asking::Unanswered, columns::Columns,
-    slot::Turn, tried::TriedView,
+    Attempt, Binding, Decider, Fault, InWords, Post, Selector, asking::Unanswered,
+    columns::Columns, slot::Turn, tried::TriedView,
 };
 use crate::{
     decision::{Call, CapturedRequest, RequestView, Verdict},
@@ -182,9 +182,9 @@ impl<'a> Told<'a> {
     }
 }
 
-impl fmt::Debug for Told<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+impl InWords for Told<'_> {
+    fn in_words(&self) -> String {
+        self.0.to_owned()
     }
 }
 

@@ -1,9 +1,9 @@
 //! A policy at work in one place, with the candidates that are tried beside it.
 
-use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use super::{
-    Binding, Canary, Refused, Shadow,
+    Binding, Canary, InWords, Refused, Shadow,
     rewriter::{BIND, LOCATE, NO_RESPONSE, ON_REQUEST, ON_RESPONSE, Question},
 };
 use crate::decision::{
@@ -104,7 +104,7 @@ impl Post {
         response: Option<&S>,
     ) -> Result<Option<(T, &Arc<Binding>)>, Refused>
     where
-        T: Default + Clone + PartialEq + fmt::Debug + Send + 'static,
+        T: Default + Clone + PartialEq + InWords + Send + 'static,
     {
         let decided = self.obeyed(worker, question, request, response).await;
         if let Some(shadow) = &self.shadow
@@ -150,7 +150,7 @@ impl Shadow {
         (request, response): (&R, Option<&S>),
         done: T,
     ) where
-        T: Default + PartialEq + fmt::Debug + Send + 'static,
+        T: Default + PartialEq + InWords + Send + 'static,
     {
         let comparison = self.binding.comparison();
         if !self.binding.is_slow(worker) {

@@ -82,6 +82,33 @@ async fn shadow_that_fails_is_counted_and_nobody_notices() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn examples_of_an_affinity_are_told_in_words() {
+    let hold = Hold {
+        pin: Pin::Route("w1".into()),
+        strict: false,
+    };
+    let native = Native::locating(move |_| Ok(Some(hold.clone())));
+    let post = Post {
+        shadow: Some(Shadow {
+            binding: candidate(&native, Role::Shadow, None),
+            sample: 10_000,
+        }),
+        ..post(&candidate(
+            &Native::locating(|_| Ok(None)),
+            Role::Serving,
+            None,
+        ))
+    };
+    assert_eq!(post.locate(0, &Request::default()).await, Ok(None));
+    let status = post.shadow.unwrap().binding.status().shadow.unwrap();
+    let example = &status.examples[0];
+    assert_eq!(
+        (&*example.decided, &*example.candidate),
+        ("no session", "route w1")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn shadow_of_a_rewriter_is_asked_for_its_sample_of_decisions() {
     let calls = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&calls);

@@ -8,14 +8,13 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
 };
 
-use super::Binding;
+use super::{Binding, InWords};
 use crate::{
     decision::{Concurrency, RequestView},
     members::{Clock, Micros, locked},
@@ -121,7 +120,7 @@ impl ShadowStatus {
 
 impl Comparison {
     /// Both have decided; `None`: the candidate did not.
-    pub fn note<T: PartialEq + fmt::Debug>(
+    pub fn note<T: PartialEq + InWords>(
         &self,
         clock: Clock,
         request: &dyn RequestView,
@@ -146,8 +145,8 @@ impl Comparison {
         let example = Example {
             at_ms: Clock::wall_ms(),
             request: shown(format!("{} {}", request.method(), request.original_path())),
-            decided: shown(format!("{decided:?}")),
-            candidate: shown(format!("{candidate:?}")),
+            decided: shown(decided.in_words()),
+            candidate: shown(candidate.in_words()),
         };
         let mut examples = locked(&self.examples);
         examples.truncate(EXAMPLES - 1);
@@ -220,6 +219,7 @@ fn shown(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::testing::Request, *};
+    use crate::decision::RequestPlan;
 
     fn id(name: &str) -> MemberId {
         MemberId(name.into())
@@ -229,16 +229,23 @@ mod tests {
     fn what_differs_is_counted_and_a_few_examples_are_kept() {
         let (comparison, clock) = (Comparison::default(), Clock::start());
         let request = Request::default();
-        comparison.note(clock, &request, &1, Some(&1));
-        comparison.note(clock, &request, &1, Some(&2));
-        comparison.note(clock, &request, &1, Some(&3));
-        comparison.note(clock, &request, &1, None);
+        let [one, two, three] = ["one", "two", "three"].map(|path| RequestPlan {
+            path: Some(path.to_owned()),
+            ..RequestPlan::default()
+        });
+        comparison.note(clock, &request, &one, Some(&one));
+        comparison.note(clock, &request, &one, Some(&two));
+        comparison.note(clock, &request, &one, Some(&three));
+        comparison.note(clock, &request, &one, None);
         let status = comparison.status();
         assert_eq!((status.agreed, status.differed), (1, 2));
         assert_eq!(status.unanswered, 1);
         assert_eq!(status.examples.len(), 1, "not more than ten a second");
         let example = &status.examples[0];
-        assert_eq!((&*example.decided, &*example.candidate), ("1", "2"));
+        assert_eq!(
+            (&*example.decided, &*example.candidate),
+            ("path one", "path two")
+        );
         assert_eq!(example.request, "GET /");
     }
 
