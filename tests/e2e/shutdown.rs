@@ -202,6 +202,36 @@ fn a_second_sigterm_ends_at_once() {
 }
 
 #[test]
+fn what_a_second_sigterm_cuts_off_is_in_the_access_log_and_so_is_what_came_before() {
+    let a = Member::start("a", |exchange| match exchange.target() {
+        "/whole" => scripts::name()(exchange),
+        _ => scripts::held()(exchange),
+    });
+    let log = "[log]\naccess = { path = \"access.log\", format = \"json\" }\n";
+    let mut gateway = Gateway::start(log.to_owned() + &everything_to(&[&a], ""));
+    let mut held = gateway.connect();
+    held.send(Request::get("/held").bytes());
+    a.wait_for_note("holding");
+    for _ in 0..100 {
+        assert_eq!(gateway.get("/whole").status, 200);
+    }
+    gateway.signal(libc::SIGTERM);
+    eventually("it is draining", DEADLINE, || {
+        TcpStream::connect(gateway.addr()).is_err().then_some(())
+    });
+    gateway.signal(libc::SIGTERM);
+    assert_eq!(gateway.wait_for_exit().code(), Some(128 + libc::SIGTERM));
+    let text = fs::read_to_string(gateway.dir().join("access.log")).unwrap();
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let (held, whole): (Vec<Value>, Vec<Value>) = lines.partition(|line| line["target"] == "/held");
+    assert_eq!(whole.len(), 100);
+    assert_eq!(held.len(), 1);
+    assert_eq!(held[0]["error"], "drained");
+}
+
+#[test]
 fn an_upload_in_flight_is_finished_too() {
     let a = Member::start("a", scripts::echo());
     let mut gateway = Gateway::start(everything_to(&[&a], ""));

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::{Ending, outlets::Outlets};
 use crate::listener::{ConnectionCount, Drain};
 
-/// After the deadline, how long connections get to be cut off.
+/// After the deadline or a second signal, how long connections get to be cut off.
 const CUT: Duration = Duration::from_secs(1);
 
 /// The signals that are acted on. SIGPIPE is ignored from the start, by std.
@@ -69,7 +69,7 @@ impl Signals {
         gateway.outlets.drain(Drain::Draining);
         tokio::select! {
             biased;
-            signal = self.stop() => return Ending::Killed(signal),
+            signal = self.stop() => return self.cut(signal, gateway, ended).await,
             drained = timeout(deadline, ended.recv()) => if drained.is_ok() {
                 info!("Drained");
                 return Ending::Drained;
@@ -84,6 +84,26 @@ impl Signals {
         tokio::select! {
             signal = self.stop() => Ending::Killed(signal),
             _ = timeout(CUT, ended.recv()) => Ending::Drained,
+        }
+    }
+
+    /// Ends at once: as soon as what is cut off has its lines in the access log, which takes
+    /// milliseconds. One more signal does not wait for that either.
+    async fn cut(
+        &mut self,
+        signal: i32,
+        gateway: Gateway<'_>,
+        ended: &mut mpsc::Receiver<()>,
+    ) -> Ending {
+        let open = gateway.connections.open();
+        warn!(
+            connections = open,
+            "Told to end at once; connections are cut off"
+        );
+        gateway.outlets.drain(Drain::Now);
+        tokio::select! {
+            again = self.stop() => Ending::Killed(again),
+            _ = timeout(CUT, ended.recv()) => Ending::Killed(signal),
         }
     }
 
