@@ -15,6 +15,7 @@ mod prefixes;
 mod refresh;
 mod script;
 mod srcset;
+mod table;
 
 pub(super) use css::CssBody;
 pub(super) use html::HtmlBody;

@@ -8,24 +8,19 @@ use crate::decision::LinkPlan;
 
 use super::super::error::BodyError;
 use super::super::substitute::{PATTERN_LIMIT, automaton};
+use super::table::{Prefix, Table};
 
 /// A link plan made ready. The first prefix of the list that matches wins.
 #[derive(Debug)]
 pub(in super::super) struct Links {
-    prefixes: Vec<Prefix>,
+    /// Those with an origin (scheme and authority), which compares without case (RFC 3986 section 6.2.2.1).
+    origins: Table,
+    /// All others, which compare as they are.
+    paths: Table,
     /// Finds where prefixes may begin in scripts; `None` where scripts are left alone.
     finder: Option<AhoCorasick>,
     /// Bytes of the longest prefix.
     longest: usize,
-}
-
-#[derive(Debug)]
-struct Prefix {
-    from: Vec<u8>,
-    /// Bytes of scheme and authority, which compare without case (RFC 3986 section 6.2.2.1).
-    origin: usize,
-    to: Replacement,
-    to_ends_in_slash: bool,
 }
 
 /// A replacement in the spellings that the places for it need.
@@ -77,25 +72,30 @@ impl Links {
             bytes,
             limit: PATTERN_LIMIT,
         })?;
-        let prefixes = urls
-            .into_iter()
-            .map(|url| {
-                // What remains of an empty prefix is the root.
-                let to = if url.to.is_empty() {
-                    b"/"
-                } else {
-                    url.to.as_slice()
-                };
-                Prefix {
-                    origin: origin(&url.from),
-                    from: url.from.clone(),
-                    to_ends_in_slash: to.ends_with(b"/"),
-                    to: Replacement::new(to),
-                }
-            })
-            .collect();
+        let prefixes = urls.iter().enumerate().map(|(place, url)| {
+            // What remains of an empty prefix is the root.
+            let to = if url.to.is_empty() {
+                b"/"
+            } else {
+                url.to.as_slice()
+            };
+            let origin = origin(&url.from);
+            let mut key = url.from.clone();
+            key[..origin].make_ascii_lowercase();
+            let prefix = Prefix {
+                key,
+                place,
+                shorter: None,
+                to_ends_in_slash: to.ends_with(b"/"),
+                to: Replacement::new(to),
+            };
+            (origin > 0, prefix)
+        });
+        let (origins, paths): (Vec<_>, Vec<_>) = prefixes.partition(|(has_origin, _)| *has_origin);
+        let table = |part: Vec<(bool, Prefix)>| Table::new(part.into_iter().map(|(_, p)| p));
         Ok(Some(Arc::new(Self {
-            prefixes,
+            origins: table(origins),
+            paths: table(paths),
             finder,
             longest,
         })))
@@ -117,33 +117,16 @@ impl Links {
     /// Slashes join: where one side of the replacement ends in a slash and the other does not, the result has
     /// exactly one, and an empty replacement is `/` (`http://m` to `/` turns `http://m/x` into `/x`, not `//x`, which would be another host).
     pub(super) fn find(&self, url: &[u8], ends: impl Fn(u8) -> bool) -> Option<Match<'_>> {
-        self.prefixes.iter().find_map(|prefix| {
-            let len = prefix.from.len();
-            let (origin, path) = url.get(..len)?.split_at(prefix.origin);
-            if path != &prefix.from[prefix.origin..]
-                || !origin.eq_ignore_ascii_case(&prefix.from[..prefix.origin])
-            {
-                return None;
-            }
-            let behind = url.get(len).copied();
-            if prefix.from.ends_with(b"/") {
-                if prefix.from == b"/" && behind == Some(b'/') {
-                    return None;
-                }
-                let keep = usize::from(!prefix.to_ends_in_slash && !prefix.from.ends_with(b"//"));
-                return Some(Match {
-                    len: len - keep,
-                    to: &prefix.to,
-                });
-            }
-            let boundary =
-                behind.is_none_or(|byte| matches!(byte, b'/' | b'?' | b'#' | b';') || ends(byte));
-            let join = usize::from(prefix.to_ends_in_slash && behind == Some(b'/'));
-            boundary.then_some(Match {
-                len: len + join,
-                to: &prefix.to,
-            })
-        })
+        let url = &url[..url.len().min(self.reach())];
+        let path = self.paths.find(url, 0, &ends);
+        // A URL without an origin begins with none.
+        let origin = match origin(url) {
+            0 => None,
+            origin => self.origins.find(url, origin, &ends),
+        };
+        let found = path.into_iter().chain(origin);
+        let first = found.min_by_key(|(place, _)| *place);
+        first.map(|(_, found)| found)
     }
 }
 
@@ -211,6 +194,8 @@ fn origin(url: &[u8]) -> usize {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use proptest::prelude::*;
+
     use crate::decision::Substitution;
 
     use super::*;
@@ -225,6 +210,63 @@ pub(super) mod tests {
             })
             .collect();
         Links::new(&LinkPlan { urls, events }).unwrap().unwrap()
+    }
+
+    /// As the rule says it: one after the other.
+    fn one_by_one<'a>(
+        list: &[(&str, &'a str)],
+        url: &[u8],
+        ends: impl Fn(u8) -> bool,
+    ) -> Option<(usize, &'a str)> {
+        list.iter().find_map(|&(from, to)| {
+            let from = from.as_bytes();
+            let (begins, path) = url.get(..from.len())?.split_at(origin(from));
+            let same =
+                path == &from[begins.len()..] && begins.eq_ignore_ascii_case(&from[..begins.len()]);
+            if !same {
+                return None;
+            }
+            let behind = url.get(from.len()).copied();
+            let joined = to.is_empty() || to.ends_with('/');
+            if from.ends_with(b"/") {
+                let keep = usize::from(!joined && !from.ends_with(b"//"));
+                let other_host = from == b"/" && behind == Some(b'/');
+                return (!other_host).then_some((from.len() - keep, to));
+            }
+            let boundary = behind.is_none_or(|byte| b"/?#;".contains(&byte) || ends(byte));
+            let join = usize::from(joined && behind == Some(b'/'));
+            boundary.then_some((from.len() + join, to))
+        })
+    }
+
+    fn pieces(most: usize) -> impl Strategy<Value = String> {
+        const PIECES: [&str; 16] = [
+            "/", "//", "/", "a", "b", "A", "http", "HTTP", ":", "m", "M", "?", "#", ";", ":80", "&",
+        ];
+        let piece = proptest::sample::select(&PIECES[..]);
+        proptest::collection::vec(piece, 1..most).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_one_after_the_other_would_find(
+            froms in proptest::collection::vec(pieces(6), 1..40),
+            slashes in proptest::collection::vec(any::<bool>(), 40),
+            urls in proptest::collection::vec(pieces(9), 1..20),
+        ) {
+            // Where they come from shows in what they become.
+            let tos: Vec<_> = (0..froms.len())
+                .map(|n| format!("/{n}{}", if slashes[n] { "/" } else { "" }))
+                .collect();
+            let list: Vec<_> = froms.iter().map(String::as_str).zip(tos.iter().map(String::as_str)).collect();
+            let links = links(&list, false);
+            for url in urls.iter().chain(&froms) {
+                let ends = |byte| byte == b'&';
+                let found = links.find(url.as_bytes(), ends);
+                let found = found.map(|found| (found.len, std::str::from_utf8(&found.to.plain).unwrap()));
+                prop_assert_eq!(found, one_by_one(&list, url.as_bytes(), ends), "{} in {:?}", url, list);
+            }
+        }
     }
 
     fn mapped(list: &[(&str, &str)], url: &str) -> String {
