@@ -263,6 +263,36 @@ fn every_metric_of_a_real_page_is_documented() {
 }
 
 #[test]
+fn what_a_policy_counted_leaves_the_page_with_the_policy() {
+    let a = Member::start("a", scripts::name());
+    let text = |policy: &str| {
+        site(&[("/", "balancer = \"cl\"")])
+            + &balancer("cl", &format!("lbmethod = {policy:?}"), &[entry(&a, "")])
+    };
+    let own = "[policy.p]\nsource = \"p.wasm\"\nconfig = { does = \"meter\" }\n";
+    let metered = text("policy:p") + own;
+    let mut gateway = Setup::new(metered.clone())
+        .file("p.wasm", guests::component("balancer"))
+        .start();
+    let picks = |gateway: &Gateway| {
+        let all = parse(&scrape(gateway, "").0, false);
+        let mut own = all
+            .iter()
+            .filter(|(name, _)| name.starts_with("switchyard_guest_picks_total{"));
+        own.next().map(|(_, value)| *value)
+    };
+    gateway.get("/");
+    assert_eq!(picks(&gateway), Some(1.0));
+    gateway.rewrite(text("byrequests"));
+    gateway.wait_for_status("without it", |s| s["config"]["generation"] == 2);
+    assert_eq!(picks(&gateway), None);
+    gateway.rewrite(metered);
+    gateway.wait_for_status("with it", |s| s["config"]["generation"] == 3);
+    gateway.get("/");
+    assert_eq!(picks(&gateway), Some(2.0), "it goes on");
+}
+
+#[test]
 fn reloads_and_policies_own_series_are_counted() {
     let member = Member::start("a", scripts::name());
     let text = |percent: &str| {

@@ -4,7 +4,7 @@
 //! A name is of one kind on a page: what another policy counts as another kind under
 //! that name, or what would look like a part of another metric, is left out and counted.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{
     families as f,
@@ -12,6 +12,9 @@ use super::{
 };
 use crate::{
     admin::Sources,
+    generation::Generation,
+    policy::Binding,
+    snapshot::TenantName,
     wasm::{Sample, SampleValue},
 };
 
@@ -25,7 +28,11 @@ const OURS: [&str; 5] = ["tenant", "policy", "digest", "le", "quantile"];
 pub(super) fn write(page: &mut Page, sources: &Sources) {
     let mut families: BTreeMap<(String, &'static str), (Kind, Vec<Series>)> = BTreeMap::new();
     let (mut refused, mut dropped) = (Vec::new(), Vec::new());
+    let live = sources.current.load();
     for sample in (sources.guests)() {
+        if !is_configured(&live, &sample) {
+            continue;
+        }
         match (sample.name.as_str(), &sample.value) {
             ("switchyard_policy_series_refused", SampleValue::Counter(count)) => {
                 let labels = owner(&sample).map(|(_, value)| value);
@@ -59,6 +66,22 @@ pub(super) fn write(page: &mut Page, sources: &Sources) {
     page.put(&f::GUEST_REFUSED, refused);
     page.put(&f::GUEST_CONFLICTS, [([], conflicts.into())]);
     page.put(&f::STORE_DROPPED, dropped);
+}
+
+/// What policies counted that are configured no more is kept for a while, for when they come back, and
+/// shown to nobody: each name that a policy ever had would stay on the page.
+fn is_configured(live: &Generation, sample: &Sample) -> bool {
+    let tenant = TenantName::new(&sample.tenant);
+    if sample.policy.is_empty() {
+        // Of the tenant's store.
+        return tenant.is_operator() || live.snapshot.tenants.contains_key(&tenant);
+    }
+    let is_built_in = |binding: &Arc<Binding>| {
+        let status = binding.status();
+        (&status.tenant, &status.policy) == (&sample.tenant, &sample.policy)
+    };
+    let named = tenant.qualify(&sample.policy);
+    live.snapshot.policies.contains_key(&named) || live.bindings().any(is_built_in)
 }
 
 fn named(sample: &Sample) -> (String, Kind, Number) {

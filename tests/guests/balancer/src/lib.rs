@@ -10,7 +10,7 @@ use std::hint::black_box;
 use switchyard_policy::{
     Balancer, Context, Descriptor, Handoff, Member, Observer, Outcome, Problem, Ticker, Verdict,
     config::{Config, Fields},
-    log, pool, request,
+    log, metrics, pool, request,
 };
 use test_guest_misdeeds::{Misdeed, spin};
 
@@ -151,6 +151,7 @@ impl Balancer for TestBalancer {
                 request::path(),
                 pool::name()
             )),
+            "meter" => metrics::Counter::new("picks", &[]).add(1),
             "abstain" => return Verdict::Abstain,
             "shed" => return Verdict::Shed,
             _ => {}
