@@ -327,22 +327,22 @@ fn a_version_that_cannot_save_is_replaced_all_the_same() {
     let deeds = deeds(&[("list", "limit on bytes handed over")]);
     let (_member, gateway) = replaceable("balancer");
     for (at, (deed, _)) in deeds.iter().enumerate() {
+        let digest = policy_status(&gateway, "p")["digest"].clone();
         gateway.replace_file(
             "p.wasm",
             guests::marked("balancer", &format!("save:{deed}")),
         );
-        let digest = policy_status(&gateway, "p")["digest"].clone();
         let changed = || policy_status(&gateway, "p")["digest"] != digest;
         eventually("the version that cannot save", DEADLINE, || {
             changed().then_some(())
         });
         // There is a state to save once it was asked.
         assert_eq!(gateway.get("/").status, 200);
+        let digest = policy_status(&gateway, "p")["digest"].clone();
         gateway.replace_file(
             "p.wasm",
             guests::marked("balancer", &format!("v{}", at + 2)),
         );
-        let digest = policy_status(&gateway, "p")["digest"].clone();
         let changed = || policy_status(&gateway, "p")["digest"] != digest;
         eventually("the version after it", DEADLINE, || changed().then_some(()));
         assert_eq!(gateway.get("/").status, 200, "save:{deed}");
