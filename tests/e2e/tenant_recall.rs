@@ -63,7 +63,10 @@ fn a_tenant_that_is_broken_at_start_serves_what_it_served_last() {
     let mended = site.replace("acme.example", "new.example");
     gateway.replace_file("tenants/acme/site.toml", mended);
     wait_for(&gateway, "new.example", "a");
-    assert_eq!(tenant_status(&gateway, "acme")["state"], "serving");
+    // It serves a moment before the status says so.
+    gateway.wait_for_status("it is mended", |_| {
+        tenant_status(&gateway, "acme")["state"] == "serving"
+    });
     gateway.terminate();
 
     // What somebody else wrote there is not served.
