@@ -114,7 +114,7 @@ impl Fields {
         Some(list)
     }
 
-    /// The value of `name` where there is exactly one line of it, as text.
+    /// The first value of `name`, where it is text.
     pub fn text(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.get(name)?).ok()
     }

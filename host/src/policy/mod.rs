@@ -80,6 +80,7 @@ pub use recovery::LastError;
 pub use report::BindingStatus;
 pub use selector::Selector;
 pub use shadow::{Example, Shadow, ShadowStatus, Share};
+pub use slot::Waits;
 pub use standing::StandingWord;
 pub use timing::{CALL_TIME_BOUNDS, CallTimes};
 pub use version::{EVENTS, Entry, Event, Versions, worth_keeping};

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{
     Binding, CallTimes, CanaryStatus, Digest, FaultKind, LastError, Role, ShadowStatus,
-    StandingWord,
+    StandingWord, Waits,
 };
 use crate::{decision::Concurrency, snapshot::TenantName};
 
@@ -49,6 +49,8 @@ pub struct BindingStatus {
     pub slow: bool,
     /// CPU time in calls, estimated from samples.
     pub times: CallTimes,
+    /// Waits of workers for a turn at an instance.
+    pub waits: Waits,
 }
 
 impl BindingStatus {
@@ -86,12 +88,18 @@ impl Binding {
             last_error: self.record.last_error(),
             slow: self.slots.iter().any(|slot| slot.timing.is_slow()),
             times: self.times(),
+            waits: self.waits(),
         }
     }
 
     /// How many instances it may have at once.
     pub fn instances(&self) -> usize {
         self.slots.len()
+    }
+
+    fn waits(&self) -> Waits {
+        let each = self.slots.iter().map(|slot| slot.waits());
+        each.fold(Waits::default(), Waits::and)
     }
 
     /// How long its calls take.

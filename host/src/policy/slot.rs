@@ -9,7 +9,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex as StdMutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
@@ -33,12 +33,39 @@ const SPIN: Duration = Duration::from_micros(20);
 pub(super) struct Slot {
     seat: Mutex<Seat>,
     pub timing: Timing,
+    waits: WaitCounters,
     /// Somebody is seeing to it that an instance is made.
     waking: AtomicBool,
     /// Told when that came to an end, whichever.
     pub woken: Notify,
     /// What the next instance goes on from.
     saved: StdMutex<Option<Saved>>,
+}
+
+#[derive(Default)]
+struct WaitCounters {
+    count: AtomicU64,
+    ns: AtomicU64,
+}
+
+/// How often workers found an instance busy with another's call, and how long they waited in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// Calls.
+    pub count: u64,
+    /// Together.
+    pub time: Duration,
+}
+
+impl Waits {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            time: self.time + other.time,
+        }
+    }
 }
 
 /// What instances knew: one state for each that could tell.
@@ -119,6 +146,14 @@ impl Slot {
         }
         // Real time, also where tests pause tokio's.
         let started = Instant::now();
+        let seat = self.wait(started).await;
+        let ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.waits.count.fetch_add(1, Ordering::Relaxed);
+        self.waits.ns.fetch_add(ns, Ordering::Relaxed);
+        seat
+    }
+
+    async fn wait(&self, started: Instant) -> MutexGuard<'_, Seat> {
         while started.elapsed() < SPIN {
             hint::spin_loop();
             if let Ok(seat) = self.seat.try_lock() {
@@ -126,6 +161,14 @@ impl Slot {
             }
         }
         self.seat.lock().await
+    }
+
+    /// How often and how long callers on workers waited for a turn.
+    pub fn waits(&self) -> Waits {
+        Waits {
+            count: self.waits.count.load(Ordering::Relaxed),
+            time: Duration::from_nanos(self.waits.ns.load(Ordering::Relaxed)),
+        }
     }
 
     /// The caller's turn if nobody else has it.
@@ -239,5 +282,29 @@ fn wait_until<F: Future>(future: F, until: Option<Instant>) -> Option<F::Output>
             Some(Duration::ZERO) => return None,
             Some(left) => thread::park_timeout(left),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wait_for_a_turn_is_counted_with_its_length() {
+        let slot = Arc::new(Slot::default());
+        drop(slot.enter().await);
+        assert_eq!(slot.waits(), Waits::default());
+        let held = slot.try_enter().unwrap();
+        let waiting = tokio::spawn({
+            let slot = Arc::clone(&slot);
+            async move { drop(slot.enter().await) }
+        });
+        // Its first poll has spun in vain by the time that this task goes on.
+        tokio::task::yield_now().await;
+        drop(held);
+        waiting.await.unwrap();
+        let waits = slot.waits();
+        assert_eq!(waits.count, 1);
+        assert!(waits.time >= SPIN, "{waits:?}");
     }
 }

@@ -1,9 +1,6 @@
 //! The only loop that asks members: choose one, send, and another one where that is safe.
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use bytes::Buf as _;
 use tokio::{
@@ -106,11 +103,13 @@ impl Sender<'_> {
                 Err(refused) => return Err(nobody_else(last, refused)),
             };
             trace.chose(&chosen);
-            let member = Arc::clone(chosen.in_flight.settings());
             let max_attempts = chosen.in_flight.members().balancer.max_attempts;
             let broken = match self.ask(exchange, chosen, down, upload).await {
                 Ok(reply) => return Ok(reply),
                 Err(broken) => broken,
+            };
+            let Some(member) = &trace.member else {
+                return Err(broken.error);
             };
             debug!(member = %member.id, error = %broken.error, "An attempt failed");
             let may_repeat = upload.can_repeat() && (!broken.sent || exchange.is_idempotent());

@@ -110,9 +110,10 @@ impl CanonicalPath {
 
     /// The value of the first `;name=value` of any segment, as sent. Names are case-sensitive.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.forward()
-            .split('/')
-            .flat_map(|segment| segment.split(';').skip(1))
+        // Each ends with its segment. Most paths have none.
+        let parameters = self.forward().split(';').skip(1);
+        parameters
+            .filter_map(|rest| rest.split('/').next())
             .find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='))
     }
 }

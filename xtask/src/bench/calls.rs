@@ -11,7 +11,7 @@ use crate::http::Client;
 const FEW: u64 = 1_000;
 
 /// Counters of a gateway's policies.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Calls {
     /// By policy and role.
     pub asked: BTreeMap<(String, String), u64>,
@@ -19,6 +19,10 @@ pub struct Calls {
     pub fallbacks: u64,
     /// Calls that were written down.
     pub recorded: u64,
+    /// Calls that waited for another worker's.
+    pub waits: u64,
+    /// How long, in microseconds together.
+    pub waited_us: f64,
 }
 
 /// Reads them from the gateway's metrics.
@@ -40,14 +44,19 @@ fn parse(page: &str) -> Result<Calls> {
             continue;
         };
         let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-        let value = || value.parse::<u64>().with_context(|| line.to_owned());
+        let count = || value.parse::<u64>().with_context(|| line.to_owned());
         match name {
             "switchyard_policy_calls_total" => {
                 let key = (label(labels, "policy")?, label(labels, "role")?);
-                *calls.asked.entry(key).or_default() += value()?;
+                *calls.asked.entry(key).or_default() += count()?;
             }
-            "switchyard_policy_fallbacks_total" => calls.fallbacks += value()?,
-            "switchyard_recording_calls_total" => calls.recorded += value()?,
+            "switchyard_policy_fallbacks_total" => calls.fallbacks += count()?,
+            "switchyard_recording_calls_total" => calls.recorded += count()?,
+            "switchyard_policy_waits_total" => calls.waits += count()?,
+            "switchyard_policy_wait_seconds_total" => {
+                let seconds: f64 = value.parse().with_context(|| line.to_owned())?;
+                calls.waited_us += seconds * 1e6;
+            }
             _ => {}
         }
     }
@@ -74,6 +83,8 @@ impl Calls {
             asked: asked.collect(),
             fallbacks: self.fallbacks.saturating_sub(before.fallbacks),
             recorded: self.recorded.saturating_sub(before.recorded),
+            waits: self.waits.saturating_sub(before.waits),
+            waited_us: self.waited_us - before.waited_us,
         }
     }
 
@@ -175,6 +186,13 @@ pub fn prove(setup: Setup, calls: &Calls, requests: &[Request], sent: &Sent) -> 
         );
         said.push(format!("{} recorded", calls.recorded));
     }
+    if calls.waits > 0 {
+        let each = calls.waited_us / calls.waits as f64;
+        said.push(format!(
+            "{} calls waited for another worker's, {each:.1} us each",
+            calls.waits
+        ));
+    }
     Ok(format!(
         "{total} requests, policies asked: {}",
         said.join(", ")
@@ -195,6 +213,8 @@ mod tests {
         switchyard_policy_calls_total{tenant=\"default\",policy=\"jsessionid\",digest=\"b\",binding=\"default/app\",role=\"serving\"} 5\n\
         switchyard_policy_calls_total{tenant=\"default\",policy=\"reverse\",digest=\"c\",binding=\"default/app\",role=\"serving\"} 10\n\
         switchyard_policy_fallbacks_total{tenant=\"default\",policy=\"reverse\",digest=\"c\",binding=\"default/app\",role=\"serving\"} 0\n\
+        switchyard_policy_waits_total{tenant=\"default\",policy=\"byrequests\"} 2\n\
+        switchyard_policy_wait_seconds_total{tenant=\"default\",policy=\"byrequests\"} 0.000003\n\
         switchyard_connections 7\n";
 
     fn requests() -> Vec<Request> {
@@ -209,7 +229,7 @@ mod tests {
         let said = prove(Setup::Base, &calls, &requests(), &sent).unwrap();
         assert_eq!(
             said,
-            "10 requests, policies asked: byrequests 5, jsessionid 5, reverse 10"
+            "10 requests, policies asked: byrequests 5, jsessionid 5, reverse 10, 2 calls waited for another worker's, 1.5 us each"
         );
         sent.add_first(1, requests().len());
         let missed = prove(Setup::Base, &calls, &requests(), &sent).unwrap_err();

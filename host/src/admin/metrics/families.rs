@@ -67,6 +67,8 @@ families! {
     QUARANTINES: Counter "switchyard_policy_quarantines" "" POLICY, "How often it was put in quarantine.";
     POLICY_STATE: Gauge "switchyard_policy_state" "" &["tenant", "policy", "digest", "binding", "role", "state"], "1; the state is the label: serving, probation or quarantined.";
     INSTANCES: Gauge "switchyard_policy_instances" "" POLICY, "Instances there are; made on first use, let go when idle.";
+    WAITS: Counter "switchyard_policy_waits" "" POLICY, "Calls for which a worker found the instance busy with another worker's.";
+    WAIT_TIME: Counter "switchyard_policy_wait_seconds" "seconds" POLICY, "Time that workers waited for them.";
     SLOW: Gauge "switchyard_policy_slow" "" POLICY, "1 while its calls run on the tenant's thread, since they take too long for a worker.";
 
     SHADOWED: Counter "switchyard_shadow_decisions" "" &["tenant", "policy", "digest", "binding", "result"], "Decisions of a shadow: agreed or differed with the one that was obeyed, unanswered or skipped.";

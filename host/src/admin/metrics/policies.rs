@@ -39,6 +39,10 @@ pub(super) fn write(page: &mut Page, sources: &Sources) {
     put(&f::QUARANTINES, |status| status.quarantines.into());
     put(&f::INSTANCES, |status| status.instances.into());
     put(&f::SLOW, |status| status.slow.into());
+    put(&f::WAITS, |status| status.waits.count.into());
+    put(&f::WAIT_TIME, |status| {
+        Number::Real(status.waits.time.as_secs_f64())
+    });
     let more = |labels: &[String; 5], word: &str| {
         let [tenant, policy, digest, binding, role] = labels.clone();
         [tenant, policy, digest, binding, role, word.to_owned()]
@@ -181,6 +185,7 @@ fn add(all: &mut BindingStatus, more: &BindingStatus) {
     all.instances += more.instances;
     all.slow |= more.slow;
     all.times = all.times.and(more.times);
+    all.waits = all.waits.and(more.waits);
     if let (Some(all), Some(more)) = (&mut all.shadow, &more.shadow) {
         all.agreed += more.agreed;
         all.differed += more.differed;
