@@ -2,10 +2,11 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use tokio::sync::{MutexGuard, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     Allowance, Binding, Fault,
+    lock::Guard,
     slot::{Seat, Turn},
 };
 
@@ -116,7 +117,7 @@ impl Binding {
     fn ask<T>(
         &self,
         index: usize,
-        mut seat: MutexGuard<'_, Seat>,
+        mut seat: Guard<'_, Seat>,
         during: &'static str,
         ask: impl FnOnce(&mut Turn<'_>) -> Result<T, Fault>,
     ) -> Result<T, Unanswered> {

@@ -14,11 +14,11 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::MutexGuard;
 
 use super::{
     Allowance, Background, Digest, Environment, Exports, Fault, Instance, Module, Refusal,
     canary::{CanaryRecord, CanaryState},
+    lock::Guard,
     recovery::Record,
     shadow::Comparison,
     slot::{Seat, Slot, Turn},
@@ -264,7 +264,7 @@ impl Binding {
     }
 
     /// Tells an instance the newest members, unless it knows them. On the tenant's thread.
-    pub(super) fn tell_members(&self, index: usize, mut seat: MutexGuard<'_, Seat>) {
+    pub(super) fn tell_members(&self, index: usize, mut seat: Guard<'_, Seat>) {
         let before = thread_time();
         let told = seat
             .turn()

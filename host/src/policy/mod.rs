@@ -22,6 +22,7 @@ mod cpu;
 mod instance;
 mod judge;
 mod lanes;
+mod lock;
 mod observer;
 mod picking;
 mod pin;

@@ -5,7 +5,6 @@
 
 use std::{
     future::Future,
-    hint,
     pin::pin,
     sync::{
         Arc, Mutex as StdMutex,
@@ -16,22 +15,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::sync::Notify;
 
 use super::{
     Digest, Fault, Instance,
+    lock::{Guard, Lock},
     timing::{Sampler, Timing},
 };
 use crate::members::{Clock, Micros, PoolMembers, locked};
 
-/// A call takes 150 ns to some microseconds, so its end is near; after this long the caller's
-/// task waits instead, and its thread serves others.
-const SPIN: Duration = Duration::from_micros(20);
-
 /// The place of one instance.
 #[derive(Default)]
 pub(super) struct Slot {
-    seat: Mutex<Seat>,
+    seat: Lock<Seat>,
     pub timing: Timing,
     waits: WaitCounters,
     /// Somebody is seeing to it that an instance is made.
@@ -140,27 +136,16 @@ impl Turn<'_> {
 
 impl Slot {
     /// The caller's turn, on a worker.
-    pub async fn enter(&self) -> MutexGuard<'_, Seat> {
-        if let Ok(seat) = self.seat.try_lock() {
+    pub async fn enter(&self) -> Guard<'_, Seat> {
+        if let Some(seat) = self.seat.try_lock() {
             return seat;
         }
-        // Real time, also where tests pause tokio's.
         let started = Instant::now();
-        let seat = self.wait(started).await;
+        let seat = self.seat.lock().await;
         let ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.waits.count.fetch_add(1, Ordering::Relaxed);
         self.waits.ns.fetch_add(ns, Ordering::Relaxed);
         seat
-    }
-
-    async fn wait(&self, started: Instant) -> MutexGuard<'_, Seat> {
-        while started.elapsed() < SPIN {
-            hint::spin_loop();
-            if let Ok(seat) = self.seat.try_lock() {
-                return seat;
-            }
-        }
-        self.seat.lock().await
     }
 
     /// How often and how long callers on workers waited for a turn.
@@ -172,12 +157,12 @@ impl Slot {
     }
 
     /// The caller's turn if nobody else has it.
-    pub fn try_enter(&self) -> Option<MutexGuard<'_, Seat>> {
-        self.seat.try_lock().ok()
+    pub fn try_enter(&self) -> Option<Guard<'_, Seat>> {
+        self.seat.try_lock()
     }
 
     /// The caller's turn, off the workers: blocks the thread.
-    pub fn enter_blocking(&self) -> MutexGuard<'_, Seat> {
+    pub fn enter_blocking(&self) -> Guard<'_, Seat> {
         wait_until(self.seat.lock(), None).expect("it waits to the end")
     }
 
@@ -193,7 +178,7 @@ impl Slot {
     }
 
     /// Likewise, if it comes before `until`.
-    pub fn enter_until(&self, until: Instant) -> Option<MutexGuard<'_, Seat>> {
+    pub fn enter_until(&self, until: Instant) -> Option<Guard<'_, Seat>> {
         wait_until(self.seat.lock(), Some(until))
     }
 
@@ -287,7 +272,7 @@ fn wait_until<F: Future>(future: F, until: Option<Instant>) -> Option<F::Output>
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::lock::SPIN, *};
 
     #[tokio::test]
     async fn a_wait_for_a_turn_is_counted_with_its_length() {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{MutexGuard, oneshot};
+use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     asking::Unanswered,
     binding::{instance, refused},
     cpu::thread_time,
+    lock::Guard,
     slot::{Occupant, Saved, Seat, Start, Turn},
 };
 
@@ -30,17 +31,19 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 impl Binding {
     /// The worker's seat, whoever sits there; waits where an instance is yet to be made.
-    pub(super) async fn seat(&self, index: usize) -> Result<MutexGuard<'_, Seat>, Unanswered> {
+    pub(super) async fn seat(&self, index: usize) -> Result<Guard<'_, Seat>, Unanswered> {
         let slot = &self.slots[index];
-        let seat = slot.enter().await;
-        if seat.is_behind(self.expected.load(Relaxed)) {
-            drop(seat);
+        let is_behind = {
+            let seat = slot.enter().await;
+            let is_behind = seat.is_behind(self.expected.load(Relaxed));
+            if !is_behind && !seat.is_asleep() {
+                return Ok(seat);
+            }
+            is_behind
+        };
+        if is_behind {
             return Ok(self.informed(index).await);
         }
-        if !seat.is_asleep() {
-            return Ok(seat);
-        }
-        drop(seat);
         let mut woken = pin!(slot.woken.notified());
         // From here on nothing is missed.
         woken.as_mut().enable();
@@ -54,7 +57,7 @@ impl Binding {
     }
 
     /// The seat once its occupant was told the newest members: not on a worker, for that may take long.
-    async fn informed(&self, index: usize) -> MutexGuard<'_, Seat> {
+    async fn informed(&self, index: usize) -> Guard<'_, Seat> {
         let (told, waits) = oneshot::channel::<()>();
         self.later(Duration::ZERO, move |binding| {
             binding.tell_members(index, binding.slots[index].enter_blocking());
@@ -278,7 +281,7 @@ impl Binding {
 
     /// Instances there are now.
     pub(super) fn present(&self) -> usize {
-        let present = |seat: MutexGuard<'_, Seat>| matches!(seat.occupant, Occupant::Present(_));
+        let present = |seat: Guard<'_, Seat>| matches!(seat.occupant, Occupant::Present(_));
         let slots = self.slots.iter();
         // Who has a turn has an instance.
         slots
