@@ -33,6 +33,13 @@ pub fn run(options: &Options) -> Result<()> {
         "Format",
         &mut workspace::cargo(&["fmt", "--all", "--check"]),
     )?;
+    // Packages that are no members, so that nobody builds what he does not need.
+    for manifest in ["fuzz/Cargo.toml", "xtask/peers/pingora/Cargo.toml"] {
+        steps.command(
+            &format!("Format of {manifest}"),
+            &mut workspace::cargo(&["fmt", "--manifest-path", manifest, "--check"]),
+        )?;
+    }
     steps.step(
         "Guests: the built-in policies and the SDK's examples",
         || {

@@ -1,6 +1,6 @@
 //! One request, from its head to the end of its answer.
 //!
-//! [`handle`] is the outside: it knows every way a request can end and records it.
+//! [`handle()`] is the outside: it knows every way a request can end and records it.
 //! `errand` finds what a request is for and `pipeline` what answers it; `attempt` is the only loop that asks
 //! members; `relay` carries bodies both ways at once. What is decided (who serves,
 //! what is rewritten) is asked of `policy`; what bytes mean is `http1`'s.
