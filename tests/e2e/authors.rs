@@ -109,7 +109,7 @@ fn every_kind_of_project_builds_and_holds_its_scenario() {
         desk.provide(&name);
         let place = desk.folder.path().join(&name);
         let line = format!(
-            "switchyard policy build && switchyard policy inspect {name}.wasm && \
+            "switchyard policy build 2>&1 && switchyard policy inspect {name}.wasm && \
              switchyard policy test {name}.wasm scenarios/*.toml && echo held"
         );
         let printed = shell(&place, &line);
@@ -117,6 +117,8 @@ fn every_kind_of_project_builds_and_holds_its_scenario() {
         let due = format!("  decides       {kind}\n");
         assert!(printed.contains(&due), "{printed}");
         assert!(printed.contains("expectations held"), "{printed}");
+        // Neither the SDK nor the policy leaves the author anything to mend.
+        assert!(!printed.contains("warning"), "{printed}");
         // A project is not written over.
         let again = switchyard_in(desk.folder.path(), &["policy", "new", &name]);
         assert_eq!(again.status.code(), Some(64), "{}", again.all());

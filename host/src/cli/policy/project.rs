@@ -167,7 +167,9 @@ mod tests {
         let files = files("it", Kind::Balancer, Language::Rust);
         let find = |path: &str| &files.iter().find(|(p, _)| p == path).unwrap().1;
         let written: toml::Table = find("vendor/switchyard-policy/Cargo.toml").parse().unwrap();
-        assert_eq!(written["dependencies"], here["dependencies"]);
+        for table in ["dependencies", "features"] {
+            assert_eq!(written[table], here[table], "{table}");
+        }
         for file in ["src/lib.rs", "src/json/tests.rs", "examples/canary.rs"] {
             let path = format!("vendor/switchyard-policy/{file}");
             assert_eq!(*find(&path), text("guest-sdk", file));
