@@ -85,8 +85,10 @@ fn package(manifest: &Path) -> Result<String, Trouble> {
 
 /// Other languages: the project's own script knows the tools, and says what is missing.
 fn script(folder: &Path) -> Result<(PathBuf, Vec<u8>), Trouble> {
-    let name = folder.file_name().unwrap_or("policy".as_ref());
-    let file = folder.join(name).with_extension("wasm");
+    let mut name = folder.file_name().unwrap_or("policy".as_ref()).to_owned();
+    // What follows a dot of the folder's is part of the name.
+    name.push(".wasm");
+    let file = folder.join(name);
     let mut command = Command::new("sh");
     command.arg("build.sh").arg(&file).current_dir(folder);
     // What tools say is for people; only where the file is goes to standard output.
@@ -154,6 +156,11 @@ mod tests {
             file.parent().unwrap(),
             fs::canonicalize(good.path()).unwrap()
         );
+        let dotted = good.path().join("v1.2");
+        fs::create_dir(&dotted).unwrap();
+        fs::copy(good.path().join("build.sh"), dotted.join("build.sh")).unwrap();
+        let (file, _) = built(&dotted, false).unwrap();
+        assert!(file.ends_with("v1.2.wasm"), "{}", file.display());
         for (script, due) in [
             ("exit 3", "a tool is missing"),
             ("exit 1", "exit status: 1"),
