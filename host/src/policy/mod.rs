@@ -61,6 +61,8 @@ mod timing;
 mod tried;
 mod trigger;
 mod version;
+#[cfg(test)]
+mod version_tests;
 mod words;
 
 pub use allowance::Allowance;

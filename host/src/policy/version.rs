@@ -15,13 +15,13 @@ use super::{CanaryState, Digest, Module};
 use crate::members::locked;
 
 /// A policy that is replaced every 100 ms must not fill the memory with its history.
-const HISTORY: usize = 32;
+pub(super) const HISTORY: usize = 32;
 
 /// Bytes of a reason that are kept: its whole is in the log.
-const WHY: usize = 1024;
+pub(super) const WHY: usize = 1024;
 
 /// The same for digests that were undone; the oldest are forgotten.
-const UNDONE: usize = 64;
+pub(super) const UNDONE: usize = 64;
 
 /// Versions of one named policy.
 pub struct Versions {
@@ -293,14 +293,7 @@ impl State {
         }
         self.totals[event.number()] += 1;
         if self.history.len() == HISTORY {
-            // However often the file was refused since: without these there would be no way back over a restart.
-            let needed = latest_two(standing(&self.history).into_iter().rev());
-            let is_needed = |entry: &Entry| {
-                let entered = matches!(entry.event, Event::Entered { .. });
-                entered && entry.digest.is_some_and(|d| needed.contains(&d))
-            };
-            let oldest = self.history.iter().position(|entry| !is_needed(entry));
-            self.history.remove(oldest.unwrap_or(0));
+            self.history.remove(self.dispensable());
         }
         self.history.push_back(Entry {
             at_ms,
@@ -310,114 +303,51 @@ impl State {
     }
 }
 
+impl State {
+    /// Which entry goes when there are too many. However often the file was refused since: without
+    /// what entered there would be no way back over a restart, and without the last word about a
+    /// version one that was undone would return.
+    fn dispensable(&self) -> usize {
+        let back = latest_two(standing(&self.history).into_iter().rev());
+        let is_way_back = |entry: &Entry| {
+            let entered = matches!(entry.event, Event::Entered { .. });
+            entered && entry.digest.is_some_and(|d| back.contains(&d))
+        };
+        let is_verdict = |entry: &Entry| {
+            let event = &entry.event;
+            !matches!(event, Event::Entered { .. } | Event::Refused { .. })
+        };
+        let entries = || self.history.iter().enumerate();
+        let spare = entries().find(|(at, entry)| {
+            let needed = is_way_back(entry) || is_verdict(entry);
+            !needed || !self.is_last_word(*at)
+        });
+        let spare = spare.or_else(|| entries().find(|(_, entry)| !is_way_back(entry)));
+        spare.map_or(0, |(at, _)| at)
+    }
+
+    /// Whether nothing was said since about what this entry says of its version.
+    fn is_last_word(&self, at: usize) -> bool {
+        use Event::{Entered, Promoted, Undone, Withdrawn};
+        let entry = &self.history[at];
+        let is_newer = |later: &Entry| {
+            let same_question = match entry.event {
+                Promoted { .. } | Withdrawn { .. } => {
+                    matches!(later.event, Promoted { .. } | Withdrawn { .. })
+                }
+                _ => matches!(later.event, Undone { .. } | Entered { .. }),
+            };
+            same_question && later.digest == entry.digest
+        };
+        !self.history.iter().skip(at + 1).any(is_newer)
+    }
+}
+
 impl fmt::Debug for Versions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Versions")
             .field("name", &self.name)
             .field("current", &self.current().map(|m| m.digest()))
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{super::testing::Native, *};
-
-    fn module(digest: u8) -> Arc<dyn Module> {
-        Arc::new(Native {
-            digest,
-            ..Native::byrequests()
-        })
-    }
-
-    fn in_service(versions: &Versions) -> (Option<u8>, Option<u8>) {
-        let first = |m: Arc<dyn Module>| m.digest().0[0];
-        (
-            versions.current().map(first),
-            versions.previous().map(first),
-        )
-    }
-
-    #[test]
-    fn version_before_is_kept_and_one_that_was_undone_does_not_return_by_itself() {
-        let versions = Versions::new("canary".into());
-        versions.entered(module(1), "start", 1);
-        versions.entered(module(2), "file changed", 2);
-        assert_eq!(in_service(&versions), (Some(2), Some(1)));
-        versions.entered(module(2), "configuration changed", 3);
-        assert_eq!(in_service(&versions), (Some(2), Some(1)));
-        versions.entered(module(1), "rollback", 4);
-        let bad = module(2).digest();
-        versions.undone(bad, "it was worse", 4);
-        assert_eq!(in_service(&versions), (Some(1), Some(2)));
-        assert!(versions.is_undone(&bad));
-
-        let later = Versions::new("canary".into());
-        later.recall(versions.history().into_iter().rev().collect());
-        assert!(later.is_undone(&bad), "over restarts too");
-        assert_eq!(later.last_good(&bad), Some(module(1).digest()));
-        assert_eq!(later.worth_keeping(), [module(1).digest()]);
-        versions.entered(module(2), "asked for", 5);
-        assert!(!versions.is_undone(&bad));
-    }
-
-    #[test]
-    fn two_versions_are_worth_keeping_however_many_there_were() {
-        let versions = Versions::new("own".into());
-        for digest in [1, 2, 3, 2] {
-            versions.entered(module(digest), "file changed", 1);
-        }
-        let two = [module(2).digest(), module(3).digest()];
-        assert_eq!(versions.worth_keeping(), two);
-        let history: Vec<_> = versions.history().into_iter().rev().collect();
-        assert_eq!(worth_keeping(&history), two, "of one that is not there");
-        let later = Versions::new("own".into());
-        later.recall(history);
-        assert_eq!(later.worth_keeping(), two, "in a later run");
-        later.entered(module(2), "start", 2);
-        assert_eq!(later.worth_keeping(), two);
-        for number in 0..100 {
-            later.refused(None, &format!("refusal {number}"), 3);
-        }
-        assert_eq!(later.history().len(), HISTORY);
-        let last = Versions::new("own".into());
-        last.recall(later.history().into_iter().rev().collect());
-        assert_eq!(last.worth_keeping(), two, "though much happened since");
-    }
-
-    #[test]
-    fn what_became_of_a_canary_is_remembered() {
-        let versions = Versions::new("canary".into());
-        let digest = module(1).digest();
-        versions.entered(module(1), "start", 1);
-        assert_eq!(versions.canary_state(&digest), CanaryState::Running);
-        for state in [CanaryState::Promoted, CanaryState::Undone] {
-            versions.canary(digest, state, "said so", 2);
-            assert_eq!(versions.canary_state(&digest), state);
-        }
-    }
-
-    #[test]
-    fn history_is_bounded_newest_first_and_notes_a_repeated_refusal_once() {
-        let versions = Versions::new("canary".into());
-        for at in 0..3 {
-            versions.refused(None, "not a policy", at);
-        }
-        assert_eq!(versions.history().len(), 1);
-        assert_eq!(versions.history()[0].at_ms, 2);
-        for at in 0..2 {
-            versions.refused(None, &"é".repeat(10_000), at);
-        }
-        let history = versions.history();
-        assert_eq!(history.len(), 2, "the same reason, however long");
-        assert!(matches!(&history[0].event, Event::Refused { why } if why.len() < 1_100));
-        for digest in 0..100 {
-            versions.entered(module(digest), "file changed", 3);
-        }
-        assert_eq!(versions.history().len(), HISTORY);
-        assert_eq!(versions.history()[0].digest, Some(module(99).digest()));
-        let later = Versions::new("canary".into());
-        later.recall([versions.history(), versions.history()].concat());
-        assert_eq!(later.history().len(), HISTORY);
     }
 }
