@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{BindingStatus, CallTimes, Fates, StandingWord};
 use crate::snapshot::Rollback;
 
-/// Fewer failures are no rate.
+/// Fewer failures, or slow calls that were timed, are no rate.
 const FEWEST: u64 = 3;
 
 /// Calls from which on the slowest hundredth means something.
@@ -56,6 +56,11 @@ impl Measure {
     }
 }
 
+/// Of a bound without end: more than any call takes.
+fn within(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
@@ -87,8 +92,10 @@ pub fn judge(before: &Measure, now: &Measure, elapsed: Duration, bounds: &Rollba
         measure.times.quantile(0.99).filter(|_| enough)
     };
     if let (Some(was), Some(is)) = (slowest(before), slowest(now))
-        && is > FAST_ENOUGH
-        && is.as_secs_f64() > was.as_secs_f64() * bounds.slower
+        && let limit = FAST_ENOUGH.as_secs_f64().max(was.as_secs_f64() * bounds.slower)
+        && is.as_secs_f64() > limit
+        // One sample stands for some sixty calls: of a few hundred a single one is a hundredth.
+        && now.times.samples_beyond(within(limit)) >= FEWEST
     {
         return Opinion::Worse(format!(
             "99 % of its calls take up to {is:?}, against {was:?} before"
@@ -114,6 +121,7 @@ mod tests {
     fn measure(calls: u64, faults: u64, bucket: usize) -> Measure {
         let mut times = CallTimes::default();
         times.counts[bucket] = calls;
+        times.samples[bucket] = calls;
         Measure {
             calls,
             faults,
@@ -163,6 +171,26 @@ mod tests {
             said(measure(500, 0, 9), measure(500, 0, 10)),
             Opinion::Undecided
         );
+    }
+
+    #[test]
+    fn one_slow_call_is_no_hundredth_though_its_sample_stands_for_many() {
+        let fast = measure(500, 0, 1);
+        let slow = |calls, samples| {
+            let mut now = measure(500, 0, 1);
+            now.times.counts[10] = calls;
+            now.times.samples[10] = samples;
+            now
+        };
+        assert_eq!(said(fast, slow(120, 2)), Opinion::Undecided);
+        assert!(matches!(said(fast, slow(120, 3)), Opinion::Worse(_)));
+        // Scattered over buckets they are as slow: beyond 50 us all of them.
+        let mut scattered = slow(40, 1);
+        for bucket in [8, 9] {
+            scattered.times.counts[bucket] = 40;
+            scattered.times.samples[bucket] = 1;
+        }
+        assert!(matches!(said(fast, scattered), Opinion::Worse(_)));
     }
 
     #[test]

@@ -38,6 +38,8 @@ const HOTTEST: u32 = 10 * HEAT;
 pub struct CallTimes {
     /// Calls by bucket, see [`CALL_TIME_BOUNDS`]; the last one takes the rest.
     pub counts: [u64; BUCKETS],
+    /// Calls that were timed, by bucket: each stands for some of `counts`.
+    pub samples: [u64; BUCKETS],
     /// CPU time of all calls.
     pub total: Duration,
 }
@@ -46,6 +48,13 @@ impl CallTimes {
     /// Calls in all, as estimated.
     pub fn calls(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// How many were found in buckets that reach beyond `limit`.
+    pub fn samples_beyond(&self, limit: Duration) -> u64 {
+        let limit = limit.as_nanos();
+        let within = CALL_TIME_BOUNDS.partition_point(|bound| u128::from(*bound) <= limit);
+        self.samples[within..].iter().sum()
     }
 
     /// The bound below which `share` (0 to 1) of the calls stay; `None` without calls.
@@ -66,7 +75,8 @@ impl CallTimes {
     /// Those of both.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
-        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+        let own = self.counts.iter_mut().chain(&mut self.samples);
+        for (count, more) in own.zip(other.counts.into_iter().chain(other.samples)) {
             *count += more;
         }
         self.total += other.total;
@@ -76,7 +86,8 @@ impl CallTimes {
     /// Those since `earlier`.
     #[must_use]
     pub fn since(mut self, earlier: Self) -> Self {
-        for (count, before) in self.counts.iter_mut().zip(earlier.counts) {
+        let own = self.counts.iter_mut().chain(&mut self.samples);
+        for (count, before) in own.zip(earlier.counts.into_iter().chain(earlier.samples)) {
             *count = count.saturating_sub(before);
         }
         self.total = self.total.saturating_sub(earlier.total);
@@ -90,6 +101,7 @@ pub(super) struct Timing {
     calls: AtomicU64,
     ns: AtomicU64,
     counts: [AtomicU64; BUCKETS],
+    samples: [AtomicU64; BUCKETS],
     slow: AtomicBool,
 }
 
@@ -128,6 +140,7 @@ impl Timing {
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let bucket = CALL_TIME_BOUNDS.partition_point(|bound| *bound < ns);
         self.counts[bucket].fetch_add(stands_for, Relaxed);
+        self.samples[bucket].fetch_add(1, Relaxed);
         let all = ns.saturating_mul(stands_for);
         self.ns.fetch_add(all, Relaxed);
         sampler.heat = match took > SLOW {
@@ -159,8 +172,11 @@ impl Timing {
 
     /// How they were spread.
     pub fn times(&self) -> CallTimes {
+        let all =
+            |counts: &[AtomicU64; BUCKETS]| counts.each_ref().map(|count| count.load(Relaxed));
         CallTimes {
-            counts: std::array::from_fn(|bucket| self.counts[bucket].load(Relaxed)),
+            counts: all(&self.counts),
+            samples: all(&self.samples),
             total: Duration::from_nanos(self.ns.load(Relaxed)),
         }
     }
