@@ -274,3 +274,34 @@ fn a_version_that_is_no_worse_stays() {
     assert_eq!(digest(&gateway), now);
     assert_eq!(outcomes(&gateway), ["in_service", "in_service"]);
 }
+
+#[test]
+fn a_canary_that_was_undone_stays_out_over_a_restart_until_its_file_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = format!("state_dir = {:?}", folder.path().join("state"));
+    let keys = "lbmethod = \"byrequests\"\n\
+        canary = { policy = \"p\", percent = 100, by = \"header:X-Misbehave\" }";
+    let start = || {
+        let (members, setup) = balanced("trap", "", keys);
+        (members, setup.top(&state).start())
+    };
+    let state_of = |gateway: &Gateway| candidate(gateway)["canary"]["state"].clone();
+    let (_members, gateway) = start();
+    eventually("the canary is undone", DEADLINE, || {
+        assert_eq!(gateway.ask(&bad()).status, 200);
+        (state_of(&gateway) == "undone").then_some(())
+    });
+    gateway.wait_for_status("that is kept", |_| outcomes(&gateway)[0] == "withdrawn");
+    gateway.terminate();
+
+    let (_members, again) = start();
+    for _ in 0..10 {
+        assert_eq!(again.ask(&bad()).status, 200);
+    }
+    assert_eq!(state_of(&again), "undone");
+    assert_eq!(policy_status(&again, "p")["faults"], 0, "it is not asked");
+    again.replace_file("p.wasm", guests::marked("balancer", "v2"));
+    again.wait_for_status("another file is another chance", |_| {
+        state_of(&again) == "running"
+    });
+}
