@@ -6,7 +6,7 @@ use switchyard_tests::{Gateway, Member, Setup, command::switchyard, guests, scri
 
 use crate::{
     conf::{balancer, entry},
-    tenants::{LOCAL, OPERATOR, at, tenant_status, wait_for},
+    tenants::{LOCAL, OPERATOR, at, tenant_site, tenant_status, wait_for},
 };
 
 /// A tenant `acme` with these files, and what outlives the process in `state`.
@@ -94,4 +94,35 @@ fn the_schema_of_tenants_files_is_printed() {
         serde_json::json!({})
     );
     assert!(schema["properties"]["vhost"].is_object());
+}
+
+#[test]
+fn whoever_had_a_host_keeps_it_over_a_restart() {
+    let outer = tempfile::tempdir().unwrap();
+    let state = format!("state_dir = {:?}", outer.path().join("state"));
+    let (a, b) = (
+        Member::start("a", scripts::name()),
+        Member::start("b", scripts::name()),
+    );
+    let start = |abel: &str, beta: &str| {
+        Setup::new(format!("{OPERATOR}{LOCAL}"))
+            .top(&state)
+            .file("tenants/abel/site.toml", tenant_site(abel, &a, ""))
+            .file("tenants/beta/site.toml", tenant_site(beta, &b, ""))
+            .start()
+    };
+    let gateway = start("abel.example", "beta.example");
+    assert_eq!(at(&gateway, "beta.example"), "b");
+    gateway.terminate();
+
+    // By name `abel` comes first.
+    let gateway = start("beta.example", "beta.example");
+    assert_eq!(at(&gateway, "beta.example"), "b");
+    assert_eq!(at(&gateway, "abel.example"), "a", "its last good one");
+    gateway.wait_for_log(&["tenant=abel", "`beta`", "beta.example"]);
+    gateway.terminate();
+
+    let gateway = start("beta.example", "other.example");
+    assert_eq!(at(&gateway, "beta.example"), "a", "it was given up");
+    assert_eq!(at(&gateway, "other.example"), "b");
 }

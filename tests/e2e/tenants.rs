@@ -241,6 +241,27 @@ fn two_that_claim_a_host_at_start_are_told_apart_by_name() {
 }
 
 #[test]
+fn of_two_that_claim_a_host_at_start_the_one_that_the_operator_lists_gets_it() {
+    let (a, b) = (
+        Member::start("a", scripts::name()),
+        Member::start("b", scripts::name()),
+    );
+    let listed = "[tenant.beta]\nhosts = [\"beta.example\"]\n";
+    let gateway = Setup::new(format!("{OPERATOR}{LOCAL}{listed}"))
+        .file(
+            "tenants/abel/site.toml",
+            tenant_site("beta.example", &a, ""),
+        )
+        .file(
+            "tenants/beta/site.toml",
+            tenant_site("beta.example", &b, ""),
+        )
+        .start();
+    assert_eq!(at(&gateway, "beta.example"), "b");
+    gateway.wait_for_log(&["tenant=abel", "`beta`", "beta.example"]);
+}
+
+#[test]
 fn a_policy_that_cannot_be_taken_keeps_what_its_tenant_has() {
     let (_a, b, setup) = acme_and_beta();
     let with_policy = |config: &str| {

@@ -74,8 +74,8 @@ pub fn whole(operator: &Snapshot) -> Whole {
 
 /// A host that a tenant claims and cannot have, told with its place.
 ///
-/// Whoever has a host keeps it: `before` are the tenants in service. Of two that are new, the
-/// first by name gets it. `next` are all as they want to be.
+/// Whoever has a host keeps it: `before` are the tenants that have some. Of two that are new, the
+/// one whose hosts the operator lists gets it, else the first by name. `next` are all as they want to be.
 pub fn contested(
     part: &TenantPart,
     operator: &Snapshot,
@@ -108,7 +108,8 @@ pub fn contested(
             {
                 (true, false) => false,
                 (false, true) => true,
-                _ => other.name < part.name,
+                // The operator's word comes before the order of names.
+                _ => (!is_listed(other), &other.name) < (!is_listed(part), &part.name),
             };
             let mut theirs = other.claims.iter();
             if let Some((host, _)) = theirs.find(|(host, _)| overlap(claim, host) && loses(host)) {
@@ -117,6 +118,11 @@ pub fn contested(
         }
     }
     None
+}
+
+/// Whether the operator lists the tenant's hosts.
+fn is_listed(part: &TenantPart) -> bool {
+    part.tenant.quota.hosts.is_some()
 }
 
 fn taken(place: &Diagnostic, holder: &str, host: &str) -> Diagnostic {

@@ -169,6 +169,11 @@ impl Kept {
         }
     }
 
+    /// Whose pages there are.
+    pub fn tenants(&self) -> impl Iterator<Item = &TenantName> {
+        self.pages.keys()
+    }
+
     /// The versions that pages name.
     pub fn digests(&self) -> BTreeSet<String> {
         let policies = self

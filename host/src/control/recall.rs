@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     Cause, Failure, Writer,
-    bid::{Bid, Change, Lost, Named},
+    bid::{Bid, Change, Lost, Named, Parts},
     kept::{self, Damage, Page},
     shelf::{self, Unkept},
 };
@@ -146,8 +146,29 @@ impl Writer {
         Page::new(Clock::wall_ms(), files.collect(), policies.collect())
     }
 
+    /// What of the tenants has hosts: in service, or before the start and not yet again.
+    pub(super) fn holders(&self) -> Parts {
+        let mut all = self.absent.clone();
+        all.extend(self.parts());
+        all
+    }
+
+    /// Whoever had a host before the start keeps it, also while its policies are compiled.
+    pub(super) fn recall_holders(&mut self) {
+        let Some(state_dir) = &self.operator.state_dir else {
+            return;
+        };
+        let part = |tenant: &TenantName| {
+            let page = kept::read(state_dir, tenant).ok()??;
+            let loaded = config::recall_tenant(tenant, &self.operator, &page.files);
+            Some((tenant.clone(), loaded.outcome.ok()?))
+        };
+        self.absent = self.kept.tenants().filter_map(part).collect();
+    }
+
     /// A tenant's folder is gone.
     pub(super) fn forget_kept(&mut self, tenant: &TenantName) {
+        self.absent.remove(tenant);
         if let Some(state_dir) = &self.operator.state_dir {
             self.kept.forget(state_dir, tenant);
         }

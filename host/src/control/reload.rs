@@ -38,6 +38,8 @@ pub struct Writer {
     /// What of the operator's own is in service, without the tenants.
     pub(super) operator: Arc<Snapshot>,
     pub(super) residents: BTreeMap<TenantName, Resident>,
+    /// What tenants served in an earlier run.
+    pub(super) absent: Parts,
     files: Vec<(PathBuf, Seen)>,
     /// A configuration that was right in itself and was refused: a file it names may mend it.
     pub(super) pending: Option<Arc<Snapshot>>,
@@ -73,6 +75,7 @@ impl Writer {
             policies: BTreeMap::new(),
             operator: Arc::clone(&snapshot),
             residents: BTreeMap::new(),
+            absent: Parts::new(),
             // The snapshot may be older than the files are now: the first event reads them again.
             files: Vec::new(),
             pending: None,
@@ -92,6 +95,7 @@ impl Writer {
         let mut refused = Vec::new();
         writer.setup.stock.wait_for(Some(Duration::ZERO));
         let mut bids = writer.tenants_bids(Cause::Start, &mut refused);
+        writer.recall_holders();
         writer.setup.stock.wait_for(None);
         bids.push(Bid {
             tenant: TenantName::operator(),

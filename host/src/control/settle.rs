@@ -43,7 +43,7 @@ impl Writer {
     ) -> Vec<Lost> {
         let mut lost = Vec::new();
         loop {
-            lost.extend(contest(&self.operator, &self.parts(), &mut bids));
+            lost.extend(contest(&self.operator, &self.holders(), &mut bids));
             if bids.is_empty() {
                 return lost;
             }
@@ -95,6 +95,7 @@ impl Writer {
     }
 
     fn won(&mut self, bid: Bid) {
+        self.absent.remove(&bid.tenant);
         match bid.change {
             Change::Operator(next) => {
                 self.operator = next;
