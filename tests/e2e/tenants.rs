@@ -262,6 +262,34 @@ fn of_two_that_claim_a_host_at_start_the_one_that_the_operator_lists_gets_it() {
 }
 
 #[test]
+fn a_host_that_the_operator_lists_waits_for_its_tenant() {
+    let (a, b) = (
+        Member::start("a", scripts::name()),
+        Member::start("b", scripts::name()),
+    );
+    let listed = "[tenant.beta]\nhosts = [\"*.beta.example\"]\n";
+    let gateway = Setup::new(format!("{OPERATOR}{LOCAL}{listed}"))
+        .file(
+            "tenants/abel/site.toml",
+            tenant_site("abel.example", &a, ""),
+        )
+        .start();
+    assert_eq!(at(&gateway, "abel.example"), "a");
+    // Beta is not there yet, and Abel may have whatever is nobody's.
+    gateway.replace_file(
+        "tenants/abel/site.toml",
+        tenant_site("www.beta.example", &a, ""),
+    );
+    gateway.wait_for_log(&["tenant=abel", "keeps", "www.beta.example", "`beta`"]);
+    assert_eq!(at(&gateway, "abel.example"), "a");
+    gateway.replace_file(
+        "tenants/beta/site.toml",
+        tenant_site("www.beta.example", &b, ""),
+    );
+    wait_for(&gateway, "www.beta.example", "b");
+}
+
+#[test]
 fn a_policy_that_cannot_be_taken_keeps_what_its_tenant_has() {
     let (_a, b, setup) = acme_and_beta();
     let with_policy = |config: &str| {

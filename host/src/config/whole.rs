@@ -74,8 +74,9 @@ pub fn whole(operator: &Snapshot) -> Whole {
 
 /// A host that a tenant claims and cannot have, told with its place.
 ///
-/// Whoever has a host keeps it: `before` are the tenants that have some. Of two that are new, the
-/// one whose hosts the operator lists gets it, else the first by name. `next` are all as they want to be.
+/// Whoever has a host keeps it: `before` are the tenants that have some. What the operator lists for one tenant
+/// is for no other that has no list, and of two that are new, the one with a list gets it, else the first by name.
+/// `next` are all as they want to be.
 pub fn contested(
     part: &TenantPart,
     operator: &Snapshot,
@@ -102,6 +103,25 @@ pub fn contested(
         let part = before.get(tenant);
         part.is_some_and(|part| part.claims.iter().any(|(host, _)| host == claim))
     };
+    if !is_listed(part) {
+        let new = part
+            .claims
+            .iter()
+            .filter(|(claim, _)| !had(&part.name, claim));
+        for (claim, place) in new {
+            if let Some(owner) = reserved(claim, operator) {
+                return Some(Diagnostic {
+                    message: format!(
+                        "the operator keeps {:?} for the tenant `{owner}`",
+                        shown(claim)
+                    ),
+                    remedy: "claim another host, or ask the operator for it (the tenant's `hosts`)"
+                        .to_owned(),
+                    ..place.clone()
+                });
+            }
+        }
+    }
     for other in next.values().filter(|other| other.name != part.name) {
         for (claim, place) in &part.claims {
             let loses = |host: &HostPattern| match (had(&part.name, claim), had(&other.name, host))
@@ -118,6 +138,16 @@ pub fn contested(
         }
     }
     None
+}
+
+/// The tenant that the operator lists the host for, whether it is there or not.
+fn reserved<'o>(claim: &HostPattern, operator: &'o Snapshot) -> Option<&'o str> {
+    let mut own = operator.tenancy.own.iter();
+    let (owner, _) = own.find(|(_, quota)| {
+        let listed = quota.hosts.as_deref().unwrap_or_default();
+        listed.iter().any(|host| overlap(claim, host))
+    })?;
+    Some(owner)
 }
 
 /// Whether the operator lists the tenant's hosts.

@@ -4,12 +4,13 @@ use http::HeaderName;
 
 use super::{
     super::{
+        problems::Problems,
         read::{Either, Node},
         source::{CanaryTable, RollbackTable, ShadowTable},
         units::Percent,
     },
     bounds,
-    context::{Context, time},
+    context::Context,
     policy,
 };
 use crate::snapshot::{CanaryBy, CanaryRef, Candidates, PolicyRef, Rollback, ShadowRef};
@@ -23,28 +24,32 @@ type Shadow = Node<Either<String, ShadowTable>>;
 type Canary = Node<CanaryTable>;
 
 /// When a new version is undone by itself; `None` = never.
-pub fn rollback(node: Option<&Node<Either<bool, RollbackTable>>>) -> Option<Rollback> {
-    let bounds = Rollback::default();
+pub fn rollback(
+    node: Option<&Node<Either<bool, RollbackTable>>>,
+    out: &mut Problems,
+) -> Option<Rollback> {
+    let usual = Rollback::default();
     let table = match node.map(|node| &node.value) {
-        None | Some(Either::Left(true)) => return Some(bounds),
+        None | Some(Either::Left(true)) => return Some(usual),
         Some(Either::Left(false)) => return None,
         Some(Either::Right(table)) => table,
     };
     let hundredths = |hundredths: u32| f64::from(hundredths) / 100.0;
+    // Watched for nothing it would never be compared.
+    let calls = table.calls.as_ref();
     Some(Rollback {
-        calls: table
-            .calls
-            .as_ref()
-            .map_or(bounds.calls, |n| n.value.into()),
-        time: time(&table.time, bounds.time),
+        calls: calls.map_or(usual.calls, |node| {
+            bounds::positive(Some(node), node.value, out).into()
+        }),
+        time: bounds::positive_time(table.time.as_ref(), usual.time, out),
         errors: table
             .errors
             .as_ref()
-            .map_or(bounds.errors, |n| hundredths(n.value.0) / 100.0),
+            .map_or(usual.errors, |n| hundredths(n.value.0) / 100.0),
         slower: table
             .slower
             .as_ref()
-            .map_or(bounds.slower, |n| hundredths(n.value.0)),
+            .map_or(usual.slower, |n| hundredths(n.value.0)),
     })
 }
 

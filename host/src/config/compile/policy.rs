@@ -234,7 +234,7 @@ pub fn sources(
             );
         }
         let policy = PolicySource {
-            rollback: super::candidates::rollback(table.rollback.as_ref()),
+            rollback: super::candidates::rollback(table.rollback.as_ref(), context.out),
             tenant: context.tenant.clone(),
             name: name.clone(),
             source: path,
