@@ -225,6 +225,10 @@ fn shares(node: &Node<Either<String, Named<f64>>>, names: &Names, out: &mut Prob
         }
         Either::Right(table) => table,
     };
+    if table.0.is_empty() {
+        let remedy = "write a = 50, b = 50, or leave it out";
+        out.error(&node.place, "nobody's share is given", remedy);
+    }
     let mut percent = Vec::new();
     for (name, node) in &table.0 {
         if !(0.0..=100.0).contains(&node.value) {

@@ -117,6 +117,10 @@ fn what_cannot_be_played_is_refused() {
             "no shares that it bounds",
         ),
         (
+            "[[step]]\nrequests = 1\nexpect = { shares = {} }\n",
+            "nobody's share is given",
+        ),
+        (
             "[[step]]\nleaves = \"nobody\"\n",
             "there is no member `nobody`",
         ),
