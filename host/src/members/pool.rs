@@ -58,6 +58,9 @@ pub struct PoolMembers {
     pub endpoints: Vec<Endpoint>,
     /// What policies are told.
     pub records: Vec<decision::Member>,
+    by_id: HashMap<MemberId, u32>,
+    /// In configuration order.
+    by_route: HashMap<String, Vec<u32>>,
 }
 
 /// One member: configuration and live state.
@@ -79,10 +82,40 @@ pub trait Follower: Send + Sync {
 }
 
 impl PoolMembers {
+    fn new(
+        revision: u64,
+        balancer: Arc<snapshot::Balancer>,
+        endpoints: Vec<Endpoint>,
+        records: Vec<decision::Member>,
+    ) -> Self {
+        let mut by_id = HashMap::with_capacity(endpoints.len());
+        let mut by_route: HashMap<String, Vec<u32>> = HashMap::new();
+        for (index, endpoint) in (0..).zip(&endpoints) {
+            let settings = &endpoint.settings;
+            by_id.entry(settings.id.clone()).or_insert(index);
+            if !settings.route.is_empty() {
+                let same = by_route.entry(settings.route.clone()).or_default();
+                same.push(index);
+            }
+        }
+        Self {
+            revision,
+            balancer,
+            endpoints,
+            records,
+            by_id,
+            by_route,
+        }
+    }
+
     /// The index of a member by id.
     pub fn index_of(&self, id: &MemberId) -> Option<u32> {
-        let mut ids = self.endpoints.iter().map(|e| &e.settings.id);
-        ids.position(|other| other == id).map(|index| index as u32)
+        self.by_id.get(id).copied()
+    }
+
+    /// The indices of members by route, in configuration order; nobody has the empty one.
+    pub fn of_route(&self, route: &str) -> &[u32] {
+        self.by_route.get(route).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -96,12 +129,9 @@ impl Pool {
     ) -> Self {
         let name: Arc<str> = balancer.name.as_str().into();
         let signal = Arc::new(Signal::default());
-        let empty = Arc::new(PoolMembers {
-            revision: 0,
-            balancer: Arc::clone(balancer),
-            endpoints: Vec::new(),
-            records: Vec::new(),
-        });
+        let balancer = Arc::clone(balancer);
+        let empty = PoolMembers::new(0, Arc::clone(&balancer), Vec::new(), Vec::new());
+        let empty = Arc::new(empty);
         let pool = Self {
             tenant: balancer.tenant.clone(),
             local: balancer.local_name().into(),
@@ -119,7 +149,7 @@ impl Pool {
             rotation: AtomicU64::new(0),
             followers: Mutex::default(),
         };
-        pool.adopt(Arc::clone(balancer));
+        pool.adopt(balancer);
         pool
     }
 
@@ -173,12 +203,8 @@ impl Pool {
         }
         let records: Vec<_> = balancer.members.iter().map(|m| record(m)).collect();
         let changed = first || records != old.records;
-        let members = Arc::new(PoolMembers {
-            revision: old.revision + u64::from(changed),
-            balancer,
-            endpoints,
-            records,
-        });
+        let revision = old.revision + u64::from(changed);
+        let members = Arc::new(PoolMembers::new(revision, balancer, endpoints, records));
         known.retain(|_, live| live.strong_count() > 0);
         for endpoint in &members.endpoints {
             known.insert(endpoint.live.id().clone(), Arc::downgrade(&endpoint.live));

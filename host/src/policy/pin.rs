@@ -41,37 +41,33 @@ struct Seeker<'a> {
 
 impl Seeker<'_> {
     fn by_route(&self, route: &str) -> Pinned {
-        if route.is_empty() {
-            return Pinned::Nowhere { carried: false };
-        }
-        let is_named = |e: &Endpoint| e.settings.route == route;
-        self.by_name(&is_named, 0)
+        self.among(self.facts.members.of_route(route), 0)
     }
 
     fn by_member(&self, id: &str) -> Pinned {
-        let is_named = |e: &Endpoint| &*e.settings.id.0 == id;
-        self.by_name(&is_named, 0)
+        let index = self.facts.members.index_of(&MemberId(id.into()));
+        self.among(index.as_slice(), 0)
     }
 
-    fn by_name(&self, is_named: &dyn Fn(&Endpoint) -> bool, hops: usize) -> Pinned {
+    /// Among those that have the name, in configuration order.
+    fn among(&self, named: &[u32], hops: usize) -> Pinned {
+        let endpoint = |index: u32| &self.endpoints()[index as usize];
         for standby in [false, true] {
-            for (index, endpoint) in self.endpoints().iter().enumerate() {
+            for &index in named {
+                let endpoint = endpoint(index);
                 let of_pass = (endpoint.settings.status == Status::Standby) == standby;
-                if of_pass
-                    && is_named(endpoint)
-                    && let Some(in_flight) = self.begin(index as u32, endpoint)
-                {
+                if of_pass && let Some(in_flight) = self.begin(index, endpoint) {
                     let moved = hops > 0;
                     return Pinned::To { in_flight, moved };
                 }
             }
         }
-        let carrier = self.endpoints().iter().find(|e| is_named(e));
+        let carrier = named.first().map(|&index| endpoint(index));
         let redirect = carrier.map_or("", |e| e.settings.redirect.as_str());
         // More hops than members is a cycle.
         if !redirect.is_empty() && hops < self.endpoints().len() {
-            let takes_over = |e: &Endpoint| e.settings.route == redirect;
-            if let Pinned::To { in_flight, .. } = self.by_name(&takes_over, hops + 1) {
+            let heirs = self.facts.members.of_route(redirect);
+            if let Pinned::To { in_flight, .. } = self.among(heirs, hops + 1) {
                 return Pinned::To {
                     in_flight,
                     moved: true,

@@ -19,6 +19,7 @@ pub use settings::{RouteCookie, Settings};
 #[derive(Debug)]
 pub struct JSessionId {
     settings: Settings,
+    /// Each once, in order.
     routes: Vec<String>,
 }
 
@@ -97,8 +98,13 @@ impl Affinity for JSessionId {
 
 impl Membership for JSessionId {
     fn members_changed(&mut self, _revision: u64, members: Vec<Member>) {
-        self.routes = members.into_iter().map(|member| member.route).collect();
-        self.routes.retain(|route| !route.is_empty());
+        self.routes = Vec::with_capacity(members.len());
+        let routes = members.into_iter().map(|member| member.route);
+        for route in routes.filter(|route| !route.is_empty()) {
+            if let Err(at) = self.routes.binary_search(&route) {
+                self.routes.insert(at, route);
+            }
+        }
     }
 }
 
@@ -173,7 +179,8 @@ impl Search<'_> {
         if route.is_empty() {
             return None;
         }
-        if self.policy.routes.iter().any(|known| known == route) {
+        let known = &self.policy.routes;
+        if known.binary_search_by(|known| (**known).cmp(route)).is_ok() {
             return Some(route.to_owned());
         }
         self.first.get_or_insert_with(|| route.to_owned());

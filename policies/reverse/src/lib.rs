@@ -8,6 +8,7 @@
 
 pub mod cookie;
 mod map;
+mod places;
 mod settings;
 pub mod url;
 pub mod value;
@@ -17,7 +18,8 @@ use switchyard_policy::{
     Rewriter, Substitution, Trigger, request, response,
 };
 
-pub use map::{Front, Place};
+pub use map::Front;
+pub use places::{Place, Places};
 pub use settings::{Cookies, Mapping, Settings};
 
 /// Headers whose whole value is a URL.
@@ -30,7 +32,7 @@ const LINKED: [&str; 3] = ["text/html", "application/xhtml+xml", "text/css"];
 #[derive(Debug)]
 pub struct Reverse {
     settings: Settings,
-    places: Vec<Place>,
+    places: Places,
     substitutions: Vec<Substitution>,
 }
 
@@ -64,7 +66,7 @@ impl Rewriter for Reverse {
         Ok(Reverse {
             substitutions: map::substitutions(&settings, &[]),
             settings,
-            places: Vec::new(),
+            places: Places::default(),
         })
     }
 
@@ -91,7 +93,7 @@ impl Rewriter for Reverse {
 
 impl Membership for Reverse {
     fn members_changed(&mut self, _revision: u64, members: Vec<Member>) {
-        self.places = map::places(&members);
+        self.places = Places::of(&members);
         self.substitutions = map::substitutions(&self.settings, &self.places);
     }
 }
@@ -135,7 +137,7 @@ impl Reverse {
             return;
         }
         let member = response::member_id();
-        let own = self.places.iter().find(|place| place.id == member);
+        let own = self.places.of_member(&member);
         let path = |path: &[u8]| map::cookie_path(&self.settings, own, path);
         let domain = |domain: &[u8]| map::cookie_domain(&self.settings, &self.places, domain);
         for (index, line) in lines.iter().enumerate() {

@@ -1,65 +1,17 @@
 //! From a member's address to the front's.
 
-use switchyard_policy::{Member, Substitution, json, response};
+use switchyard_policy::{Substitution, json, response};
 
 use crate::{
+    places::{Place, Places},
     settings::{Cookies, Settings},
     url::{self, Origin, Reference},
 };
 
-/// The members' places, longer bases first: `/app/admin` comes before `/app`. (A
-/// list this short needs no sort, which would be 7 KB of the guest.)
-pub fn places(members: &[Member]) -> Vec<Place> {
-    let mut places: Vec<Place> = Vec::with_capacity(members.len());
-    for place in members.iter().filter_map(|member| Place::parse(&member.id)) {
-        let shorter = |known: &Place| known.base.len() < place.base.len();
-        let at = places.iter().position(shorter).unwrap_or(places.len());
-        places.insert(at, place);
-    }
-    places
-}
-
-/// Where a member's application lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The member's id: its URL.
-    pub id: String,
-    /// Its server.
-    pub origin: Origin,
-    /// The same as most URLs name it, without a final slash.
-    pub server: String,
-    /// Without a final slash; empty = the root.
-    pub base: String,
-}
-
-impl Place {
-    /// `None` where a member's id is no URL, and so has nothing to map.
-    pub fn parse(id: &str) -> Option<Self> {
-        let Reference::Absolute {
-            scheme: Some(scheme),
-            authority,
-            rest,
-        } = url::split(id.as_bytes())?
-        else {
-            return None;
-        };
-        let origin = Origin::parse(scheme, authority)?;
-        Some(Place {
-            id: id.to_owned(),
-            server: origin.url(),
-            origin,
-            base: std::str::from_utf8(rest)
-                .ok()?
-                .trim_end_matches('/')
-                .to_owned(),
-        })
-    }
-}
-
 /// The front as one client knows it.
 pub struct Front<'a> {
     settings: &'a Settings,
-    places: &'a [Place],
+    places: &'a Places,
     scheme: String,
     authority: String,
 }
@@ -68,7 +20,7 @@ impl<'a> Front<'a> {
     /// `scheme` and `authority` are those of the client's own request.
     pub fn new(
         settings: &'a Settings,
-        places: &'a [Place],
+        places: &'a Places,
         scheme: String,
         authority: String,
     ) -> Self {
@@ -83,10 +35,15 @@ impl<'a> Front<'a> {
     /// Where `value` leads for the client; `None` = leave it.
     pub fn url(&self, value: &[u8]) -> Option<Vec<u8>> {
         let value = value.trim_ascii();
+        // Nearly all lead to a member in its usual form, which spares reading them closely.
         if self.settings.map.is_empty()
-            && let Some(server) = self.server(value)
+            && let Some((server, rest)) = url::server(value)
         {
-            return self.there(server);
+            let mut here = self.places.at(server).peekable();
+            if here.peek().is_some() {
+                let rest = here.find_map(|place| url::below(rest, &place.base))?;
+                return Some(self.public(&self.settings.front, rest));
+            }
         }
         match url::split(value)? {
             Reference::Absolute {
@@ -96,19 +53,6 @@ impl<'a> Front<'a> {
             } => self.absolute(scheme, authority, rest),
             Reference::Path(path) => self.path(path).filter(|mapped| *mapped != value),
         }
-    }
-
-    /// The member's server that `value` begins with in its usual form, as almost all do, and the rest.
-    fn server<'v>(&self, value: &'v [u8]) -> Option<(&'a str, &'v [u8])> {
-        let mut servers = self.places.iter().map(|place| &*place.server);
-        servers.find_map(|server| Some((server, url::at(value, server)?)))
-    }
-
-    /// `rest` of a URL at a server, where it is a member's. What has the same usual form is the same server.
-    fn there(&self, (server, rest): (&str, &[u8])) -> Option<Vec<u8>> {
-        let mut places = self.places.iter().filter(|place| place.server == server);
-        let rest = places.find_map(|place| url::below(rest, &place.base))?;
-        Some(self.public(&self.settings.front, rest))
     }
 
     fn absolute(&self, scheme: Option<&[u8]>, authority: &[u8], rest: &[u8]) -> Option<Vec<u8>> {
@@ -143,7 +87,7 @@ impl<'a> Front<'a> {
         }
         // The member knows its own paths; another's base is a guess.
         let member = response::member_id();
-        let own = self.places.iter().find(|place| place.id == member)?;
+        let own = self.places.of_member(&member)?;
         Some(url::join(
             &self.settings.front,
             url::below(path, &own.base)?,

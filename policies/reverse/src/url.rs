@@ -60,10 +60,14 @@ fn is_plain(value: &[u8]) -> bool {
     !value.iter().fold(false, |odd, b| odd | is_odd(*b))
 }
 
-/// What follows `server` in `value`, which begins with it just as it is written there and has nothing odd in it.
-pub fn at<'v>(value: &'v [u8], server: &str) -> Option<&'v [u8]> {
-    let rest = value.strip_prefix(server.as_bytes())?;
-    (matches!(rest, [] | [b'/' | b'?' | b'#', ..]) && is_plain(rest)).then_some(rest)
+/// The server that `value` begins with, just as it is written there, and the rest, which has nothing odd in it.
+pub fn server(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut schemes = [b"http://".as_slice(), b"https://"].into_iter();
+    let after = schemes.find_map(|scheme| value.strip_prefix(scheme))?;
+    let length = after.iter().position(|b| b"/?#".contains(b));
+    let length = value.len() - after.len() + length.unwrap_or(after.len());
+    let (server, rest) = value.split_at_checked(length)?;
+    is_plain(rest).then_some((server, rest))
 }
 
 /// Scheme, host and port: what makes a server this one and no other.
