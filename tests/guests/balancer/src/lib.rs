@@ -31,6 +31,7 @@ fn mark() -> String {
 pub struct Asked {
     does: String,
     misdeed: Misdeed,
+    turns: u64,
     tick_ms: u32,
 }
 
@@ -45,6 +46,7 @@ impl Config for Asked {
         misdeed.at("describe");
         Self {
             does,
+            turns: fields.integer("turns", 0..=u64::MAX).unwrap_or_default(),
             tick_ms: if misdeed.is_at("tick") { 20 } else { 0 },
             misdeed,
         }
@@ -61,6 +63,7 @@ pub struct TestBalancer {
     ticks: u64,
     told: u64,
     hoard: Vec<Vec<u8>>,
+    turns: u64,
     misdeed: Misdeed,
 }
 
@@ -94,6 +97,7 @@ impl Balancer for TestBalancer {
             ticks: 0,
             told: 0,
             hoard: Vec::new(),
+            turns: asked.turns,
             misdeed: asked.misdeed,
         })
     }
@@ -118,10 +122,10 @@ impl Balancer for TestBalancer {
                 panic!("asked to trap every second time")
             }
             "loop" if bad => spin(),
-            // Some milliseconds: most of the deadline and never all of it.
+            // As long as its test wants, which knows the machine and the deadline.
             "slow" if bad => {
-                for n in 0..SLOW {
-                    black_box(n);
+                for turn in 0..self.turns {
+                    black_box(turn);
                 }
             }
             // Each step needs the one before, so no machine does it much faster than others.
@@ -159,9 +163,6 @@ impl Balancer for TestBalancer {
         next
     }
 }
-
-/// Turns of an empty loop that take 2 to 4 ms.
-const SLOW: u32 = 4_000_000;
 
 /// Steps of one nanosecond and more: 5 ms at least, a thousand times what a call takes otherwise.
 const CRAWL: u64 = 5_000_000;
