@@ -1,6 +1,6 @@
 //! Reading heads and bodies from a socket into one buffer.
 
-use std::{io, time::Duration};
+use std::{io, pin::pin, task::Poll, time::Duration};
 
 use bytes::{Buf, BytesMut};
 use tokio::{
@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Decoded, Decoder, HeadScanner, Malformed, Scan, within};
+use super::{Decoded, Decoder, HeadScanner, Malformed, Scan, patience::at_once, within};
 
 /// First read of a client's connection: most heads fit.
 const FIRST: usize = 8 * 1024;
@@ -73,6 +73,11 @@ impl<'a, R: AsyncRead + Unpin> Inlet<'a, R> {
             Err(_) => Err(ReadError::TimedOut),
             Ok(read) => read,
         }
+    }
+
+    /// Reads something if that takes no waiting. Ends and errors are left for the next to read.
+    pub async fn has_read_at_once(&mut self) -> bool {
+        matches!(at_once(pin!(self.read())).await, Poll::Ready(Ok(())))
     }
 
     async fn read(&mut self) -> Result<(), ReadError> {

@@ -10,6 +10,9 @@ use crate::http1::{CHUNK_END, Decoder, Framing, Inlet, ReadError, chunk_head, en
 /// A body up to this size is held until its answer has begun, so that another member can be tried.
 const HELD: usize = 64 * 1024;
 
+/// So much of a body is written together with the head.
+const GATHERED: usize = 32 * 1024;
+
 /// Carries a body, and can carry it again while it is held. Steps may be cancelled.
 #[derive(Debug)]
 pub struct Upload {
@@ -140,13 +143,7 @@ impl Upload {
             let piece = client.piece(&mut self.decoder, patience.client).await;
             self.take(client, piece.map_err(UploadError::Client)?)?;
         } else if self.written == 0 && !self.ended {
-            // What has come already goes with the head.
-            if let Some(piece) = client
-                .ready(&mut self.decoder)
-                .map_err(UploadError::Client)?
-            {
-                self.take(client, piece)?;
-            }
+            self.gather(client).await?;
         }
         let rest = &self.out[self.written..];
         if !rest.is_empty() {
@@ -164,6 +161,23 @@ impl Upload {
         } else {
             Step::Progress
         })
+    }
+
+    /// What has come already goes with the head, in one write.
+    async fn gather<R>(&mut self, client: &mut Inlet<'_, R>) -> Result<(), UploadError>
+    where
+        R: AsyncRead + Unpin,
+    {
+        while !self.ended && self.out.len() < GATHERED {
+            match client.ready(&mut self.decoder) {
+                Ok(Some(piece)) => self.take(client, piece)?,
+                // An end or an error is met again by whoever waits for more.
+                Ok(None) if !client.has_read_at_once().await => break,
+                Ok(None) => {}
+                Err(malformed) => return Err(UploadError::Client(malformed)),
+            }
+        }
+        Ok(())
     }
 
     fn take<R: AsyncRead + Unpin>(

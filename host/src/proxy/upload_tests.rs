@@ -1,10 +1,15 @@
 //! What members get of a client's body.
 
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use proptest::prelude::*;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 
 use super::upload::{Patience, Step, Upload, UploadError};
 use crate::http1::{Framing, Inlet, ReadError};
@@ -61,6 +66,55 @@ fn bodies_keep_their_framing() {
     ] {
         let got = carried(framing, 0, body).expect("carried");
         assert_eq!(got, with_head(sent), "{framing:?}");
+    }
+}
+
+/// Notes what each write brings.
+#[derive(Default)]
+struct Writes(Vec<usize>);
+
+impl AsyncWrite for Writes {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.push(bytes.len());
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn what_is_there_goes_with_the_head_in_one_write_and_no_more_than_a_bound() {
+    for (length, first) in [(20_000, 20_000), (100_000, 32_768)] {
+        let body = vec![b'b'; length];
+        let mut upload = Upload::new(Framing::Length(length as u64), 0);
+        upload.begin(|out| out.extend_from_slice(HEAD));
+        let (mut client, mut buffer, mut member) = (&*body, BytesMut::new(), Writes::default());
+        run(async {
+            let mut inlet = Inlet::new(&mut client, &mut buffer);
+            while upload
+                .step(&mut inlet, &mut member, PATIENCE)
+                .await
+                .expect("carried")
+                != Step::Done
+            {}
+        });
+        let first_write = member.0[0];
+        assert!(
+            (first..first + 32_768).contains(&first_write),
+            "{:?}",
+            member.0
+        );
+        assert_eq!(member.0.iter().sum::<usize>(), HEAD.len() + length);
     }
 }
 
