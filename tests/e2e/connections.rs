@@ -1,6 +1,10 @@
 //! Connections: kept, used again, closed, left by clients.
 
-use std::{fs, io::Read as _};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+};
 
 use switchyard_tests::{
     After, Client, Gateway, Member, Request, Setup, eventually, scripts, wait::DEADLINE,
@@ -45,6 +49,35 @@ fn a_closing_client_is_told_so() {
     let response = client.ask(&Request::get("/").field("Connection", "close"));
     assert!(response.head.closes(), "{response:?}");
     client.expect_closed();
+}
+
+/// Others are waited for after the last answer, lest what they still send make the close a reset.
+#[test]
+fn a_client_that_asked_for_the_close_is_not_waited_for() {
+    let (_a, gateway) = one(scripts::name());
+    let is_held_after = |request: Request| {
+        let mut client = TcpStream::connect(gateway.addr()).unwrap();
+        let closing = request.field("Connection", "close").bytes();
+        client.write_all(&closing).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        is_held(gateway.addr(), client.local_addr().unwrap())
+    };
+    assert!(!is_held_after(Request::get("/")));
+    let post = Request::post("/", "x");
+    assert!(is_held_after(post), "an empty line may follow a body");
+}
+
+/// Whether a process still has the end at `own` of the connection from `peer`.
+fn is_held(own: SocketAddr, peer: SocketAddr) -> bool {
+    let ends = format!(":{:04X} 0100007F:{:04X} ", own.port(), peer.port());
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let Some(line) = table.lines().find(|line| line.contains(&ends)) else {
+        return false;
+    };
+    // proc(5): one that no process has any more has no inode.
+    line.split_whitespace().nth(9) != Some("0")
 }
 
 #[test]

@@ -55,11 +55,15 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, co
         drain: context.drain.clone(),
         alarm: Alarm::default(),
         parting: false,
+        spoken: false,
     };
     let next = requests(&mut down, proxy_protocol, &context).await;
+    let spoken = down.spoken;
     drop(down);
     match next {
         Next::Abort => must_reset.store(true, Ordering::Relaxed),
+        // Nothing comes any more that would make the close a reset.
+        Next::Close if spoken => drop(stream.finish()),
         Next::Close | Next::Keep => linger::close(stream.finish()).await,
     }
 }

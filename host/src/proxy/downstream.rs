@@ -51,6 +51,8 @@ pub struct Downstream<'a> {
     pub alarm: Alarm,
     /// An answer has said that it is the last one.
     pub parting: bool,
+    /// The client has said that it sends nothing more, and all that it sent is read.
+    pub spoken: bool,
 }
 
 impl<'a> Downstream<'a> {

@@ -103,6 +103,9 @@ pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, head: RequestH
         Next::Keep => discard(down, upload, limits.body_timeout).await,
         next => next,
     };
+    // A body may be followed by the empty line that clients of old send after it.
+    let bodiless = request.head.framing == Framing::None;
+    down.spoken = !wants && bodiless && down.buffer.is_empty();
     request.trace.aborted |= next == Next::Abort;
     request.record(next);
     next
