@@ -69,41 +69,33 @@ impl Signals {
         gateway.outlets.drain(Drain::Draining);
         tokio::select! {
             biased;
-            signal = self.stop() => return self.cut(signal, gateway, ended).await,
+            signal = self.stop() => {
+                self.cut(gateway, ended, "Told to end at once", Ending::Killed(signal)).await
+            }
             drained = timeout(deadline, ended.recv()) => if drained.is_ok() {
                 info!("Drained");
-                return Ending::Drained;
+                Ending::Drained
+            } else {
+                self.cut(gateway, ended, "The drain deadline is over", Ending::Drained).await
             },
-        }
-        let open = gateway.connections.open();
-        warn!(
-            connections = open,
-            "The drain deadline is over; connections are cut off"
-        );
-        gateway.outlets.drain(Drain::Now);
-        tokio::select! {
-            signal = self.stop() => Ending::Killed(signal),
-            _ = timeout(CUT, ended.recv()) => Ending::Drained,
         }
     }
 
-    /// Ends at once: as soon as what is cut off has its lines in the access log, which takes
-    /// milliseconds. One more signal does not wait for that either.
+    /// Ends like `ending` as soon as what is cut off has its lines in the access log, which takes
+    /// milliseconds. One more signal does not wait for that.
     async fn cut(
         &mut self,
-        signal: i32,
         gateway: Gateway<'_>,
         ended: &mut mpsc::Receiver<()>,
+        why: &str,
+        ending: Ending,
     ) -> Ending {
         let open = gateway.connections.open();
-        warn!(
-            connections = open,
-            "Told to end at once; connections are cut off"
-        );
+        warn!(connections = open, "{why}; connections are cut off");
         gateway.outlets.drain(Drain::Now);
         tokio::select! {
             again = self.stop() => Ending::Killed(again),
-            _ = timeout(CUT, ended.recv()) => Ending::Killed(signal),
+            _ = timeout(CUT, ended.recv()) => ending,
         }
     }
 
