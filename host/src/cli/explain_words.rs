@@ -111,14 +111,7 @@ impl Told {
                 let forward = live.forward(found.vhost_index, index);
                 let forward = forward
                     .ok_or_else(|| ProxyError::Internal("the route has no balancer".into()))?;
-                let exchange = addressed.exchange(
-                    &live.snapshot,
-                    &head,
-                    head.fields.clone(),
-                    path,
-                    found.vhost,
-                    &route.name,
-                );
+                let exchange = addressed.rehearsed(live, &head, path, found.vhost, route);
                 self.forwarded(forward, exchange).await?;
             }
             Action::Exclude | Action::Continue => return Err(ProxyError::NotFound),

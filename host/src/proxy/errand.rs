@@ -17,7 +17,7 @@ use crate::{
     http1::{Fields, Framing, Malformed, RequestHead, Target, Version},
     response::body,
     routing::{Authority, CanonicalPath, Found, HostMatch, TargetError},
-    snapshot::{Snapshot, Vhost},
+    snapshot::{Route, Snapshot, Vhost},
 };
 
 /// The addresses of a client's connection.
@@ -160,6 +160,19 @@ impl Addressed {
             vhost: &vhost.name,
             route,
         }
+    }
+
+    /// Likewise, where nothing is sent: the head keeps its fields.
+    pub fn rehearsed<'l>(
+        &'l self,
+        live: &Generation,
+        head: &RequestHead,
+        path: &'l CanonicalPath,
+        vhost: &'l Vhost,
+        route: &'l Route,
+    ) -> Exchange<'l> {
+        let fields = head.fields.clone();
+        self.exchange(&live.snapshot, head, fields, path, vhost, &route.name)
     }
 }
 

@@ -98,14 +98,7 @@ async fn answered(scene: &Scene<'_>, number: usize, asked: &Asked) -> Result<(),
     let forward = live
         .forward(found.vhost_index, index)
         .ok_or(ProxyError::NotFound)?;
-    let mut exchange = addressed.exchange(
-        &live.snapshot,
-        &head,
-        head.fields.clone(),
-        path,
-        found.vhost,
-        &route.name,
-    );
+    let mut exchange = addressed.rehearsed(live, &head, path, found.vhost, route);
     proxy::plan(0, forward, &mut exchange).await?;
     let session = forward.selector.locate(0, &exchange).await;
     let mut tried: Vec<MemberId> = Vec::new();
