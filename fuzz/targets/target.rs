@@ -4,7 +4,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use switchyard_fuzz::routing::{Authority, CanonicalPath};
+use switchyard_fuzz::{
+    decision::path_parameter,
+    routing::{Authority, CanonicalPath},
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let line = bytes.iter().position(|&byte| byte == b'\n');
@@ -39,5 +42,5 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(mapped.starts_with('/'), "{mapped} of {prefix}");
         let _ = read.mapped(prefix, "");
     }
-    let _ = read.parameter("jsessionid");
+    let _ = path_parameter(read.forward(), "jsessionid");
 });

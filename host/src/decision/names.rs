@@ -35,7 +35,8 @@ pub fn query_parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
         .map(|(_, value)| value)
 }
 
-/// First `;name=value` segment parameter of a path without its query.
+/// The value of the first `;name=value` of any segment of a path without its query, as sent. Names are
+/// case-sensitive.
 pub fn path_parameter<'a>(path: &'a str, name: &str) -> Option<&'a str> {
     // Each ends with its segment. Most paths have none.
     path.split(';')
@@ -68,10 +69,13 @@ mod tests {
 
     #[test]
     fn path_parameters_end_with_their_segment() {
-        let path = "/a;v=1;id=2/b;id=3/c=4;w";
+        let path = "/a;v=1;id=2.x/b;id=3/c=4;xid=5;w";
         for (name, value) in [
             ("v", Some("1")),
-            ("id", Some("2")),
+            ("id", Some("2.x")),
+            ("xid", Some("5")),
+            ("d", None),
+            ("ID", None),
             ("w", None),
             ("c", None),
         ] {

@@ -9,7 +9,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    decision::{FieldsView, RequestView, ResponseView, cookies, query_parameter},
+    decision::{FieldsView, RequestView, ResponseView, cookies, path_parameter, query_parameter},
     http1::{Fields, Framing, Version},
     routing::{Authority, CanonicalPath},
     snapshot::{Member, Proxy},
@@ -155,7 +155,7 @@ impl RequestView for Exchange<'_> {
     }
 
     fn path_parameter(&self, name: &str) -> Option<&str> {
-        Exchange::path(self).parameter(name)
+        path_parameter(Exchange::path(self).forward(), name)
     }
 
     fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {

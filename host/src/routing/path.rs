@@ -107,15 +107,6 @@ impl CanonicalPath {
         let parameters = forward[last..end].find(';').map_or(end, |at| last + at);
         &forward[parameters..]
     }
-
-    /// The value of the first `;name=value` of any segment, as sent. Names are case-sensitive.
-    pub fn parameter(&self, name: &str) -> Option<&str> {
-        // Each ends with its segment. Most paths have none.
-        let parameters = self.forward().split(';').skip(1);
-        parameters
-            .filter_map(|rest| rest.split('/').next())
-            .find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='))
-    }
 }
 
 #[cfg(test)]
@@ -176,15 +167,5 @@ mod tests {
                 "{target} from {prefix} to {base}"
             );
         }
-    }
-
-    #[test]
-    fn parameters_are_found_by_their_whole_name() {
-        let path = path("/app;v=1;jsessionid=1.a/more;jsessionid=2;xjsessionid=3?jsessionid=4");
-        assert_eq!(path.parameter("jsessionid"), Some("1.a"));
-        assert_eq!(path.parameter("v"), Some("1"));
-        assert_eq!(path.parameter("session"), None);
-        assert_eq!(path.parameter("JSESSIONID"), None);
-        assert_eq!(self::path("/app;x=/y").parameter("x"), Some(""));
     }
 }
