@@ -10,7 +10,7 @@ use super::{
 use crate::{
     decision::{
         Call, CapturedRequest, CapturedResponse, Edit, Hold, RequestPlan, RequestView,
-        ResponsePlan, ResponseView,
+        ResponsePlan, ResponseView, Trigger,
     },
     snapshot::OnError,
 };
@@ -143,7 +143,7 @@ impl Binding {
         response: Option<&dyn ResponseView>,
     ) -> Option<u64> {
         match (question.exported)(self.exports()) {
-            true => (question.triggers)(&self.triggers).hit(request, response),
+            true => Trigger::look((question.triggers)(&self.triggers), request, response),
             false => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Whether an exchange is worth a call, without asking the policy.
 
-use crate::decision::{Hook, RequestView, ResponseView, Trigger};
+use crate::decision::{Hook, Trigger};
 
 /// The triggers of one hook. Without any, every exchange is worth a call.
 #[derive(Debug, Clone, Default)]
@@ -19,15 +19,6 @@ impl Triggers {
     pub fn of(hook: Hook, all: &[(Hook, Trigger)]) -> Self {
         let own = all.iter().filter(|(of, _)| *of == hook);
         Self(own.map(|(_, trigger)| trigger.clone()).collect())
-    }
-
-    /// See [`Trigger::look`].
-    pub fn hit(
-        &self,
-        request: &dyn RequestView,
-        response: Option<&dyn ResponseView>,
-    ) -> Option<u64> {
-        Trigger::look(&self.0, request, response)
     }
 }
 
@@ -77,12 +68,12 @@ mod tests {
         for (trigger, before, after) in cases {
             let triggers = Triggers::of(Hook::Bind, &[(Hook::Bind, trigger.clone())]);
             assert_eq!(
-                triggers.hit(&request, None).is_some(),
+                Trigger::look(&triggers, &request, None).is_some(),
                 before,
                 "{trigger:?} without a response"
             );
             assert_eq!(
-                triggers.hit(&request, Some(&response)).is_some(),
+                Trigger::look(&triggers, &request, Some(&response)).is_some(),
                 after,
                 "{trigger:?}"
             );
@@ -93,7 +84,7 @@ mod tests {
     fn hook_without_triggers_is_always_called() {
         let all = [(Hook::Bind, Trigger::Cookie("SID".into()))];
         let request = Request::default();
-        let hit = |hook| Triggers::of(hook, &all).hit(&request, None);
+        let hit = |hook| Trigger::look(&Triggers::of(hook, &all), &request, None);
         assert_eq!((hit(Hook::Locate), hit(Hook::Bind)), (Some(u64::MAX), None));
     }
 
@@ -111,8 +102,7 @@ mod tests {
             Trigger::Cookie("SID".into()),
             Trigger::RequestHeader("x-a".into()),
         ];
-        let hit =
-            |response, triggers: &[Trigger]| Triggers(triggers.into()).hit(&request, response);
+        let hit = |response, triggers: &[Trigger]| Trigger::look(triggers, &request, response);
         assert_eq!(hit(Some(&response as _), &triggers), Some(!0b010));
         assert_eq!(hit(None, &triggers), Some(!0b011));
         assert_eq!(hit(None, &triggers[..2]), None);
