@@ -8,7 +8,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex as StdMutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use super::{
     Digest, Fault, Instance,
     lock::{Guard, Lock},
-    timing::{Sampler, Timing},
+    timing::{Sampler, Timing, WaitCounters, Waits},
 };
 use crate::members::{Clock, Micros, PoolMembers, locked};
 
@@ -36,32 +36,6 @@ pub(super) struct Slot {
     pub woken: Notify,
     /// What the next instance goes on from.
     saved: StdMutex<Option<Saved>>,
-}
-
-#[derive(Default)]
-struct WaitCounters {
-    count: AtomicU64,
-    ns: AtomicU64,
-}
-
-/// How often workers found an instance busy with another's call, and how long they waited in all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Waits {
-    /// Calls.
-    pub count: u64,
-    /// Together.
-    pub time: Duration,
-}
-
-impl Waits {
-    /// Both together.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            count: self.count + other.count,
-            time: self.time + other.time,
-        }
-    }
 }
 
 /// What instances knew: one state for each that could tell.
@@ -142,18 +116,13 @@ impl Slot {
         }
         let started = Instant::now();
         let seat = self.seat.lock().await;
-        let ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.waits.count.fetch_add(1, Ordering::Relaxed);
-        self.waits.ns.fetch_add(ns, Ordering::Relaxed);
+        self.waits.add(started.elapsed());
         seat
     }
 
     /// How often and how long callers on workers waited for a turn.
     pub fn waits(&self) -> Waits {
-        Waits {
-            count: self.waits.count.load(Ordering::Relaxed),
-            time: Duration::from_nanos(self.waits.ns.load(Ordering::Relaxed)),
-        }
+        self.waits.so_far()
     }
 
     /// The caller's turn if nobody else has it.

@@ -1,4 +1,4 @@
-//! What the calls of one instance cost, estimated from samples.
+//! What the calls of one instance cost, estimated from samples, and how long callers waited for their turn.
 //!
 //! CPU time of the calling thread, not wall time: a thread that was preempted during a call
 //! has not made the policy slow. Some calls are timed, chosen at random so that no
@@ -92,6 +92,50 @@ impl CallTimes {
         }
         self.total = self.total.saturating_sub(earlier.total);
         self
+    }
+}
+
+/// How often workers found an instance busy with another's call, and how long they waited in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// Calls.
+    pub count: u64,
+    /// Together.
+    pub time: Duration,
+}
+
+impl Waits {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            time: self.time + other.time,
+        }
+    }
+}
+
+/// Waits as they come.
+#[derive(Debug, Default)]
+pub(super) struct WaitCounters {
+    count: AtomicU64,
+    ns: AtomicU64,
+}
+
+impl WaitCounters {
+    /// Counts one of that length.
+    pub fn add(&self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.count.fetch_add(1, Relaxed);
+        self.ns.fetch_add(ns, Relaxed);
+    }
+
+    /// All until now.
+    pub fn so_far(&self) -> Waits {
+        Waits {
+            count: self.count.load(Relaxed),
+            time: Duration::from_nanos(self.ns.load(Relaxed)),
+        }
     }
 }
 
