@@ -37,12 +37,20 @@ pub fn balancer(
         );
     }
     let members = members(table, place, context);
+    let lbmethod = lbmethod(table.lbmethod.as_ref(), context);
+    let affinity = affinity::affinity(table, context);
+    let candidates = candidates(
+        table.shadow.as_ref(),
+        table.canary.as_ref(),
+        &[lbmethod.first(), affinity.first()],
+        context,
+    );
     Balancer {
         tenant: context.tenant.clone(),
         name: context.tenant.qualify(&name.to_ascii_lowercase()),
-        lbmethod: lbmethod(table.lbmethod.as_ref(), context),
-        affinity: affinity::affinity(table, context),
-        candidates: candidates(table.shadow.as_ref(), table.canary.as_ref(), context),
+        lbmethod,
+        affinity,
+        candidates,
         max_attempts: or(&table.maxattempts, others(members.len())),
         fail_on_status: table.failonstatus.as_ref().map_or(vec![], ranges),
         fail_on_timeout: or(&table.failontimeout, false),

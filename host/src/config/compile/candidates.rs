@@ -53,19 +53,24 @@ pub fn rollback(
     })
 }
 
-/// The candidates of a balancer or a route.
+/// The candidates of a balancer or a route. `beside` are those whose place they may take.
 pub fn candidates(
     shadow: Option<&Shadow>,
     canary: Option<&Canary>,
+    beside: &[Option<&PolicyRef>],
     context: &mut Context<'_>,
 ) -> Candidates {
     Candidates {
-        shadow: shadow.and_then(|node| self::shadow(node, context)),
-        canary: canary.and_then(|node| self::canary(node, context)),
+        shadow: shadow.and_then(|node| self::shadow(node, beside, context)),
+        canary: canary.and_then(|node| self::canary(node, beside, context)),
     }
 }
 
-fn shadow(node: &Shadow, context: &mut Context<'_>) -> Option<ShadowRef> {
+fn shadow(
+    node: &Shadow,
+    beside: &[Option<&PolicyRef>],
+    context: &mut Context<'_>,
+) -> Option<ShadowRef> {
     let (name, sample) = match &node.value {
         Either::Left(name) => {
             let name = Node {
@@ -77,12 +82,16 @@ fn shadow(node: &Shadow, context: &mut Context<'_>) -> Option<ShadowRef> {
         Either::Right(table) => (table.policy.clone(), share(table.sample.as_ref(), SAMPLE)),
     };
     Some(ShadowRef {
-        policy: candidate(&name?, context)?,
+        policy: candidate(&name?, beside, context)?,
         sample,
     })
 }
 
-fn canary(node: &Canary, context: &mut Context<'_>) -> Option<CanaryRef> {
+fn canary(
+    node: &Canary,
+    beside: &[Option<&PolicyRef>],
+    context: &mut Context<'_>,
+) -> Option<CanaryRef> {
     let table = &node.value;
     let by = table.by.as_ref().map_or(Some(CanaryBy::Session), |node| {
         by(node).or_else(|| {
@@ -100,7 +109,7 @@ fn canary(node: &Canary, context: &mut Context<'_>) -> Option<CanaryRef> {
         bounds::positive_time(Some(node), fallback, context.out)
     });
     Some(CanaryRef {
-        policy: candidate(table.policy.as_ref()?, context)?,
+        policy: candidate(table.policy.as_ref()?, beside, context)?,
         share: share(table.percent.as_ref(), SHARE),
         by: by?,
         promote_after,
@@ -112,13 +121,27 @@ fn share(node: Option<&Node<Percent>>, default: u32) -> u32 {
 }
 
 /// `policy:NAME`, or the name alone: nothing built in can be a candidate.
-fn candidate(node: &Node<String>, context: &mut Context<'_>) -> Option<PolicyRef> {
+fn candidate(
+    node: &Node<String>,
+    beside: &[Option<&PolicyRef>],
+    context: &mut Context<'_>,
+) -> Option<PolicyRef> {
     let name = node.value.strip_prefix("policy:").unwrap_or(&node.value);
+    let name = name.trim();
     let named = Node {
-        value: format!("policy:{}", name.trim()),
+        value: format!("policy:{name}"),
         place: node.place.clone(),
     };
-    policy::named(&named, context)
+    let policy = policy::named(&named, context)?;
+    if beside.contains(&Some(&policy)) {
+        // It would take its own place, and be found no worse than itself.
+        context.out.error(
+            &node.place,
+            format!("policy:{name} is in service here, so it would be tried against itself"),
+            "name another policy: one with the new version as its source",
+        );
+    }
+    Some(policy)
 }
 
 fn by(node: &Node<String>) -> Option<CanaryBy> {

@@ -63,7 +63,12 @@ pub fn proxy(
             None => policy::not_a_policy(&node, &[], context),
         }
     }
-    let candidates = candidates(table.shadow.as_ref(), table.canary.as_ref(), context);
+    let candidates = candidates(
+        table.shadow.as_ref(),
+        table.canary.as_ref(),
+        &[rewrite.last()],
+        context,
+    );
     Some(Proxy {
         candidates,
         balancer,

@@ -208,3 +208,50 @@ fn two_texts_that_mean_the_same_are_equal() {
     .snapshot;
     assert_eq!(one, other);
 }
+
+#[test]
+fn a_policy_is_not_tried_against_itself() {
+    let of = |keys: &str| {
+        let policies = "[policy.own]\nsource = \"a\"\n[policy.new]\nsource = \"b\"\n";
+        said(&format!("{LEAST}[balancer.app]\n{keys}\n{TWO}\n{policies}"))
+    };
+    let own = "policy:own is in service here";
+    for (service, candidate, at) in [
+        (
+            "lbmethod = \"policy:own\"",
+            "shadow = \"policy:own\"",
+            "shadow",
+        ),
+        (
+            "lbmethod = [\"policy:own\", \"byrequests\"]",
+            "shadow = \"own\"",
+            "shadow",
+        ),
+        (
+            "lbmethod = \"policy:own\"",
+            "canary = { policy = \"own\" }",
+            "canary.policy",
+        ),
+        (
+            "affinity = \"policy:own\"",
+            "shadow = { policy = \"policy:own\" }",
+            "shadow.policy",
+        ),
+    ] {
+        let found = of(&format!("{service}\n{candidate}"));
+        assert!(found.contains("switchyard.toml:8:"), "{found}");
+        let due = format!("balancer.app.{at}: {own}");
+        assert!(found.contains(&due), "{service}, {candidate}: {found}");
+    }
+    for well_meant in [
+        "lbmethod = \"policy:own\"\ncanary = { policy = \"new\" }",
+        // It is the second there, and tried as the first.
+        "lbmethod = [\"byrequests\", \"policy:own\"]\nshadow = \"policy:own\"",
+    ] {
+        let found = of(well_meant);
+        assert!(
+            !found.contains("is in service here"),
+            "{well_meant}: {found}"
+        );
+    }
+}

@@ -61,6 +61,27 @@ fn rewriters_follow_reverse() {
 }
 
 #[test]
+fn a_rewriter_is_not_tried_against_itself() {
+    let of = |keys: &str| {
+        let keys = format!("balancer = \"app\"\n{keys}");
+        let policies = "[policy.own]\nsource = \"a\"\n[policy.new]\nsource = \"b\"\n";
+        said(&format!(
+            "{LEAST}[[vhost.route]]\npath = \"/\"\n{keys}\n[balancer.app]\n{TWO}\n{policies}"
+        ))
+    };
+    let due = "is in service here";
+    let last = "rewrite = [\"policy:new\", \"policy:own\"]";
+    let found = of(&format!("{last}\nshadow = \"policy:own\""));
+    assert!(
+        found.contains(&format!("route[0].shadow: policy:own {due}")),
+        "{found}"
+    );
+    // Candidates take the place of the last one alone.
+    let found = of(&format!("{last}\nshadow = \"policy:new\""));
+    assert!(!found.contains(due), "{found}");
+}
+
+#[test]
 fn fronts_and_prefixes_suit_what_is_cut_off() {
     for (pattern, prefix, front) in [
         ("path = \"/\"", "", "/"),
