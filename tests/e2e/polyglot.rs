@@ -1,6 +1,8 @@
 //! Policies in other languages. Each balancer is httpd's byrequests once more, and must schedule as
 //! it does; affinities keep sessions, and rewriters change both directions.
 
+use std::{env, fs, os::unix::fs::PermissionsExt, process::Command};
+
 use switchyard_tests::{Gateway, Member, Request, Setup, guests, polyglot, scripts};
 
 use crate::{
@@ -240,5 +242,49 @@ fn they_refuse_a_configuration_as_any_policy_does() {
             log.contains("this policy takes no configuration"),
             "{language}: {log}"
         );
+    }
+}
+
+/// A gateway may watch what a script makes. Its tool writes half of it here, shows what is at the name meanwhile, and ends so.
+#[test]
+fn scripts_put_nothing_in_place_that_is_not_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let tool = "#!/bin/sh\nuntil [ \"$1\" = --output ] || [ \"$1\" = -o ]; do shift; done\n\
+                printf half >\"$2\"; cat \"$NAMED\"; printf whole >\"$2\"; exit \"$ENDS\"\n";
+    for name in ["clang", "wasm-ld", "componentize-qjs", "componentize-py"] {
+        fs::write(place(name), tool).unwrap();
+        fs::set_permissions(place(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", folder.path().display());
+    for language in ["c", "js", "python"] {
+        let made = place(language);
+        fs::create_dir(&made).unwrap();
+        let named = made.join("it.wasm");
+        fs::write(&named, "old").unwrap();
+        let run = |ends: i32| {
+            let ended = Command::new(polyglot::script(language))
+                .arg(&named)
+                .env("PATH", &path)
+                .env("NAMED", &named)
+                .env("ENDS", ends.to_string())
+                .env("BINDINGS", &made)
+                .env_remove("CC")
+                .output()
+                .unwrap();
+            let files = fs::read_dir(&made).unwrap().count();
+            assert_eq!(files, 1, "{language}: nothing else is left there");
+            (ended.status.code(), ended.stdout)
+        };
+        let before = run(1);
+        if language == "c" && before.0 == Some(polyglot::MISSING) {
+            // The library's headers have no place of their own that a test could name.
+            continue;
+        }
+        assert_eq!(before, (Some(1), b"old".to_vec()), "{language}");
+        assert_eq!(fs::read(&named).unwrap(), b"old", "{language}");
+        assert_eq!(run(0), (Some(0), b"old".to_vec()), "{language}");
+        assert_eq!(fs::read(&named).unwrap(), b"whole", "{language}");
     }
 }

@@ -13,7 +13,7 @@ use switchyard_guest_build::c_bindings;
 use crate::target;
 
 /// What a build script ends with where its toolchain is missing.
-const MISSING: i32 = 3;
+pub const MISSING: i32 = 3;
 
 /// The example that decides so, as in `policy new --kind`; `None`, with the reason printed, where its toolchain is missing.
 /// `cargo xtask test --all` installs the toolchains and makes that a failure.
@@ -23,7 +23,7 @@ const MISSING: i32 = 3;
 #[track_caller]
 pub fn built(language: &str, kind: &str) -> Option<Vec<u8>> {
     let root = target::tests_dir().join("..");
-    let example = root.join("examples/polyglot").join(language);
+    let example = example(language);
     let dir = target::shared("polyglot");
     let policy = dir.join(format!("{language}-{kind}"));
     let lock = File::create(policy.with_extension("lock")).unwrap();
@@ -33,6 +33,16 @@ pub fn built(language: &str, kind: &str) -> Option<Vec<u8>> {
         return None;
     }
     Some(fs::read(&out).unwrap_or_else(|e| panic!("{}: {e}", out.display())))
+}
+
+fn example(language: &str) -> PathBuf {
+    let examples = target::tests_dir().join("../examples/polyglot");
+    examples.join(language)
+}
+
+/// What builds the examples of a language.
+pub fn script(language: &str) -> PathBuf {
+    example(language).join("build.sh")
 }
 
 /// Where `cargo xtask toolchains` installs what the scripts run.

@@ -9,6 +9,10 @@ set -eu
 source=${2:-weighted}
 world=${3:-balancer-policy}
 out=$(realpath -m "${1:-$source.wasm}")
+# A gateway may watch the file: it sees the old one or the new one.
+new=${out%.wasm}.new.wasm
+made=
+trap 'rm -rf "$new" ${made:+"$made"}' EXIT
 cd "$(dirname "$0")"
 missing() {
     echo "$1 is missing: run \`apt-get install clang lld wasi-libc\`, or \`cargo xtask toolchains\`" >&2
@@ -22,7 +26,7 @@ if [ -z "${BINDINGS:-}" ] && [ -d bindings ]; then
 fi
 if [ -z "${BINDINGS:-}" ]; then
     BINDINGS=$(mktemp -d)
-    trap 'rm -r "$BINDINGS"' EXIT
+    made=$BINDINGS
     wit=wit
     [ -d "$wit" ] || wit=../../../wit
     if command -v wit-bindgen >/dev/null; then
@@ -35,5 +39,6 @@ bindings=$BINDINGS/$(echo "$world" | tr - _)
 # A reactor has no main: its exports are called one by one. Debian's clang has no runtime
 # library for wasm, and this program needs none; it exports what the bindings mark as exports.
 "$cc" --target=wasm32-wasi -mexec-model=reactor -nodefaultlibs -lc -O2 -Wall -Wextra -Werror -Wl,--strip-debug \
-    -I"$BINDINGS" -o "$out" \
+    -I"$BINDINGS" -o "$new" \
     "$source.c" "$bindings.c" "${bindings}_component_type.o"
+mv "$new" "$out"

@@ -7,6 +7,9 @@ set -eu
 source=${2:-weighted}
 world=${3:-balancer-policy}
 out=$(realpath -m "${1:-$source.wasm}")
+# A gateway may watch the file: it sees the old one or the new one.
+new=${out%.wasm}.new.wasm
+trap 'rm -f "$new"' EXIT
 cd "$(dirname "$0")"
 wit=wit
 [ -d "$wit" ] || wit=../../../wit
@@ -14,7 +17,9 @@ tools=${SWITCHYARD_TOOLCHAINS:-../../../target/toolchains}
 for tool in "$(command -v componentize-qjs || :)" node_modules/.bin/componentize-qjs "$tools/js/node_modules/.bin/componentize-qjs"; do
     if [ -n "$tool" ] && [ -x "$tool" ]; then
         # --sync: policies have no asynchronous functions, and the gateway has no runtime for them.
-        exec "$tool" --sync --opt-size --minify --wit "$wit" --world "$world" --js "$source.js" --output "$out"
+        "$tool" --sync --opt-size --minify --wit "$wit" --world "$world" --js "$source.js" --output "$new"
+        mv "$new" "$out"
+        exit
     fi
 done
 echo "componentize-qjs is missing: run \`npm install\` in $(pwd), or \`cargo xtask toolchains\`" >&2

@@ -1,6 +1,7 @@
 //! `switchyard policy build [DIR]`: makes a project's `.wasm` file.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
@@ -67,8 +68,9 @@ fn rust(folder: &Path, install: bool) -> Result<(PathBuf, Vec<u8>), Trouble> {
     let module = module.ok_or_else(|| Trouble::Internal("cargo built nothing".into()))?;
     let core = fs::read(&module).map_err(unusable(&module))?;
     let wasm = componentize(&core).map_err(|error| input(&error))?;
-    let file = folder.join(format!("{package}.wasm"));
-    replace(&file, &wasm).map_err(unusable(&file))?;
+    let (new, file) = names(folder, package.as_ref());
+    fs::write(&new, &wasm).map_err(unusable(&new))?;
+    fs::rename(&new, &file).map_err(unusable(&file))?;
     Ok((file, wasm))
 }
 
@@ -85,17 +87,16 @@ fn package(manifest: &Path) -> Result<String, Trouble> {
 
 /// Other languages: the project's own script knows the tools, and says what is missing.
 fn script(folder: &Path) -> Result<(PathBuf, Vec<u8>), Trouble> {
-    let mut name = folder.file_name().unwrap_or("policy".as_ref()).to_owned();
-    // What follows a dot of the folder's is part of the name.
-    name.push(".wasm");
-    let file = folder.join(name);
+    let (new, file) = names(folder, folder.file_name().unwrap_or("policy".as_ref()));
     let mut command = Command::new("sh");
-    command.arg("build.sh").arg(&file).current_dir(folder);
+    command.arg("build.sh").arg(&new).current_dir(folder);
     // What tools say is for people; only where the file is goes to standard output.
     command.stdin(Stdio::null()).stdout(io::stderr());
     let status = command.status();
     let status = status.map_err(|error| Trouble::Internal(format!("cannot run sh: {error}")))?;
     if !status.success() {
+        // Half of it, or nothing.
+        let _ = fs::remove_file(&new);
         let why = match status.code() {
             Some(NO_TOOLCHAIN) => "a tool is missing, see above".to_owned(),
             _ => format!("it ended with {status}, see above"),
@@ -105,15 +106,21 @@ fn script(folder: &Path) -> Result<(PathBuf, Vec<u8>), Trouble> {
             folder.join("build.sh").display()
         )));
     }
-    let wasm = fs::read(&file).map_err(unusable(&file))?;
+    let wasm = fs::read(&new).map_err(unusable(&new))?;
+    fs::rename(&new, &file).map_err(unusable(&file))?;
     Ok((file, wasm))
 }
 
-/// A gateway may watch the file: it sees the old one or the new one.
-fn replace(file: &Path, wasm: &[u8]) -> io::Result<()> {
-    let new = file.with_extension("wasm.new");
-    fs::write(&new, wasm)?;
-    fs::rename(&new, file)
+/// Where a policy is written, and where it is put then: a gateway may watch that, and sees the old one or
+/// the new one.
+fn names(folder: &Path, name: &OsStr) -> (PathBuf, PathBuf) {
+    // What follows a dot of the name's is part of it. Some tools go by the ending.
+    let [new, file] = [".new.wasm", ".wasm"].map(|ending| {
+        let mut name = name.to_owned();
+        name.push(ending);
+        folder.join(name)
+    });
+    (new, file)
 }
 
 fn unusable(path: &Path) -> impl Fn(io::Error) -> Trouble {
@@ -169,5 +176,24 @@ mod tests {
             let error = built(bad.path(), false).unwrap_err().to_string();
             assert!(error.contains(due), "{error}");
         }
+    }
+    #[test]
+    fn a_file_is_replaced_when_the_new_one_is_whole() {
+        let folder = project(&[]);
+        let there = fs::canonicalize(folder.path()).unwrap();
+        let (new, file) = names(&there, there.file_name().unwrap());
+        fs::write(&file, "old").unwrap();
+        let script = |ends: &str| {
+            let script =
+                format!("printf half >\"$1\"; cp {file:?} seen; printf whole >\"$1\"; {ends}");
+            fs::write(there.join("build.sh"), script).unwrap();
+            let built = built(&there, false);
+            assert_eq!(fs::read(there.join("seen")).unwrap(), b"old");
+            assert!(!new.exists());
+            built.map(|(file, _)| fs::read(file).unwrap())
+        };
+        assert!(script("printf half >\"$1\"; exit 1").is_err());
+        assert_eq!(fs::read(&file).unwrap(), b"old");
+        assert_eq!(script("exit 0").unwrap(), b"whole");
     }
 }
