@@ -39,7 +39,7 @@ use crate::{
     snapshot::{AdminBind, Snapshot},
     telemetry::Logs,
     tenants::Tenants,
-    wasm::{SetupError, WasmLoader, WasmOptions},
+    wasm::{CacheDir, CacheError, SetupError, WasmLoader, WasmOptions},
 };
 use endpoint::Endpoint;
 use outlets::Outlets;
@@ -76,9 +76,12 @@ pub enum StartError {
     /// The configuration, or a policy that it names.
     #[error("{0}")]
     Failure(#[from] Failure),
-    /// The engine or its cache.
+    /// The engine.
     #[error(transparent)]
     Wasm(#[from] SetupError),
+    /// Where compiled code is to be kept.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// Threads, signals, timers.
     #[error("cannot {what}: {cause}")]
     System {
@@ -121,8 +124,9 @@ fn serve(options: &Options, snapshot: Snapshot, logs: &Arc<Logs>) -> Result<Endi
     let workers = options.workers.max(1);
     let live = Arc::new(Live::new(Clock::start(), workers));
     let background = BackgroundThread::on_demand("drain", 0);
+    let cache = snapshot.cache_dir.as_ref().map(CacheDir::open);
     let loader = Arc::new(WasmLoader::new(WasmOptions {
-        cache_dir: snapshot.cache_dir.clone(),
+        cache: cache.transpose()?,
         ..WasmOptions::default()
     })?);
     let (outlets, inboxes) = Outlets::new(workers, background);

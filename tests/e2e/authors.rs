@@ -1,10 +1,16 @@
 //! The authors' guide, followed from an empty directory: every command, and what it prints.
 
-use std::{fs, os::unix::fs::symlink, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{DirEntryExt, PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use switchyard_tests::{
     Member, Setup,
-    command::{Said, shell, switchyard_in},
+    command::{Said, shell, switchyard_in, switchyard_with_caches},
     guests,
     page::{Page, Shown, is_shown},
     polyglot, scripts, target,
@@ -26,6 +32,10 @@ impl Desk {
             .tempdir()
             .unwrap();
         Self { folder }
+    }
+
+    fn caches(&self) -> PathBuf {
+        self.folder.path().join("caches")
     }
 
     /// Gives a new project the crates that are there already.
@@ -52,7 +62,9 @@ fn the_guide_is_followed_from_an_empty_directory() {
         if command.starts_with("cargo ") {
             desk.provide("canary");
         }
-        let printed = shell(&place, command);
+        // What earlier runs have compiled is not there.
+        let fresh = format!("export XDG_CACHE_HOME={:?}; {command}", desk.caches());
+        let printed = shell(&place, &fresh);
         let found: Vec<_> = printed.lines().collect();
         assert!(
             is_shown(&lines, &found),
@@ -304,4 +316,72 @@ fn a_missing_toolchain_is_named_with_the_three_ways_to_get_it() {
     for due in ["1. ", "2. `rustup target add", "3. Debian", "--install"] {
         assert!(said.contains(due), "{due} in {said}");
     }
+}
+
+/// What is kept: each file's name, and which it is. What is compiled again is another file.
+fn kept(caches: &Path) -> BTreeMap<PathBuf, u64> {
+    let files = fs::read_dir(caches.join("switchyard")).unwrap();
+    let files = files.map(|file| file.unwrap());
+    files.map(|file| (file.path(), file.ino())).collect()
+}
+
+#[test]
+fn a_file_is_compiled_once_for_all_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, caches) = (folder.path(), folder.path().join("caches"));
+    fs::write(place.join("it.wasm"), guests::component("balancer")).unwrap();
+    fs::write(place.join("it.toml"), SCENARIO).unwrap();
+    let run = |arguments: &[&str]| {
+        let said = switchyard_with_caches(&caches, place, arguments);
+        assert!(said.status.success(), "{}", said.all());
+        said
+    };
+    let bench = ["policy", "bench", "it.wasm", "--members", "1"];
+    assert!(run(&bench).out.contains("bytes, compiled in "));
+    assert!(
+        run(&bench)
+            .out
+            .contains("bytes, compiled before; 1 members")
+    );
+    // An engine that counts instructions has code of its own.
+    let benched = kept(&caches);
+    run(&["policy", "inspect", "it.wasm"]);
+    let inspected = kept(&caches);
+    assert_eq!((benched.len(), inspected.len()), (1, 2));
+    run(&["policy", "inspect", "it.wasm"]);
+    assert_eq!(kept(&caches), inspected);
+    let test = || run(&["policy", "test", "it.wasm", "it.toml"]);
+    let tested = test();
+    let all = kept(&caches);
+    assert!(inspected.iter().all(|(file, inode)| all[file] == *inode));
+
+    // Damaged, open to others or no folder at all: the command does what it does, and mends what is its own.
+    for file in all.keys() {
+        let code = fs::read(file).unwrap();
+        fs::write(file, &code[..code.len() / 2]).unwrap();
+    }
+    let sizes = || all.keys().map(|file| fs::metadata(file).unwrap().len());
+    let damaged: Vec<u64> = sizes().collect();
+    assert_eq!(test().all(), tested.all());
+    let mended = sizes().zip(damaged).filter(|(now, half)| now > half);
+    assert_eq!(mended.count(), all.len() - 1, "all but what bench used");
+    let mended = kept(&caches);
+    test();
+    assert_eq!(kept(&caches), mended);
+    let own = caches.join("switchyard");
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
+    for file in mended.keys() {
+        fs::remove_file(file).unwrap();
+    }
+    let refused = test();
+    assert_eq!(refused.out, tested.out);
+    assert!(
+        refused.err.contains("is open to others (mode 0777)"),
+        "{}",
+        refused.err
+    );
+    assert!(kept(&caches).is_empty(), "nothing is added");
+    fs::remove_dir_all(&caches).unwrap();
+    fs::write(&caches, "").unwrap();
+    assert_eq!(test().all(), tested.all());
 }

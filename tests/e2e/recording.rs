@@ -1,11 +1,11 @@
 //! Recordings of a gateway at work, and what `switchyard policy replay` says about them.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use serde_json::Value;
 use switchyard_tests::{
     Gateway, Member, Request, Setup,
-    command::{Said, switchyard},
+    command::{Said, switchyard, switchyard_with_caches},
     guests, scripts,
 };
 
@@ -27,7 +27,10 @@ fn path(gateway: &Gateway, name: &str) -> String {
 
 fn replay(gateway: &Gateway, recording: &str, module: &str) -> (Said, Value) {
     let (recording, module) = (path(gateway, recording), path(gateway, module));
-    let said = switchyard(&["policy", "replay", &recording, &module, "--json"]);
+    let arguments = ["policy", "replay", &recording, &module, "--json"];
+    let said = switchyard_with_caches(gateway.dir(), Path::new("."), &arguments);
+    let kept = fs::read_dir(gateway.dir().join("switchyard")).unwrap();
+    assert!(kept.count() > 0, "it is not compiled again");
     let report = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{}", said.all()));
     (said, report)
 }

@@ -43,10 +43,17 @@ pub fn switchyard(arguments: &[&str]) -> Said {
 /// Likewise, in this folder.
 #[track_caller]
 pub fn switchyard_in(folder: &Path, arguments: &[&str]) -> Said {
+    switchyard_with_caches(&target::shared("cache"), folder, arguments)
+}
+
+/// Likewise, as a user whose caches are there.
+#[track_caller]
+pub fn switchyard_with_caches(caches: &Path, folder: &Path, arguments: &[&str]) -> Said {
     let mut command = Command::new(target::switchyard());
     command
         .current_dir(folder)
         .args(arguments)
+        .env("XDG_CACHE_HOME", caches)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -78,7 +85,9 @@ pub fn shell(folder: &Path, line: &str) -> String {
         .args(["-c", line])
         .current_dir(folder)
         .stdin(Stdio::null());
-    command.env("PATH", format!("{}:{path}", programs.display()));
+    command
+        .env("PATH", format!("{}:{path}", programs.display()))
+        .env("XDG_CACHE_HOME", target::shared("cache"));
     // What steers the cargo that runs this test is not meant for a cargo of the line's.
     for (name, _) in
         env::vars().filter(|(name, _)| name.starts_with("CARGO_") && name != "CARGO_HOME")

@@ -20,7 +20,7 @@ use crate::{
     policy::{Loader, Module, Refusal, TenantThreads},
     snapshot::{PolicySource, Snapshot, TenantName},
     tenants::Tenants,
-    wasm::{Compiler, SetupError, WasmLoader, WasmOptions},
+    wasm::{CacheDir, Compiler, WasmLoader, WasmOptions},
 };
 
 /// `EX_USAGE` of sysexits.h: the operator's input is wrong.
@@ -197,16 +197,11 @@ fn linked(
 /// Uses the gateway's cache where it is there and ours; never makes it, for it would then belong to
 /// whoever explains.
 fn loader(cache: Option<&Path>, compiler: Compiler) -> Result<WasmLoader, Trouble> {
-    let cache_dir = cache.filter(|dir| dir.is_dir()).map(Path::to_owned);
-    let options = |cache_dir| WasmOptions {
-        compiler: compiler.clone(),
-        cache_dir,
-        ..WasmOptions::default()
-    };
-    let loader = match WasmLoader::new(options(cache_dir)) {
-        Err(SetupError::Cache(_)) => WasmLoader::new(options(None)),
-        loader => loader,
-    };
+    let there = cache.filter(|dir| dir.is_dir());
+    let loader = WasmLoader::new(WasmOptions {
+        cache: there.and_then(|dir| CacheDir::open(dir).ok()),
+        ..compiler.into()
+    });
     loader.map_err(|error| Trouble::Internal(error.to_string()))
 }
 

@@ -43,7 +43,7 @@ pub fn run(config: PathBuf, workers: Option<usize>) -> ExitCode {
             ExitCode::from(match error {
                 StartError::Bind(_) | StartError::Admin(_) => UNAVAILABLE,
                 StartError::Failure(_) => BAD_INPUT,
-                StartError::Wasm(_) | StartError::System { .. } => 1,
+                StartError::Wasm(_) | StartError::Cache(_) | StartError::System { .. } => 1,
             })
         }
     }

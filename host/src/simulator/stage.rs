@@ -16,7 +16,7 @@ use crate::{
     policy::{Digest, Environment, Exports, Loader, Module, Refusal},
     snapshot::PolicyLimits,
     tenants::Tenants,
-    wasm::{self, Anatomy, Compiler, Fuel, WasmLoader, WasmOptions},
+    wasm::{self, Anatomy, Fuel, WasmLoader, WasmOptions},
 };
 
 /// Why nothing can be played.
@@ -40,21 +40,19 @@ pub struct Tested {
 
 impl Tested {
     /// Reads and compiles a `.wasm` file.
-    pub fn load(file: &Path, compiler: Compiler) -> Result<Self, Trouble> {
+    pub fn load(file: &Path, options: WasmOptions) -> Result<Self, Trouble> {
         let wasm = read(file)?;
         let name = file.display().to_string();
-        Self::of(&name, &wasm, compiler)
+        Self::of(&name, &wasm, options)
     }
 
     /// Compiles a policy.
-    pub fn of(name: &str, wasm_file: &[u8], compiler: Compiler) -> Result<Self, Trouble> {
+    pub fn of(name: &str, wasm_file: &[u8], options: WasmOptions) -> Result<Self, Trouble> {
         let fuel = Arc::new(Fuel::default());
-        let options = WasmOptions {
-            compiler,
-            cache_dir: None,
+        let loader = WasmLoader::new(WasmOptions {
             fuel: Some(Arc::clone(&fuel)),
-        };
-        let loader = WasmLoader::new(options);
+            ..options
+        });
         let loader = loader.map_err(|error| Trouble::Internal(error.to_string()))?;
         let module = loader.load(name, wasm_file, &limits());
         let module = module.map_err(|refusal| Trouble::Input(refusal.to_string()))?;

@@ -10,7 +10,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::SystemTime,
 };
@@ -23,7 +23,7 @@ use crate::policy::Digest;
 /// Of every file, with the format's version.
 const MAGIC: &[u8; 8] = b"SWYCODE1";
 
-/// Files kept; those that were not used for longest go first. Two hundred tenants with three policies of
+/// Files kept at the most; those that were not used for longest go first. Two hundred tenants with three policies of
 /// their own fit three times, at a tenth of a megabyte each.
 const FILES: usize = 2048;
 
@@ -40,7 +40,7 @@ pub enum CacheError {
     },
     /// Others could put code there.
     #[error(
-        "cache directory {path} {why}: compiled code is run as it is, so use a directory of the host's own (mode 0700)"
+        "cache directory {path} {why}: compiled code is run as it is, so use a directory of its user's own (mode 0700)"
     )]
     Unsafe {
         /// The directory.
@@ -51,31 +51,31 @@ pub enum CacheError {
 }
 
 /// A directory that was found safe.
-#[derive(Debug)]
-pub(super) struct Cache {
-    dir: PathBuf,
-    engine: u64,
-    written: AtomicU64,
+#[derive(Debug, Clone)]
+pub struct CacheDir {
+    path: PathBuf,
+    bytes: u64,
 }
 
-impl Cache {
+impl CacheDir {
     /// Makes the directory if it is missing, and checks whose it is.
-    pub(super) fn open(dir: &Path, engine: u64) -> Result<Self, CacheError> {
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, CacheError> {
+        let path = path.into();
         let io = |source| CacheError::Io {
-            path: dir.into(),
+            path: path.clone(),
             source,
         };
         let refuse = |why: String| {
             Err(CacheError::Unsafe {
-                path: dir.into(),
+                path: path.clone(),
                 why,
             })
         };
-        match DirBuilder::new().mode(0o700).create(dir) {
+        match DirBuilder::new().mode(0o700).create(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
             _ => {}
         }
-        let found = fs::symlink_metadata(dir).map_err(io)?;
+        let found = fs::symlink_metadata(&path).map_err(io)?;
         // SAFETY: no pointers.
         let us = unsafe { libc::geteuid() };
         if !found.is_dir() {
@@ -91,14 +91,40 @@ impl Cache {
             ));
         }
         Ok(Self {
-            dir: dir.into(),
-            engine,
-            written: AtomicU64::new(0),
+            path,
+            bytes: u64::MAX,
         })
     }
 
+    /// With so many bytes at the most, once something was added.
+    #[must_use]
+    pub fn within(self, bytes: u64) -> Self {
+        Self { bytes, ..self }
+    }
+}
+
+/// What lies there for one engine.
+#[derive(Debug)]
+pub(super) struct Cache {
+    dir: CacheDir,
+    engine: u64,
+    written: AtomicU64,
+}
+
+impl Cache {
+    /// For the engine with this mark.
+    pub(super) fn new(dir: CacheDir, engine: u64) -> Self {
+        Self {
+            dir,
+            engine,
+            written: AtomicU64::new(0),
+        }
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
-        self.dir.join(format!("{digest}-{:016x}.code", self.engine))
+        self.dir
+            .path
+            .join(format!("{digest}-{:016x}.code", self.engine))
     }
 
     /// The code in a sealed file, if it is there and whole.
@@ -123,7 +149,7 @@ impl Cache {
     /// Keeps the code; a cache that cannot be written is no error.
     pub(super) fn put(&self, digest: Digest, code: &File) {
         if let Err(error) = self.write(digest, code) {
-            tracing::warn!(directory = %self.dir.display(), %error, "Compiled code cannot be kept; it is compiled again at the next start");
+            tracing::warn!(directory = %self.dir.path.display(), %error, "Compiled code cannot be kept; it is compiled again at the next start");
         }
         // What cannot be listed or removed now may be next time.
         let _ = self.prune();
@@ -135,6 +161,7 @@ impl Cache {
         let number = self.written.fetch_add(1, Relaxed);
         let temporary = self
             .dir
+            .path
             .join(format!("{}-{number}.tmp", std::process::id()));
         let mut open = OpenOptions::new();
         open.write(true)
@@ -157,20 +184,24 @@ impl Cache {
     /// Removes the oldest files over the limit, and what a crash left half written.
     fn prune(&self) -> io::Result<()> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
+        for entry in fs::read_dir(&self.dir.path)? {
             let entry = entry?;
-            let modified = entry
-                .metadata()?
-                .modified()
-                .unwrap_or(SystemTime::UNIX_EPOCH);
-            files.push((modified, entry.path()));
+            let about = entry.metadata()?;
+            let modified = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            files.push((modified, entry.path(), about.len()));
         }
         files.sort();
-        let surplus = files.len().saturating_sub(FILES);
-        files
-            .iter()
-            .take(surplus)
-            .try_for_each(|(_, path)| fs::remove_file(path))
+        let mut count = files.len();
+        let mut bytes: u64 = files.iter().map(|(.., size)| size).sum();
+        for (_, path, size) in files {
+            if count <= FILES && bytes <= self.dir.bytes {
+                break;
+            }
+            fs::remove_file(path)?;
+            count -= 1;
+            bytes -= size;
+        }
+        Ok(())
     }
 }
 
@@ -201,12 +232,19 @@ fn hash(code: &File) -> io::Result<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::{
+        os::unix::fs::{PermissionsExt, symlink},
+        path::Path,
+    };
 
     use super::*;
     use crate::wasm::tests::Directory;
 
     const DIGEST: Digest = Digest([3; 32]);
+
+    fn open(dir: &Path, engine: u64) -> Result<Cache, CacheError> {
+        CacheDir::open(dir).map(|dir| Cache::new(dir, engine))
+    }
 
     fn put(cache: &Cache, digest: Digest, code: &[u8]) {
         cache.put(digest, &memfd::sealed(c"code", code).unwrap());
@@ -221,14 +259,11 @@ mod tests {
     #[test]
     fn what_is_put_is_found_by_the_same_engine_only() {
         let dir = Directory::new();
-        let cache = Cache::open(&dir.join("cache"), 1).unwrap();
+        let cache = open(&dir.join("cache"), 1).unwrap();
         assert_eq!(get(&cache, DIGEST), None);
         put(&cache, DIGEST, b"code");
         assert_eq!(get(&cache, DIGEST).unwrap(), b"code");
-        assert_eq!(
-            get(&Cache::open(&dir.join("cache"), 2).unwrap(), DIGEST),
-            None
-        );
+        assert_eq!(get(&open(&dir.join("cache"), 2).unwrap(), DIGEST), None);
         assert_eq!(
             fs::metadata(dir.join("cache")).unwrap().mode() & 0o777,
             0o700
@@ -238,7 +273,7 @@ mod tests {
     #[test]
     fn damage_is_found_out() {
         let dir = Directory::new();
-        let cache = Cache::open(&dir.join("cache"), 1).unwrap();
+        let cache = open(&dir.join("cache"), 1).unwrap();
         put(&cache, DIGEST, b"some code");
         let path = cache.path(DIGEST);
         let good = fs::read(&path).unwrap();
@@ -264,20 +299,17 @@ mod tests {
         for mode in [0o750, 0o707, 0o701] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert!(
-                matches!(Cache::open(&path, 1), Err(CacheError::Unsafe { .. })),
+                matches!(open(&path, 1), Err(CacheError::Unsafe { .. })),
                 "{mode:o}"
             );
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
-        Cache::open(&path, 1).unwrap();
+        open(&path, 1).unwrap();
         let link = dir.join("link");
         symlink(&path, &link).unwrap();
+        assert!(matches!(open(&link, 1), Err(CacheError::Unsafe { .. })));
         assert!(matches!(
-            Cache::open(&link, 1),
-            Err(CacheError::Unsafe { .. })
-        ));
-        assert!(matches!(
-            Cache::open(&dir.join("no/such"), 1),
+            open(&dir.join("no/such"), 1),
             Err(CacheError::Io { .. })
         ));
     }
@@ -285,7 +317,7 @@ mod tests {
     #[test]
     fn the_cache_does_not_grow_without_end() {
         let dir = Directory::new();
-        let cache = Cache::open(&dir.join("cache"), 1).unwrap();
+        let cache = open(&dir.join("cache"), 1).unwrap();
         let digest = |number: usize| {
             let mut bytes = [7; 32];
             bytes[..8].copy_from_slice(&number.to_le_bytes());
@@ -314,5 +346,24 @@ mod tests {
             b"used",
             "it was the oldest"
         );
+    }
+    #[test]
+    fn nor_beyond_what_it_may_hold() {
+        let dir = Directory::new();
+        let path = dir.join("cache");
+        let room = CacheDir::open(&path).unwrap().within(3_000);
+        let cache = Cache::new(room, 1);
+        let digests = [1, 2, 3, 4].map(|byte| Digest([byte; 32]));
+        let long_ago = SystemTime::now() - std::time::Duration::from_secs(3_600);
+        for digest in digests {
+            put(&cache, digest, &[0; 1_100]);
+            let file = File::options().write(true).open(cache.path(digest));
+            let age = std::time::Duration::from_secs(digest.0[0].into());
+            file.unwrap().set_modified(long_ago + age).unwrap();
+        }
+        let kept = digests.map(|digest| get(&cache, digest).is_some());
+        assert_eq!(kept, [false, false, true, true]);
+        put(&cache, digests[0], &[0; 4_000]);
+        assert_eq!(fs::read_dir(path).unwrap().count(), 0);
     }
 }

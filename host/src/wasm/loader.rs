@@ -1,12 +1,19 @@
 //! From a `.wasm` file to a module.
 
-use std::{fs::File, os::fd::AsRawFd, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    os::fd::AsRawFd,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, Linker};
 
 use super::{
-    cache::{Cache, CacheError},
+    cache::{Cache, CacheDir},
     check,
     compiler::Compiler,
     component::WasmModule,
@@ -30,9 +37,6 @@ pub enum SetupError {
         "cannot set up WebAssembly: {0}. Policies need some terabytes of address space: see `ulimit -v`"
     )]
     Engine(String),
-    /// The cache directory is not safe to use.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
 }
 
 /// How policies are loaded.
@@ -40,10 +44,20 @@ pub enum SetupError {
 pub struct WasmOptions {
     /// Who compiles.
     pub compiler: Compiler,
-    /// Keeps compiled code; must be the host's own directory.
-    pub cache_dir: Option<PathBuf>,
+    /// Keeps compiled code.
+    pub cache: Option<CacheDir>,
     /// Count calls in instructions instead of time, and tell it here.
     pub fuel: Option<Arc<Fuel>>,
+}
+
+impl From<Compiler> for WasmOptions {
+    /// Keeps nothing.
+    fn from(compiler: Compiler) -> Self {
+        Self {
+            compiler,
+            ..Self::default()
+        }
+    }
 }
 
 /// Loads policies, and owns what they share.
@@ -54,6 +68,7 @@ pub struct WasmLoader {
     compiler: Compiler,
     queue: Queue,
     cache: Option<Cache>,
+    compiled: AtomicUsize,
 }
 
 impl WasmLoader {
@@ -67,9 +82,8 @@ impl WasmLoader {
         let engine = engine.map_err(setup)?;
         let linker = host::linker(&engine.engine).map_err(setup)?;
         let cache = options
-            .cache_dir
-            .map(|dir| Cache::open(&dir, engine.compatibility))
-            .transpose()?;
+            .cache
+            .map(|dir| Cache::new(dir, engine.compatibility));
         Ok(Self {
             engine,
             linker,
@@ -77,6 +91,7 @@ impl WasmLoader {
             compiler: options.compiler,
             queue: Queue::default(),
             cache,
+            compiled: AtomicUsize::new(0),
         })
     }
 
@@ -84,6 +99,12 @@ impl WasmLoader {
     #[must_use]
     pub fn metrics(&self) -> Vec<Sample> {
         self.services.collect()
+    }
+
+    /// How many files had to be compiled so far; the code of others was kept.
+    #[must_use]
+    pub fn compiled(&self) -> usize {
+        self.compiled.load(Relaxed)
     }
 
     /// Instances that exist: in service, being tried, or at work for who still holds an older version.
@@ -142,6 +163,7 @@ impl WasmLoader {
             if let Some(component) = kept() {
                 return Ok(component);
             }
+            self.compiled.fetch_add(1, Relaxed);
             let code = self.compiler.code(&self.engine, wasm, digest, limits)?;
             if let Some(cache) = &self.cache {
                 cache.put(digest, &code);

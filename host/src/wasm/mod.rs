@@ -38,7 +38,7 @@ mod views;
 mod wasi;
 
 pub use anatomy::{Anatomy, anatomy};
-pub use cache::CacheError;
+pub use cache::{CacheDir, CacheError};
 pub use compiler::Compiler;
 pub use fuel::{Fuel, of as fuel_of};
 pub use loader::{SetupError, WasmLoader, WasmOptions};

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::Path, process::ExitCode, time::Instant};
 
 use super::{
-    fail,
+    cache, fail,
     inspect::kinds,
     spread::Spread,
     workload::{Workload, of},
@@ -14,12 +14,12 @@ use crate::{
     members::Clock,
     policy::{CannedRequest, Environment, Fault, Instance, Loader, Module, Refusal},
     simulator::{Trouble, limits, read_policy},
-    wasm::{Compiler, WasmLoader, WasmOptions},
+    wasm::{WasmLoader, WasmOptions},
 };
 
 /// Prints what calls of every hook cost, over a pool of so many members.
 pub fn bench(file: &Path, config: &str, members: u16) -> ExitCode {
-    match measured(file, config, members.into(), Compiler::default()) {
+    match measured(file, config, members.into(), cache::options()) {
         Ok(text) => print(&text),
         Err(trouble) => fail(&trouble),
     }
@@ -29,26 +29,24 @@ fn measured(
     file: &Path,
     config: &str,
     members: usize,
-    compiler: Compiler,
+    options: WasmOptions,
 ) -> Result<String, Trouble> {
     let wasm = read_policy(file)?;
-    let options = WasmOptions {
-        compiler,
-        ..WasmOptions::default()
-    };
     let loader = WasmLoader::new(options);
     let loader = loader.map_err(|error| Trouble::Internal(error.to_string()))?;
     let refused = |refusal: Refusal| Trouble::Input(refusal.to_string());
     let name = file.display().to_string();
     let started = Instant::now();
     let module = loader.load(&name, &wasm, &limits()).map_err(refused)?;
-    let compiled = started.elapsed();
+    let compiled = match loader.compiled() {
+        0 => "compiled before".to_owned(),
+        _ => format!("compiled in {} ms", started.elapsed().as_millis()),
+    };
     let mut bench = Bench::of(module, config, Workload::of(members)).map_err(refused)?;
     let kinds = kinds(bench.module.exports()).join(", ");
     let mut out = format!(
-        "{name}: {kinds}, {} bytes, compiled in {} ms; {members} members\n",
+        "{name}: {kinds}, {} bytes, {compiled}; {members} members\n",
         wasm.len(),
-        compiled.as_millis()
     );
     if cfg!(debug_assertions) {
         out.push_str("This is a debug build of the gateway: calls of the host take longer than they should.\n");
@@ -220,12 +218,13 @@ fn blank<'a>(clock: Clock) -> Call<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wasm::Compiler;
 
     fn measured_built_in(name: &str, config: &str) -> Result<String, Trouble> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("it.wasm");
         std::fs::write(&file, crate::builtin::find(name).unwrap().wasm).unwrap();
-        measured(&file, config, 3, Compiler::InProcess)
+        measured(&file, config, 3, Compiler::InProcess.into())
     }
 
     #[test]

@@ -4,18 +4,18 @@ use std::{fmt::Write as _, path::Path, process::ExitCode};
 
 use serde_json::{Value, json};
 
-use super::fail;
+use super::{cache, fail};
 use crate::{
     cli::command::print,
     decision::{Concurrency, Descriptor, Hook, Problem, Trigger},
     policy::{Exports, Refusal},
     simulator::{Tested, Trouble},
-    wasm::Compiler,
+    wasm::WasmOptions,
 };
 
 /// Prints what a file is and what it needs under `config`, for people or as JSON.
 pub fn inspect(file: &Path, config: &str, as_json: bool) -> ExitCode {
-    match Inspected::of(file, config, Compiler::default()) {
+    match Inspected::of(file, config, cache::options()) {
         Ok(inspected) if as_json => print(&format!("{:#}\n", inspected.json())),
         Ok(inspected) => print(&inspected.text()),
         Err(trouble) => fail(&trouble),
@@ -43,8 +43,8 @@ struct Inspected {
 }
 
 impl Inspected {
-    fn of(file: &Path, config: &str, compiler: Compiler) -> Result<Self, Trouble> {
-        let tested = Tested::load(file, compiler)?;
+    fn of(file: &Path, config: &str, options: WasmOptions) -> Result<Self, Trouble> {
+        let tested = Tested::load(file, options)?;
         let described = match tested.describe(config) {
             Ok(descriptor) => Ok(descriptor),
             Err(Refusal::Config(problems)) => Err(problems),
@@ -232,12 +232,13 @@ fn keys(schema: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wasm::Compiler;
 
     fn inspected(wasm: &[u8], config: &str) -> Result<Inspected, Trouble> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("it.wasm");
         std::fs::write(&file, wasm).unwrap();
-        Inspected::of(&file, config, Compiler::InProcess)
+        Inspected::of(&file, config, Compiler::InProcess.into())
     }
 
     fn built_in(name: &str, config: &str) -> Inspected {
@@ -293,7 +294,7 @@ mod tests {
             let error = inspected(wasm, "{}").err().unwrap().to_string();
             assert!(error.contains(due), "{error}");
         }
-        let missing = Inspected::of(Path::new("none.wasm"), "{}", Compiler::InProcess);
+        let missing = Inspected::of(Path::new("none.wasm"), "{}", Compiler::InProcess.into());
         let error = missing.err().unwrap().to_string();
         assert!(error.contains("cannot be read"), "{error}");
     }

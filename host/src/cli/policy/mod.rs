@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod cache;
 mod command;
 mod inspect;
 mod new;

@@ -9,13 +9,16 @@ use std::{
 
 use clap::Args;
 
-use super::super::command::{BAD_INPUT, print};
+use super::{
+    super::command::{BAD_INPUT, print},
+    cache,
+};
 use crate::{
     offline::{self, Change, Example, ReplayOptions, Report, Tally},
     policy::{Loader, Module},
     recording::Frames,
     simulator,
-    wasm::{WasmLoader, WasmOptions},
+    wasm::WasmLoader,
 };
 
 /// Some decisions are not the same.
@@ -98,7 +101,7 @@ fn report(args: &ReplayArgs) -> Result<Report, String> {
 
 fn load(path: &Path) -> Result<Arc<dyn Module>, String> {
     let wasm = simulator::read_policy(path).map_err(|trouble| trouble.to_string())?;
-    let loader = WasmLoader::new(WasmOptions::default()).map_err(|error| error.to_string())?;
+    let loader = WasmLoader::new(cache::options()).map_err(|error| error.to_string())?;
     let module = loader.load(&path.display().to_string(), &wasm, &simulator::limits());
     module.map_err(|refusal| refusal.to_string())
 }

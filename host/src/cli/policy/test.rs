@@ -6,12 +6,11 @@ use std::{
     process::ExitCode,
 };
 
-use super::fail;
+use super::{cache, fail};
 use crate::{
     cli::command::BAD_INPUT,
     config::Report,
     simulator::{self, Scenario, Tested, Trouble},
-    wasm::Compiler,
 };
 
 /// Prints what each scenario shows: 0 where all that they expect holds, 1 where something does
@@ -19,7 +18,7 @@ use crate::{
 /// any is played.
 pub fn test(file: &Path, scenarios: &[PathBuf]) -> ExitCode {
     show_logs();
-    let tested = match Tested::load(file, Compiler::default()) {
+    let tested = match Tested::load(file, cache::options()) {
         Ok(tested) => tested,
         Err(trouble) => return fail(&trouble),
     };

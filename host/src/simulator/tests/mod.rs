@@ -13,7 +13,7 @@ use crate::{builtin, config::Report, wasm::Compiler};
 /// A built-in policy.
 fn built_in(name: &str) -> Tested {
     let wasm = builtin::find(name).unwrap().wasm;
-    Tested::of(name, wasm, Compiler::InProcess).unwrap()
+    Tested::of(name, wasm, Compiler::InProcess.into()).unwrap()
 }
 
 /// Three members of weights 1, 2 and 3.

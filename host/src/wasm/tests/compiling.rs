@@ -14,7 +14,7 @@ use super::{
 use crate::{
     policy::{Loader, Refusal},
     snapshot::PolicyLimits,
-    wasm::{Compiler, WasmLoader, WasmOptions, compile_child},
+    wasm::{CacheDir, Compiler, WasmLoader, WasmOptions, compile_child},
 };
 
 #[test]
@@ -201,7 +201,7 @@ fn the_cache_spares_the_compiler() {
     let load = |compiler| {
         let options = WasmOptions {
             compiler,
-            cache_dir: Some(dir.join("cache")),
+            cache: Some(CacheDir::open(dir.join("cache")).unwrap()),
             ..WasmOptions::default()
         };
         WasmLoader::new(options)

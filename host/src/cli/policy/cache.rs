@@ -1,0 +1,103 @@
+//! Where compiled code is kept from one command to the next.
+//!
+//! Whoever writes a policy asks for the same file again and again, and one in Python takes half a
+//! minute to compile. The gateway's rules hold for the folder, which is the user's own. None of
+//! these commands needs it: where it cannot be used, they compile.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::DirBuilder,
+    io::{self, Write as _},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use crate::wasm::{CacheDir, CacheError, WasmOptions};
+
+/// Every build is another file: twenty versions of a policy in Python, and some hundred in Rust.
+const BYTES: u64 = 1 << 30;
+
+/// Loads policies with what was kept.
+pub(super) fn options() -> WasmOptions {
+    let folder = folder(|name| env::var_os(name));
+    WasmOptions {
+        cache: folder.and_then(|folder| open(&folder)),
+        ..WasmOptions::default()
+    }
+}
+
+/// The user's, by the XDG Base Directory Specification, which has relative paths ignored.
+fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name| {
+        let path = variable(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    let caches = absolute("XDG_CACHE_HOME");
+    let caches = caches.or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(caches.join("switchyard"))
+}
+
+fn open(folder: &Path) -> Option<CacheDir> {
+    // What fails here fails again below.
+    let _ = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder.parent()?);
+    match CacheDir::open(folder) {
+        Ok(dir) => Some(dir.within(BYTES)),
+        Err(error @ CacheError::Unsafe { .. }) => {
+            // Where the terminal is gone there is nobody to tell.
+            let _ = writeln!(
+                io::stderr().lock(),
+                "switchyard: {error}; until then every command compiles"
+            );
+            None
+        }
+        // A user without a home, or with one that cannot be written, means no harm.
+        Err(CacheError::Io { .. }) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn the_folder_is_among_the_users_caches() {
+        for (caches, home, due) in [
+            (Some("/c"), Some("/home/a"), Some("/c/switchyard")),
+            (None, Some("/home/a"), Some("/home/a/.cache/switchyard")),
+            (Some(""), Some("/home/a"), Some("/home/a/.cache/switchyard")),
+            (
+                Some("c"),
+                Some("/home/a"),
+                Some("/home/a/.cache/switchyard"),
+            ),
+            (None, Some("home"), None),
+            (None, None, None),
+        ] {
+            let found = folder(|name| match name {
+                "XDG_CACHE_HOME" => caches.map(OsString::from),
+                _ => home.map(OsString::from),
+            });
+            assert_eq!(found.as_deref(), due.map(Path::new), "{caches:?} {home:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_made_for_its_user_alone_or_not_used() {
+        let all = tempfile::tempdir().unwrap();
+        let caches = all.path().join("home/.cache");
+        let folder = caches.join("switchyard");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert!(open(&folder).is_some());
+        assert_eq!((mode(&caches), mode(&folder)), (0o700, 0o700));
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(open(&folder).is_none());
+        fs::write(all.path().join("file"), "").unwrap();
+        assert!(open(&all.path().join("file/switchyard")).is_none());
+    }
+}
