@@ -203,3 +203,72 @@ fn tenant_whose_policy_is_still_compiled_is_not_left_out() {
     }
     assert_eq!(acme(&writer).state, TenantState::LastGood);
 }
+
+/// Whose this host is.
+fn holder(writer: &Writer, host: &str) -> Option<String> {
+    let live = writer.current().load();
+    let mut vhosts = live.snapshot.vhosts.iter();
+    let vhost = vhosts.find(|vhost| vhost.name == host)?;
+    Some(vhost.tenant.as_str().to_owned())
+}
+
+#[test]
+fn tenant_keeps_its_host_while_its_policy_is_compiled_at_the_start() {
+    let mut scene = Scene::new();
+    keeping(&scene);
+    // By name it comes first.
+    let abel = |host: &str| {
+        let site = ACME.replace("acme.example", host);
+        let site = site.replace("policy:own", "byrequests");
+        let policies = site.find("[policy.own]").unwrap();
+        scene.write("tenants/abel/site.toml", &site[..policies]);
+    };
+    abel("abel.example");
+    scene.write("tenants/acme/site.toml", ACME);
+    scene.write("tenants/acme/own.wasm", "balancer slow");
+    scene.gate.open();
+    let writer = scene.start().unwrap();
+    assert_eq!(holder(&writer, "acme.example").as_deref(), Some("acme"));
+    drop(writer);
+
+    abel("acme.example");
+    scene.gate = Default::default();
+    scene.patience = Duration::from_micros(200);
+    let (mut writer, woken) = started(&scene);
+    let state = |writer: &Writer| {
+        let facts = facts(writer);
+        let [abel, acme] = &facts.tenants[..] else {
+            panic!("{facts:?}");
+        };
+        (abel.state, acme.state, abel.last_error.clone())
+    };
+    let (abel, acme, why) = state(&writer);
+    assert_eq!(
+        (abel, acme),
+        (TenantState::LastGood, TenantState::Compiling)
+    );
+    let why = why.unwrap().what;
+    assert!(
+        why.contains("`acme`") && why.contains("acme.example"),
+        "{why}"
+    );
+    assert_eq!(holder(&writer, "acme.example"), None);
+    assert_eq!(holder(&writer, "abel.example").as_deref(), Some("abel"));
+    // Nor is it given away at the next change.
+    scene.write(
+        "switchyard.toml",
+        &fs::read_to_string(scene.path("switchyard.toml"))
+            .unwrap()
+            .replace("/shop", "/store"),
+    );
+    published(&mut writer);
+    assert_eq!(holder(&writer, "acme.example"), None);
+    scene.gate.open();
+    while state(&writer).1 == TenantState::Compiling {
+        // It may have been loaded before anybody was to be woken.
+        let _ = woken.recv_timeout(DEADLINE / 100);
+        writer.reload(Cause::Files);
+    }
+    assert_eq!(holder(&writer, "acme.example").as_deref(), Some("acme"));
+    assert_eq!(holder(&writer, "abel.example").as_deref(), Some("abel"));
+}
