@@ -122,17 +122,6 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn ips(last: &[u8]) -> Vec<IpAddr> {
-        last.iter().map(|n| IpAddr::from([10, 0, 0, *n])).collect()
-    }
-
-    fn answer(last: &[u8], ttl: u64) -> Result<Answer, Unresolved> {
-        Ok(Answer {
-            addresses: ips(last),
-            ttl: Duration::from_secs(ttl),
-        })
-    }
-
     fn failure() -> Result<Answer, Unresolved> {
         Err(Unresolved::Failed("no answer".into()))
     }
@@ -141,7 +130,7 @@ mod tests {
     async fn name_is_due_again_at_its_ttl_within_bounds() {
         for (ttl, expected) in [(0, 1), (1, 1), (60, 60), (1_000_000, 3_600)] {
             let (mut name, now) = (Name::new(), Instant::now());
-            assert_eq!(name.learn(answer(&[1], ttl), now), News::First);
+            assert_eq!(name.learn(Ok(Answer::of(&[1], ttl)), now), News::First);
             assert_eq!(name.due - now, Duration::from_secs(expected), "TTL {ttl}");
         }
     }
@@ -149,7 +138,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failure_keeps_the_addresses_and_is_told_once() {
         let (mut name, now) = (Name::new(), Instant::now());
-        name.learn(answer(&[1, 2], 60), now);
+        name.learn(Ok(Answer::of(&[1, 2], 60)), now);
         assert!(matches!(name.learn(failure(), now), News::Lost(_)));
         let mut waits = vec![name.due - now];
         for _ in 0..7 {
@@ -158,8 +147,8 @@ mod tests {
         }
         let waits: Vec<_> = waits.iter().map(Duration::as_secs).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(name.addresses, ips(&[1, 2]));
-        assert_eq!(name.learn(answer(&[1, 2], 60), now), News::Back);
+        assert_eq!(name.addresses, Answer::of(&[1, 2], 0).addresses);
+        assert_eq!(name.learn(Ok(Answer::of(&[1, 2], 60)), now), News::Back);
         assert!(matches!(name.learn(failure(), now), News::Lost(_)));
         assert_eq!(name.due - now, SECOND, "it begins anew");
     }
@@ -167,12 +156,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn rotated_answer_is_no_news() {
         let (mut name, now) = (Name::new(), Instant::now());
-        name.learn(answer(&[1, 2], 60), now);
-        assert_eq!(name.learn(answer(&[2, 1], 60), now), News::None);
-        assert_eq!(name.addresses, ips(&[1, 2]));
-        assert_eq!(name.learn(answer(&[2, 3], 60), now), News::Moved);
-        assert_eq!(name.addresses, ips(&[2, 3]));
-        assert_eq!(name.learn(answer(&[2], 60), now), News::Moved);
+        name.learn(Ok(Answer::of(&[1, 2], 60)), now);
+        assert_eq!(name.learn(Ok(Answer::of(&[2, 1], 60)), now), News::None);
+        assert_eq!(name.addresses, Answer::of(&[1, 2], 0).addresses);
+        assert_eq!(name.learn(Ok(Answer::of(&[2, 3], 60)), now), News::Moved);
+        assert_eq!(name.addresses, Answer::of(&[2, 3], 0).addresses);
+        assert_eq!(name.learn(Ok(Answer::of(&[2], 60)), now), News::Moved);
     }
 
     #[tokio::test(start_paused = true)]

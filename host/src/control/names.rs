@@ -43,6 +43,18 @@ pub(super) struct Answer {
     pub ttl: Duration,
 }
 
+#[cfg(test)]
+impl Answer {
+    /// `10.0.0.N` for each, for so many seconds.
+    pub fn of(last: &[u8], ttl: u64) -> Self {
+        let addresses = last.iter().map(|n| IpAddr::from([10, 0, 0, *n]));
+        Self {
+            addresses: addresses.collect(),
+            ttl: Duration::from_secs(ttl),
+        }
+    }
+}
+
 /// Why a name leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unresolved {

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    names::{Answer, Names, Unresolved},
+    names::{Answer, Names},
     resolve::{Announcer, Resolver, announcer, tell},
 };
 use crate::{
@@ -28,17 +28,6 @@ use crate::{
 
 /// Long enough for every machine; nothing waits for it unless a test fails.
 const DEADLINE: Duration = Duration::from_secs(20);
-
-fn ips(last: &[u8]) -> Vec<IpAddr> {
-    last.iter().map(|n| IpAddr::from([10, 0, 0, *n])).collect()
-}
-
-fn answer(last: &[u8], ttl: u64) -> Result<Answer, Unresolved> {
-    Ok(Answer {
-        addresses: ips(last),
-        ttl: Duration::from_secs(ttl),
-    })
-}
 
 /// A name server with one answer for everything; `None` = it fails.
 struct Server {
@@ -137,7 +126,7 @@ async fn names_have_addresses_and_a_ttl() {
     let server = Server::start().await;
     server.says(Some((7, 42)));
     let found = server.names().lookup("app.example").await;
-    assert_eq!(found, answer(&[7], 42));
+    assert_eq!(found, Ok(Answer::of(&[7], 42)));
     server.says(None);
     assert!(server.names().lookup("app.example").await.is_err());
     let found = Names::from_system().lookup("localhost").await.unwrap();
@@ -150,7 +139,7 @@ async fn only_connections_to_addresses_that_are_gone_are_closed() {
     live.publish(&[Arc::new(balancer())]);
     let (member, settings) = (member(&live), testing::member("a"));
     let members = [(Arc::clone(&member), 8080)];
-    tell(&members, &ips(&[1, 2, 3]));
+    tell(&members, &Answer::of(&[1, 2, 3], 0).addresses);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     for address in member.addresses().iter() {
         let permit = member.connections().acquire_fresh(0, &settings).await;
@@ -165,7 +154,7 @@ async fn only_connections_to_addresses_that_are_gone_are_closed() {
         };
         member.connections().put(0, kept);
     }
-    tell(&members, &ips(&[4, 3, 1]));
+    tell(&members, &Answer::of(&[4, 3, 1], 0).addresses);
     assert_eq!(member.connections().open(), 2);
     for last in [3, 1] {
         let lease = member.connections().acquire(0, &settings).await.unwrap();

@@ -341,40 +341,50 @@ static TOKEN: [bool; 256] = {
 };
 
 #[cfg(test)]
+impl<'a> FromIterator<(&'a str, &'a str)> for Fields {
+    fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(lines: T) -> Self {
+        let mut fields = Self::new();
+        lines
+            .into_iter()
+            .for_each(|(name, value)| fields.push(name, value.as_bytes()));
+        fields
+    }
+}
+
+#[cfg(test)]
+impl Fields {
+    /// All lines in their order: `NAME=VALUE;`.
+    pub fn told(&self) -> String {
+        let line =
+            |line: Line<'_>| format!("{}={};", line.name, String::from_utf8_lossy(line.value));
+        self.iter().map(line).collect()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn fields(lines: &[(&str, &str)]) -> Fields {
-        let mut fields = Fields::new();
-        lines
-            .iter()
-            .for_each(|(name, value)| fields.push(name, value.as_bytes()));
-        fields
-    }
-
-    fn dump(fields: &Fields) -> String {
-        fields
-            .iter()
-            .map(|l| format!("{}={};", l.name, String::from_utf8_lossy(l.value)))
-            .collect()
+        lines.iter().copied().collect()
     }
 
     #[test]
     fn names_compare_without_case_and_keep_their_own() {
         let fields = fields(&[("Set-Cookie", "a"), ("set-cookie", "b"), ("X", "c")]);
         assert_eq!(fields.all("SET-COOKIE").collect::<Vec<_>>(), [b"a", b"b"]);
-        assert_eq!(dump(&fields), "Set-Cookie=a;set-cookie=b;X=c;");
+        assert_eq!(fields.told(), "Set-Cookie=a;set-cookie=b;X=c;");
     }
 
     #[test]
     fn set_leaves_one_line_in_the_first_ones_place() {
         let mut fields = fields(&[("A", "1"), ("B", "2"), ("a", "3")]);
         fields.set("a", b"9");
-        assert_eq!(dump(&fields), "A=9;B=2;");
+        assert_eq!(fields.told(), "A=9;B=2;");
         fields.set("c", b"4");
-        assert_eq!(dump(&fields), "A=9;B=2;c=4;");
+        assert_eq!(fields.told(), "A=9;B=2;c=4;");
         fields.remove("A");
-        assert_eq!(dump(&fields), "B=2;c=4;");
+        assert_eq!(fields.told(), "B=2;c=4;");
     }
 
     #[test]
@@ -388,7 +398,7 @@ mod tests {
         );
         fields.replace_at(at[1], b"three");
         fields.remove_at(&[at[0], at[2]]);
-        assert_eq!(dump(&fields), "x=2;s=three;");
+        assert_eq!(fields.told(), "x=2;s=three;");
     }
 
     /// Whatever was done to them before.

@@ -50,23 +50,13 @@ mod tests {
     use super::*;
 
     fn cookies() -> Fields {
-        let mut fields = Fields::new();
-        for (name, value) in [
+        let lines = [
             ("Set-Cookie", "a"),
             ("X", "x"),
             ("Set-Cookie", "b"),
             ("Set-Cookie", "c"),
-        ] {
-            fields.push(name, value.as_bytes());
-        }
-        fields
-    }
-
-    fn dump(fields: &Fields) -> String {
-        fields
-            .iter()
-            .map(|line| format!("{}={};", line.name, String::from_utf8_lossy(line.value)))
-            .collect()
+        ];
+        lines.into_iter().collect()
     }
 
     #[test]
@@ -79,7 +69,7 @@ mod tests {
             Edit::Append("set-cookie".into(), b"d".to_vec()),
         ];
         apply(&mut fields, &edits).unwrap();
-        assert_eq!(dump(&fields), "X=y;Set-Cookie=b;Set-Cookie=C;set-cookie=d;");
+        assert_eq!(fields.told(), "X=y;Set-Cookie=b;Set-Cookie=C;set-cookie=d;");
     }
 
     #[test]
@@ -99,9 +89,9 @@ mod tests {
             ),
         ] {
             let mut fields = cookies();
-            let before = dump(&fields);
+            let before = fields.told();
             assert_eq!(apply(&mut fields, &[set("ok", b"1"), edit]), Err(fault));
-            assert_eq!(dump(&fields), before);
+            assert_eq!(fields.told(), before);
         }
     }
 }

@@ -217,11 +217,7 @@ mod tests {
     use super::*;
 
     fn fields(lines: &[(&str, &str)]) -> Fields {
-        let mut fields = Fields::new();
-        lines
-            .iter()
-            .for_each(|(name, value)| fields.push(name, value.as_bytes()));
-        fields
+        lines.iter().copied().collect()
     }
 
     fn asker(trusted: bool) -> Asker<'static> {

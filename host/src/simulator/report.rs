@@ -112,12 +112,7 @@ impl Told<'_> {
     /// How fair it was.
     fn members(&self, out: &mut String) {
         let ids = self.ids();
-        let width = ids
-            .iter()
-            .map(|(_, name)| name.chars().count())
-            .max()
-            .unwrap_or(0)
-            .max(6);
+        let width = width(&ids);
         let _ = writeln!(
             out,
             "\n{:width$}  weight  requests   share     due",
@@ -160,12 +155,7 @@ impl Told<'_> {
             return;
         }
         let ids = self.ids();
-        let width = ids
-            .iter()
-            .map(|(_, name)| name.chars().count())
-            .max()
-            .unwrap_or(0)
-            .max(6);
+        let width = width(&ids);
         let _ = writeln!(
             out,
             "\nshares over time, {} a column",
@@ -298,4 +288,10 @@ fn served(played: &[Played], by: Option<&MemberId>) -> usize {
 fn count(number: usize, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {what}{plural}", grouped(number as u64))
+}
+
+/// Of the column with these names.
+fn width(ids: &[(&MemberId, &str)]) -> usize {
+    let widths = ids.iter().map(|(_, name)| name.chars().count());
+    widths.max().unwrap_or(0).max("member".len())
 }

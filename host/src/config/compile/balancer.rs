@@ -25,17 +25,7 @@ pub fn balancer(
     place: &Place,
     context: &mut Context<'_>,
 ) -> Balancer {
-    if name.is_empty()
-        || !name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    {
-        context.out.error(
-            place,
-            format!("{name:?} is not a balancer's name"),
-            "use letters, digits, -, _ and .",
-        );
-    }
+    context.name(name, "balancer", place);
     let members = members(table, place, context);
     let lbmethod = lbmethod(table.lbmethod.as_ref(), context);
     let affinity = affinity::affinity(table, context);

@@ -123,6 +123,16 @@ impl Context<'_> {
         self.bounds.as_ref().map(|b| Arc::clone(&b.folder))
     }
 
+    /// Checks the name of a table, which is a `what`'s.
+    pub fn name(&mut self, name: &str, what: &str, place: &Place) {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || !name.bytes().all(plain) {
+            let message = format!("{name:?} is not a {what}'s name");
+            self.out
+                .error(place, message, "use letters, digits, -, _ and .");
+        }
+    }
+
     /// An absolute path for one written in the file.
     pub fn path(&mut self, node: &Node<String>) -> PathBuf {
         let path = self.plain_path(node);

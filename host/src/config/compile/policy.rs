@@ -207,17 +207,7 @@ pub fn sources(
         },
     ) in &tables.0
     {
-        if name.is_empty()
-            || !name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        {
-            context.out.error(
-                place,
-                format!("{name:?} is not a policy's name"),
-                "use letters, digits, -, _ and .",
-            );
-        }
+        context.name(name, "policy", place);
         let Some(source) = &table.source else {
             context
                 .out

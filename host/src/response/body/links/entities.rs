@@ -88,7 +88,12 @@ fn reference(raw: &[u8]) -> Option<(u8, usize)> {
         .count();
     let closed = body.get(len) == Some(&b';');
     let name = &body[..len];
-    if closed && let Some((_, byte)) = NAMED.iter().find(|(known, _)| known.as_bytes() == name) {
+    if closed
+        && let Some((_, byte)) = OLD
+            .iter()
+            .chain(NAMED)
+            .find(|(known, _)| known.as_bytes() == name)
+    {
         return Some((*byte, len + 2));
     }
     // Without a semicolon only these old names count, and in attributes not before `=` or a letter or digit.
@@ -108,16 +113,8 @@ const OLD: &[(&str, u8)] = &[
     ("QUOT", b'"'),
 ];
 
-/// The named references to ASCII characters (HTML living standard, section 13.5).
+/// The other named references to ASCII characters (HTML living standard, section 13.5).
 const NAMED: &[(&str, u8)] = &[
-    ("amp", b'&'),
-    ("AMP", b'&'),
-    ("lt", b'<'),
-    ("LT", b'<'),
-    ("gt", b'>'),
-    ("GT", b'>'),
-    ("quot", b'"'),
-    ("QUOT", b'"'),
     ("apos", b'\''),
     ("Tab", b'\t'),
     ("NewLine", b'\n'),
