@@ -19,10 +19,7 @@ use crate::{
 
 #[test]
 fn the_status_names_listeners_members_and_policies() {
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let gateway = Gateway::start(everything_to(&[&a, &b], "stickysession = \"S\""));
     for _ in 0..4 {
         gateway.get("/");
@@ -226,10 +223,7 @@ fn it_listens_on_a_unix_socket_where_configured() {
 
 #[test]
 fn the_status_command_shows_what_is_in_service() {
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let gateway = Gateway::start(everything_to(&[&a, &b], ""));
     gateway.get("/");
     let said = switchyard(&["status", "--admin", &gateway.admin_addr().to_string()]);

@@ -174,10 +174,7 @@ fn a_redirect_route_takes_over_an_unusable_members_sessions() {
 
 #[test]
 fn a_route_cookie_of_the_gateways_own_holds_sessions_of_members_without_one() {
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let gateway = Gateway::start(everything_to(
         &[&a, &b],
         "stickysession = \"ROUTEID\"\nroute_cookie = \"ROUTEID\"",

@@ -215,10 +215,7 @@ fn help_reads_well() {
 
 #[test]
 fn explain_says_which_vhost_route_policy_and_member_and_why() {
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let body = site(&[("/app", "balancer = \"cl\""), ("/private", "deny = true")])
         + &balancer(
             "cl",

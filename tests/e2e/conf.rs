@@ -1,6 +1,6 @@
-//! Pieces of configuration text.
+//! Pieces of configuration text, and the smallest gateway with them.
 
-use switchyard_tests::{Member, ReservedPort};
+use switchyard_tests::{After, Exchange, Gateway, Member, ReservedPort};
 
 /// What has a URL to put into a configuration.
 pub trait Origin {
@@ -53,4 +53,13 @@ pub fn everything_to(members: &[&Member], keys: &str) -> String {
         .map(|m| entry(*m, &format!("route = \"{}\"", m.name())))
         .collect();
     site(&[("/", "balancer = \"cl\"")]) + &balancer("cl", keys, &members)
+}
+
+/// One member that does so, and a gateway before it.
+pub fn one(
+    script: impl Fn(&mut Exchange<'_>) -> After + Send + Sync + 'static,
+) -> (Member, Gateway) {
+    let member = Member::start("a", script);
+    let gateway = Gateway::start(everything_to(&[&member], ""));
+    (member, gateway)
 }

@@ -10,15 +10,7 @@ use switchyard_tests::{
     After, Client, Gateway, Member, Request, Setup, eventually, scripts, wait::DEADLINE,
 };
 
-use crate::conf::everything_to;
-
-fn one(
-    script: impl Fn(&mut switchyard_tests::Exchange<'_>) -> After + Send + Sync + 'static,
-) -> (Member, Gateway) {
-    let member = Member::start("a", script);
-    let gateway = Gateway::start(everything_to(&[&member], ""));
-    (member, gateway)
-}
+use crate::conf::{everything_to, one};
 
 #[test]
 fn connections_to_members_are_used_again() {

@@ -1,6 +1,9 @@
 //! The cookie directives of httpd against its vectors, end to end.
 
-use switchyard_tests::{Client, Gateway, Setup, golden};
+use switchyard_tests::{
+    Client, Gateway, Setup,
+    golden::{self, Compared},
+};
 
 use crate::{
     conf::{balancer, entry, site},
@@ -57,8 +60,7 @@ fn cookie_rules(config: &str) -> (String, String) {
 fn cookie_paths_and_domains_are_mapped_as_httpd_does_or_better() {
     let file = golden::load("cookies.json");
     let a = Mouth::start("a");
-    let mut wrong = Vec::new();
-    let mut compared = 0;
+    let mut compared = Compared::default();
     for group in golden::list(&file, "groups") {
         let title = golden::text(group, "group");
         // A table has no order; nested rules are decided by the longest, not by the first.
@@ -84,22 +86,11 @@ fn cookie_paths_and_domains_are_mapped_as_httpd_does_or_better() {
                 || golden::text(row, "client_set_cookie"),
                 |(_, ours, _)| *ours,
             );
-            if response.all("set-cookie") != [expected] {
-                wrong.push(format!(
-                    "{title}: {said}\n  here {:?}, expected {expected:?}",
-                    response.all("set-cookie")
-                ));
-            }
-            compared += 1;
+            let here = response.all("set-cookie");
+            compared.row(format!("{title}: {said}"), here, vec![expected]);
         }
     }
-    assert!(compared >= 25, "only {compared} rows were compared");
-    assert!(
-        wrong.is_empty(),
-        "{} rows differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    compared.end(25);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Failures as measured on httpd, end to end: the same where httpd does well, and the reason where not.
 
 use serde_json::Value;
-use switchyard_tests::{After, Gateway, Member, Request, ReservedPort, golden, scripts};
+use switchyard_tests::{
+    After, Gateway, Member, Request, ReservedPort,
+    golden::{self, Compared},
+    scripts,
+};
 
 use crate::conf::{balancer, entry, site};
 
@@ -275,7 +279,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 fn failures_end_as_with_httpd_or_better() {
     let file = golden::load("failover.json");
     let scenarios = golden::list(&file, "scenarios");
-    let mut wrong = Vec::new();
+    let mut compared = Compared::default();
     for case in CASES {
         let scenario = scenarios
             .iter()
@@ -295,19 +299,9 @@ fn failures_end_as_with_httpd_or_better() {
             .iter()
             .map(|_| result(&gateway, &(case.request)()))
             .collect();
-        if here != expected {
-            wrong.push(format!(
-                "{}, {}\n  here {here:?}\n  expected {expected:?}",
-                case.scenario, case.fact
-            ));
-        }
+        compared.row(format!("{}, {}", case.scenario, case.fact), here, expected);
     }
-    assert!(
-        wrong.is_empty(),
-        "{} cases differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    compared.end(CASES.len());
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Mapping of request paths against httpd's vectors, end to end.
 
-use switchyard_tests::{Gateway, Member, golden, scripts};
+use switchyard_tests::{
+    Gateway, Member,
+    golden::{self, Compared},
+};
 
 use crate::conf::{balancer, entry, entry_below, site};
 
@@ -129,12 +132,8 @@ const DIFFERENCES: &[(&str, &str, &str, &str)] = &[
 #[test]
 fn paths_are_mapped_as_httpd_does_or_better() {
     let file = golden::load("mapping.json");
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
-    let mut wrong = Vec::new();
-    let mut compared = 0;
+    let (a, b) = Member::pair();
+    let mut compared = Compared::default();
     for group in golden::list(&file, "groups") {
         let title = golden::text(group, "group");
         let text = match configuration(&a, &b, title) {
@@ -174,19 +173,8 @@ fn paths_are_mapped_as_httpd_does_or_better() {
                 (None, Some(member)) => format!("{member} {}", golden::text(row, "backend_target")),
                 (None, None) => "refused".to_owned(),
             };
-            if here != expected {
-                wrong.push(format!(
-                    "{title}: {asked}\n  here {here}, expected {expected}"
-                ));
-            }
-            compared += 1;
+            compared.row(format!("{title}: {asked}"), here, expected);
         }
     }
-    assert!(compared >= 50, "only {compared} rows were compared");
-    assert!(
-        wrong.is_empty(),
-        "{} rows differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    compared.end(50);
 }

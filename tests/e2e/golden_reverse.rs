@@ -1,7 +1,10 @@
 //! ProxyPassReverse and the cookie directives against httpd's vectors, end to end.
 
 use serde_json::Value;
-use switchyard_tests::{Gateway, Request, golden};
+use switchyard_tests::{
+    Gateway, Request,
+    golden::{self, Compared},
+};
 
 use crate::{
     conf::{balancer, entry_below, site},
@@ -165,8 +168,7 @@ const DIFFERENCES: &[(&str, &str, &str, &str)] = &[
 fn locations_are_mapped_as_httpd_does_or_better() {
     let file = golden::load("reverse.json");
     let stage = Stage::new();
-    let mut wrong = Vec::new();
-    let mut compared = 0;
+    let mut compared = Compared::default();
     for group in golden::list(&file, "groups") {
         let title = golden::text(group, "group");
         let Ok(text) = configuration(&stage, title) else {
@@ -189,22 +191,11 @@ fn locations_are_mapped_as_httpd_does_or_better() {
                 |(_, _, ours, _)| *ours,
             );
             let expected = stage.ours(expected);
-            if response.field("location").unwrap_or_default() != expected {
-                wrong.push(format!(
-                    "{title}: {said}\n  here {:?}, expected {expected:?}",
-                    response.field("location")
-                ));
-            }
-            compared += 1;
+            let here = response.field("location").unwrap_or_default();
+            compared.row(format!("{title}: {said}"), here, expected.as_str());
         }
     }
-    assert!(compared >= 45, "only {compared} rows were compared");
-    assert!(
-        wrong.is_empty(),
-        "{} rows differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    compared.end(45);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Stickiness against what httpd was seen to do, end to end.
 
 use serde_json::Value;
-use switchyard_tests::{Gateway, Member, Request, golden, scripts};
+use switchyard_tests::{
+    Gateway, Member, Request,
+    golden::{self, Compared},
+    scripts,
+};
 
 use crate::conf::{balancer, entry};
 
@@ -181,13 +185,8 @@ fn sessions_stay_where_httpd_keeps_them() {
             cases.push((name, case, id));
         }
     }
-    assert!(
-        cases.len() >= 75,
-        "the table shrank to {} cases",
-        cases.len()
-    );
     let gateway = Gateway::start(text + &balancers);
-    let mut wrong = Vec::new();
+    let mut compared = Compared::default();
     for (group, case, id) in cases {
         let mut request = Request::get(golden::text(case, "path")).host(&format!("{id}.example"));
         if let Some(cookie) = case["cookie"].as_str() {
@@ -212,17 +211,7 @@ fn sessions_stay_where_httpd_keeps_them() {
         } else {
             answers.concat()
         };
-        let expected = expected(case);
-        if joined != expected {
-            wrong.push(format!(
-                "{group}: {case}\n  here {joined}, expected {expected}"
-            ));
-        }
+        compared.row(format!("{group}: {case}"), joined, expected(case));
     }
-    assert!(
-        wrong.is_empty(),
-        "{} rows differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    compared.end(75);
 }

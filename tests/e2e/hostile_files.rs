@@ -101,10 +101,7 @@ fn a_compile_bomb_is_ended_and_nobody_waits_for_it() {
 
 #[test]
 fn a_tenant_whose_policy_takes_long_to_compile_is_compiling_until_it_serves_or_is_left_out() {
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let site = |host: &str, member: &Member, policy: &str| {
         tenant_site(host, member, "lbmethod = \"policy:p\"")
             + &format!("[policy.p]\nsource = \"p.wasm\"\n{policy}\n")

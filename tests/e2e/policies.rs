@@ -93,17 +93,21 @@ fn state_in_a_policy_is_exact_over_all_workers() {
     assert!(members.iter().all(|m| m.hits() == 10));
 }
 
+/// Its last call that failed did so for this reason.
+#[track_caller]
+fn failed_with(gateway: &Gateway, why: &str) {
+    let status = policy_status(gateway, "p");
+    let error = status["last_error"].to_string();
+    assert!(error.contains(why), "{status:#}");
+}
+
 #[test]
 fn a_policy_that_traps_is_answered_for_by_the_built_in_method() {
     let (_members, setup) = balanced("trap", "", "");
     let gateway = setup.start();
     assert_eq!(misbehaving(&gateway, 12), "abc".repeat(4));
     gateway.wait_for_log(&["pick: trapped"]);
-    let status = policy_status(&gateway, "p");
-    assert!(
-        status["last_error"].to_string().contains("trap"),
-        "{status:#}"
-    );
+    failed_with(&gateway, "trap");
 }
 
 #[test]
@@ -121,11 +125,7 @@ fn a_policy_that_loops_is_stopped_in_time() {
     let started = Instant::now();
     assert_eq!(misbehaving(&gateway, 6), "abcabc");
     assert!(started.elapsed() < Duration::from_secs(10));
-    let status = policy_status(&gateway, "p");
-    assert!(
-        status["last_error"].to_string().contains("deadline"),
-        "{status:#}"
-    );
+    failed_with(&gateway, "deadline");
 }
 
 #[test]
@@ -367,10 +367,7 @@ fn a_strict_pin_is_refused_rather_than_moved() {
 
 #[test]
 fn policies_can_be_chained_and_shared_by_balancers() {
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let members = [entry(&a, "route = \"a\""), entry(&b, "route = \"b\"")];
     let text = site(&[
         ("/one", "balancer = \"one\""),

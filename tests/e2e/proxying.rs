@@ -4,15 +4,7 @@ use std::thread;
 
 use switchyard_tests::{After, Client, DEADLINE, Gateway, Member, Request, eventually, scripts};
 
-use crate::conf::{balancer, entry, entry_below, everything_to, site};
-
-fn one(
-    script: impl Fn(&mut switchyard_tests::Exchange<'_>) -> After + Send + Sync + 'static,
-) -> (Member, Gateway) {
-    let member = Member::start("a", script);
-    let gateway = Gateway::start(everything_to(&[&member], ""));
-    (member, gateway)
-}
+use crate::conf::{balancer, entry, entry_below, one, site};
 
 #[test]
 fn the_routes_path_is_replaced_by_the_members() {

@@ -14,16 +14,16 @@ fn wait_for_answer(gateway: &Gateway, text: &str) {
     });
 }
 
-fn pair() -> (Member, Member) {
-    (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    )
+/// The configuration, and the same with the second member in the first one's place.
+fn texts(setup: &Setup, a: &Member, b: &Member) -> (String, String) {
+    let text = setup.text();
+    let other = text.replace(&a.addr().to_string(), &b.addr().to_string());
+    (text, other)
 }
 
 #[test]
 fn sighup_takes_the_new_configuration_into_service() {
-    let (a, b) = pair();
+    let (a, b) = Member::pair();
     let gateway = Gateway::start(everything_to(&[&a], ""));
     assert_eq!(gateway.get("/").text(), "a");
     let text = fs::read_to_string(gateway.file()).unwrap();
@@ -48,7 +48,7 @@ fn sighup_takes_the_new_configuration_into_service() {
 
 #[test]
 fn a_changed_file_is_noticed_without_a_signal() {
-    let (a, b) = pair();
+    let (a, b) = Member::pair();
     let gateway = Gateway::start(everything_to(&[&a], ""));
     let (for_a, for_b) = (
         fs::read_to_string(gateway.file()).unwrap(),
@@ -72,14 +72,9 @@ fn a_changed_file_is_noticed_without_a_signal() {
 #[test]
 fn a_symlink_that_is_swapped_is_noticed() {
     // As Kubernetes mounts a ConfigMap: file -> ..data/file, ..data -> a folder with a date.
-    let (a, b) = pair();
+    let (a, b) = Member::pair();
     let setup = Setup::new(everything_to(&[&a], ""));
-    let (text, other) = (
-        setup.text(),
-        setup
-            .text()
-            .replace(&a.addr().to_string(), &b.addr().to_string()),
-    );
+    let (text, other) = texts(&setup, &a, &b);
     let mut setup = setup
         .file("..one/real.toml", text)
         .file("..two/real.toml", other);
@@ -95,14 +90,9 @@ fn a_symlink_that_is_swapped_is_noticed() {
 
 #[test]
 fn a_whole_folder_that_is_swapped_is_noticed() {
-    let (a, b) = pair();
+    let (a, b) = Member::pair();
     let setup = Setup::new(everything_to(&[&a], ""));
-    let (text, other) = (
-        setup.text(),
-        setup
-            .text()
-            .replace(&a.addr().to_string(), &b.addr().to_string()),
-    );
+    let (text, other) = texts(&setup, &a, &b);
     let setup = setup
         .file("etc/real.toml", text)
         .file("etc.new/real.toml", other)
@@ -117,7 +107,7 @@ fn a_whole_folder_that_is_swapped_is_noticed() {
 
 #[test]
 fn a_bad_configuration_keeps_the_old_one_in_service_and_says_why() {
-    let (a, b) = pair();
+    let (a, b) = Member::pair();
     let mut gateway = Gateway::start(everything_to(&[&a], ""));
     for (bad, why) in [
         ("[[vhost\n", "unclosed array"),
@@ -225,7 +215,7 @@ fn listeners_come_and_go() {
 
 #[test]
 fn no_request_fails_while_the_configuration_changes_without_pause() {
-    let (a, b) = pair();
+    let (a, b) = Member::pair();
     let mut gateway = Gateway::start(everything_to(&[&a, &b], ""));
     let addr = gateway.addr();
     let done = std::sync::atomic::AtomicBool::new(false);

@@ -6,10 +6,7 @@ use crate::conf::{balancer, entry, everything_to, site};
 
 /// Members `a` and `b` behind balancers of the same names.
 fn two() -> (Member, Member, String) {
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let balancers = balancer("a", "", &[entry(&a, "")]) + &balancer("b", "", &[entry(&b, "")]);
     (a, b, balancers)
 }

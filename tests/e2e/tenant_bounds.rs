@@ -7,7 +7,7 @@ use switchyard_tests::{
     wait::DEADLINE,
 };
 
-use crate::tenants::{LOCAL, OPERATOR, at, tenant_site, tenant_status, wait_for};
+use crate::tenants::{LOCAL, OPERATOR, at, claims, tenant_site, tenant_status, wait_for};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
@@ -228,10 +228,7 @@ fn a_log_that_cannot_be_opened_keeps_nobody_from_service() {
     wait_for(&gateway, "acme.example", "a");
     gateway.wait_for_log(&["tenant=acme", "log cannot be opened", "logs/a.log"]);
     gateway.wait_for_log(&["tenant=acme", "log cannot be opened", "logs/e.log"]);
-    gateway.write_file(
-        "tenants/beta/site.toml",
-        tenant_site("beta.example", &a, ""),
-    );
+    claims(&gateway, "beta", "beta.example", &a);
     wait_for(&gateway, "beta.example", "a");
 }
 

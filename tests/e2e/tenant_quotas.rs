@@ -9,7 +9,7 @@ use switchyard_tests::{
 
 use crate::{
     conf::{balancer, entry},
-    tenants::{OPERATOR, at, tenant_site, tenant_status, wait_for},
+    tenants::{OPERATOR, at, claims, tenant_site, tenant_status, wait_for},
 };
 
 /// `acme` with these quotas and this file, and `beta` without any.
@@ -134,10 +134,7 @@ fn watches(gateway: &Gateway) -> usize {
 
 #[test]
 fn folders_that_are_watched() {
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let site = |folders: &str| {
         tenant_site("acme.example", &a, "lbmethod = \"policy:p\"")
             + &format!("[policy.p]\nsource = \"{folders}p.wasm\"\n")
@@ -288,9 +285,6 @@ fn a_new_quota_counts_at_once_and_for_who_is_in_service() {
     wait_for(&gateway, "acme.example", "404");
     gateway.wait_for_log(&["tenant=acme", "not among the hosts"]);
     gateway.rewrite(text(""));
-    gateway.replace_file(
-        "tenants/acme/site.toml",
-        tenant_site("acme.example", &a, ""),
-    );
+    claims(&gateway, "acme", "acme.example", &a);
     wait_for(&gateway, "acme.example", "a");
 }

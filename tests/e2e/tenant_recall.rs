@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use switchyard_tests::{Gateway, Member, Setup, command::switchyard, guests, scripts};
+use switchyard_tests::{Gateway, Member, Setup, command::switchyard, guests};
 
 use crate::{
     conf::{balancer, entry},
@@ -22,10 +22,7 @@ fn start(state: &str, site: &str, policy: &[u8]) -> Gateway {
 fn a_tenant_that_is_broken_at_start_serves_what_it_served_last() {
     let outer = tempfile::tempdir().unwrap();
     let state = outer.path().join("state").display().to_string();
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     // A policy that always picks the first.
     let site =
         "[[vhost]]\nname = \"acme.example\"\n[[vhost.route]]\npath = \"/\"\nbalancer = \"app\"\n"
@@ -100,10 +97,7 @@ fn the_schema_of_tenants_files_is_printed() {
 fn whoever_had_a_host_keeps_it_over_a_restart() {
     let outer = tempfile::tempdir().unwrap();
     let state = format!("state_dir = {:?}", outer.path().join("state"));
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let start = |abel: &str, beta: &str| {
         Setup::new(format!("{OPERATOR}{LOCAL}"))
             .top(&state)

@@ -28,6 +28,12 @@ pub fn tenant_site(host: &str, member: &Member, keys: &str) -> String {
     )
 }
 
+/// The tenant's file becomes one that says so.
+pub fn claims(gateway: &Gateway, tenant: &str, host: &str, member: &Member) {
+    let file = format!("tenants/{tenant}/site.toml");
+    gateway.replace_file(&file, tenant_site(host, member, ""));
+}
+
 /// Who answers for this host.
 pub fn at(gateway: &Gateway, host: &str) -> String {
     let response = gateway.ask(&Request::get("/").host(host));
@@ -58,10 +64,7 @@ pub fn tenant_status(gateway: &Gateway, name: &str) -> Value {
 
 /// Two tenants with a member each, which answers with its name.
 fn acme_and_beta() -> (Member, Member, Setup) {
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let setup = Setup::new(format!("{OPERATOR}{LOCAL}"))
         .file(
             "tenants/acme/site.toml",
@@ -99,10 +102,7 @@ fn a_broken_file_keeps_what_its_tenant_has_and_is_nothing_to_the_others() {
     let b2 = Member::start("b2", scripts::name());
     let gateway = setup.start();
     gateway.replace_file("tenants/acme/site.toml", "[[vhost]]\nname = \"acme.example");
-    gateway.replace_file(
-        "tenants/beta/site.toml",
-        tenant_site("beta.example", &b2, ""),
-    );
+    claims(&gateway, "beta", "beta.example", &b2);
     wait_for(&gateway, "beta.example", "b2");
     assert_eq!(at(&gateway, "acme.example"), "a");
     let trouble = tenant_status(&gateway, "acme")["last_error"]["what"].to_string();
@@ -110,10 +110,7 @@ fn a_broken_file_keeps_what_its_tenant_has_and_is_nothing_to_the_others() {
     gateway.wait_for_log(&["tenant=acme", "the one in service stays"]);
     assert!(tenant_status(&gateway, "beta")["last_error"].is_null());
     // Mended.
-    gateway.replace_file(
-        "tenants/acme/site.toml",
-        tenant_site("acme.example", &b2, ""),
-    );
+    claims(&gateway, "acme", "acme.example", &b2);
     wait_for(&gateway, "acme.example", "b2");
     assert!(tenant_status(&gateway, "acme")["last_error"].is_null());
 }
@@ -197,10 +194,7 @@ fn whoever_has_a_host_keeps_it_and_the_first_by_name_gets_a_new_one() {
         )
         .start();
     // `abel` comes before `beta`, which has it.
-    gateway.replace_file(
-        "tenants/abel/site.toml",
-        tenant_site("beta.example", &a, ""),
-    );
+    claims(&gateway, "abel", "beta.example", &a);
     gateway.wait_for_log(&["tenant=abel", "`beta`", "beta.example"]);
     assert_eq!(at(&gateway, "beta.example"), "b");
     assert_eq!(at(&gateway, "abel.example"), "a", "its last good one");
@@ -218,10 +212,7 @@ fn whoever_has_a_host_keeps_it_and_the_first_by_name_gets_a_new_one() {
     fs::remove_dir_all(gateway.dir().join("tenants/carl")).unwrap();
     wait_for(&gateway, "y.sub.beta.example", "a");
     // What the operator names is the operator's.
-    gateway.write_file(
-        "tenants/dora/site.toml",
-        tenant_site("operator.example", &a, ""),
-    );
+    claims(&gateway, "dora", "operator.example", &a);
     gateway.wait_for_log(&["tenant=dora", "the operator", "operator.example"]);
     assert_eq!(at(&gateway, "operator.example"), "404");
 }
@@ -242,10 +233,7 @@ fn two_that_claim_a_host_at_start_are_told_apart_by_name() {
 
 #[test]
 fn of_two_that_claim_a_host_at_start_the_one_that_the_operator_lists_gets_it() {
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let listed = "[tenant.beta]\nhosts = [\"beta.example\"]\n";
     let gateway = Setup::new(format!("{OPERATOR}{LOCAL}{listed}"))
         .file(
@@ -263,10 +251,7 @@ fn of_two_that_claim_a_host_at_start_the_one_that_the_operator_lists_gets_it() {
 
 #[test]
 fn a_host_that_the_operator_lists_waits_for_its_tenant() {
-    let (a, b) = (
-        Member::start("a", scripts::name()),
-        Member::start("b", scripts::name()),
-    );
+    let (a, b) = Member::pair();
     let listed = "[tenant.beta]\nhosts = [\"*.beta.example\"]\n";
     let gateway = Setup::new(format!("{OPERATOR}{LOCAL}{listed}"))
         .file(
@@ -276,16 +261,10 @@ fn a_host_that_the_operator_lists_waits_for_its_tenant() {
         .start();
     assert_eq!(at(&gateway, "abel.example"), "a");
     // Beta is not there yet, and Abel may have whatever is nobody's.
-    gateway.replace_file(
-        "tenants/abel/site.toml",
-        tenant_site("www.beta.example", &a, ""),
-    );
+    claims(&gateway, "abel", "www.beta.example", &a);
     gateway.wait_for_log(&["tenant=abel", "keeps", "www.beta.example", "`beta`"]);
     assert_eq!(at(&gateway, "abel.example"), "a");
-    gateway.replace_file(
-        "tenants/beta/site.toml",
-        tenant_site("www.beta.example", &b, ""),
-    );
+    claims(&gateway, "beta", "www.beta.example", &b);
     wait_for(&gateway, "www.beta.example", "b");
 }
 

@@ -20,6 +20,7 @@ use std::{
 use crate::{
     exchange::{After, Exchange, Script, Seen},
     ports::ReservedPort,
+    scripts,
     wait::DEADLINE,
     wire::{Broken, Wire},
 };
@@ -75,6 +76,12 @@ impl Member {
         script: impl Fn(&mut Exchange<'_>) -> After + Send + Sync + 'static,
     ) -> Self {
         Self::at(name, ReservedPort::new(), script)
+    }
+
+    /// Starts two, `a` and `b`, which answer with their names.
+    pub fn pair() -> (Self, Self) {
+        let [a, b] = ["a", "b"].map(|name| Self::start(name, scripts::name()));
+        (a, b)
     }
 
     /// Starts one on this port.
