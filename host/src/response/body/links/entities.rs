@@ -88,16 +88,12 @@ fn reference(raw: &[u8]) -> Option<(u8, usize)> {
         .count();
     let closed = body.get(len) == Some(&b';');
     let name = &body[..len];
-    if closed
-        && let Some((_, byte)) = OLD
-            .iter()
-            .chain(NAMED)
-            .find(|(known, _)| known.as_bytes() == name)
-    {
+    let is_it = |(known, _): &&(&str, u8)| known.as_bytes() == name;
+    if closed && let Some((_, byte)) = OLD.iter().chain(NAMED).find(is_it) {
         return Some((*byte, len + 2));
     }
     // Without a semicolon only these old names count, and in attributes not before `=` or a letter or digit.
-    let old = OLD.iter().find(|(known, _)| known.as_bytes() == name)?;
+    let old = OLD.iter().find(is_it)?;
     (body.get(len) != Some(&b'=')).then_some((old.1, len + 1))
 }
 
