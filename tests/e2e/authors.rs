@@ -326,7 +326,7 @@ fn kept(caches: &Path) -> BTreeMap<PathBuf, u64> {
 }
 
 #[test]
-fn a_file_is_compiled_once_for_all_commands() {
+fn a_file_is_not_compiled_again_for_another_command() {
     let folder = tempfile::tempdir().unwrap();
     let (place, caches) = (folder.path(), folder.path().join("caches"));
     fs::write(place.join("it.wasm"), guests::component("balancer")).unwrap();
