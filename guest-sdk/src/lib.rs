@@ -25,6 +25,8 @@ pub mod accounts;
 #[doc(hidden)]
 pub mod allocator;
 pub mod candidates;
+#[doc(hidden)]
+pub mod compare;
 pub mod config;
 mod config_macro;
 pub mod json;
