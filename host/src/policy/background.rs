@@ -6,6 +6,7 @@ use std::{
     collections::BinaryHeap,
     fmt, io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
+    process,
     sync::{
         Arc, Mutex, Weak,
         mpsc::{self, RecvTimeoutError, Sender},
@@ -16,6 +17,7 @@ use std::{
 
 use tracing::error;
 
+use super::cpu;
 use crate::members::locked;
 
 /// A piece of slow work.
@@ -40,9 +42,9 @@ pub trait Background: Send + Sync {
     }
 }
 
-/// Behind the workers, which serve everybody: a policy that is busy all the time gets a tenth of
-/// what a busy worker gets on the same core.
-pub(super) const NICE: i32 = 10;
+/// Behind the workers, which serve everybody: a policy that is busy all the time gets a third of
+/// what a busy worker gets on the same core. With less, a new version would take seconds to start under full load.
+pub(super) const NICE: i32 = 5;
 
 /// Longer than the workers' slices, which are of 1 to 4 ms: the longest that Linux takes.
 const SLICE: Duration = Duration::from_millis(100);
@@ -79,7 +81,7 @@ impl Due {
 const SWEEP: usize = 64;
 
 impl BackgroundThread {
-    /// No thread yet. `nice` as the system counts: 0 = like everybody, 19 = behind everybody.
+    /// No thread yet. `nice`: so much more than the process's first thread; 0 = like whoever starts it.
     pub fn on_demand(name: &str, nice: i32) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
@@ -140,8 +142,7 @@ impl BackgroundThread {
     }
 }
 
-/// Lowers this thread's priority; where that is refused it is like everybody.
-/// Makes this thread one that the others need not wait for.
+/// Makes this thread one that the others need not wait for, as far as the system lets it.
 ///
 /// Being nice is not enough: whoever wakes up on a busy thread's core waits for the end of that thread's slice, or of the
 /// policy's call, unless its own slice is shorter (Linux 6.12; an older system takes no notice).
@@ -149,8 +150,7 @@ fn step_back(nice: i32) {
     if nice == 0 {
         return;
     }
-    // SAFETY: no pointers; 0 is the calling thread, for Linux counts these by thread.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    let nice = cpu::step_back(process::id(), nice);
     // SAFETY: all of it are integers, of which zero is one.
     let mut attributes: libc::sched_attr = unsafe { mem::zeroed() };
     attributes.size = size_of::<libc::sched_attr>() as u32;

@@ -72,7 +72,7 @@ pub use body_stream::BodyStream;
 pub use canary::{Canary, CanaryState, CanaryStatus, Fates};
 pub use canned::{CannedRequest, CannedResponse};
 pub use choice::{Attempt, Chosen, Decider, Refused, Session};
-pub use cpu::thread_time;
+pub use cpu::{step_back, thread_time};
 pub use instance::{
     Client, Digest, Environment, Exports, Fault, FaultKind, Instance, Loader, Module, Refusal,
 };

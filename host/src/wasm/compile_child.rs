@@ -8,7 +8,10 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    os::fd::{AsFd, BorrowedFd},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix,
+    },
     process::ExitCode,
 };
 
@@ -16,6 +19,7 @@ use super::{
     compile::{CompileError, compile},
     engine, memfd,
 };
+use crate::policy::step_back;
 
 /// The hidden command that leads to [`main`].
 pub const COMMAND: &str = "__compile-policy";
@@ -92,15 +96,15 @@ fn confine(cpu: u64, memory: u64) -> io::Result<()> {
     // The gateway opens everything close-on-exec; this is for what a library forgot.
     // SAFETY: descriptors from 3 on belong to nobody in this fresh process.
     unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
-    // Not longer than the thread that waits; not in a debugger's or a core file's reach;
-    // after the gateway's workers where the processor is scarce, yet with a third of the
-    // share that a worker has: at 10, a tenth, a new version took seconds under full load.
+    // Not longer than the thread that waits; not in a debugger's or a core file's reach.
     // SAFETY: no pointers.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        libc::setpriority(libc::PRIO_PROCESS as _, 0, 5);
     }
+    // After the gateway's workers where the processor is scarce, yet with a third of the
+    // share that a worker has: at 10, a tenth, a new version took seconds under full load.
+    step_back(unix::process::parent_id(), 5);
     limit(libc::RLIMIT_CORE, 0, 0)?;
     limit(libc::RLIMIT_FSIZE, memory, memory)?;
     // The soft limit's signal says why; the hard one kills if that is blocked.
