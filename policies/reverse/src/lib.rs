@@ -136,8 +136,7 @@ impl Reverse {
         if lines.is_empty() {
             return;
         }
-        let member = response::member_id();
-        let own = self.places.of_member(&member);
+        let own = self.places.base_of(response::member_id);
         let path = |path: &[u8]| map::cookie_path(&self.settings, own, path);
         let domain = |domain: &[u8]| map::cookie_domain(&self.settings, &self.places, domain);
         for (index, line) in lines.iter().enumerate() {

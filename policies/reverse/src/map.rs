@@ -86,12 +86,8 @@ impl<'a> Front<'a> {
             }
         }
         // The member knows its own paths; another's base is a guess.
-        let member = response::member_id();
-        let own = self.places.of_member(&member)?;
-        Some(url::join(
-            &self.settings.front,
-            url::below(path, &own.base)?,
-        ))
+        let own = self.places.base_of(response::member_id)?;
+        Some(url::join(&self.settings.front, url::below(path, own)?))
     }
 
     /// An absolute URL below `to`, which is a path of the front or absolute itself.
@@ -114,11 +110,11 @@ fn is_path(to: &str) -> bool {
     to.is_empty() || (to.starts_with('/') && !to.starts_with("//"))
 }
 
-/// The new `Path` of a cookie from the member at `own`.
-pub fn cookie_path(settings: &Settings, own: Option<&Place>, path: &[u8]) -> Option<Vec<u8>> {
+/// The new `Path` of a cookie from a member with this base.
+pub fn cookie_path(settings: &Settings, own: Option<&str>, path: &[u8]) -> Option<Vec<u8>> {
     let mapped = match &settings.cookie_path {
         Cookies::Off => None,
-        Cookies::Members => below_front(path, &own?.base, &settings.front),
+        Cookies::Members => below_front(path, own?, &settings.front),
         Cookies::List(list) => list
             .iter()
             .find_map(|(from, to)| below_front(path, from.trim_end_matches('/'), to)),

@@ -52,6 +52,8 @@ pub struct Places {
     by_server: Vec<usize>,
     /// Likewise by id.
     by_id: Vec<usize>,
+    /// Every member is here, and all have the same base.
+    alike: bool,
 }
 
 impl Deref for Places {
@@ -70,15 +72,25 @@ impl Places {
             let at = all.partition_point(|known| known.base.len() >= place.base.len());
             all.insert(at, place);
         }
+        let same = |place: &Place| all.first().is_some_and(|first| place.base == first.base);
         Places {
+            alike: all.len() == members.len() && all.iter().all(same),
             by_server: order(&all, |place| &place.server),
             by_id: order(&all, |place| &place.id),
             all,
         }
     }
 
-    /// The place of a member.
-    pub fn of_member<'p>(&'p self, id: &'p str) -> Option<&'p Place> {
+    /// The base of a member, whose id is asked for only where that makes a difference.
+    pub fn base_of(&self, id: impl FnOnce() -> String) -> Option<&str> {
+        let place = match self.alike {
+            true => self.all.first(),
+            false => self.of_member(&id()),
+        };
+        place.map(|place| place.base.as_str())
+    }
+
+    fn of_member(&self, id: &str) -> Option<&Place> {
         self.found(&self.by_id, id.as_bytes(), |place| &place.id)
             .next()
     }
@@ -88,12 +100,12 @@ impl Places {
         self.found(&self.by_server, server, |place| &place.server)
     }
 
-    fn found<'p>(
+    fn found<'p, 'w>(
         &'p self,
         order: &'p [usize],
-        wanted: &'p [u8],
+        wanted: &'w [u8],
         key: fn(&Place) -> &str,
-    ) -> impl Iterator<Item = &'p Place> {
+    ) -> impl Iterator<Item = &'p Place> + use<'p, 'w> {
         let place = |index: &usize| self.all.get(*index);
         let first =
             order.partition_point(|index| place(index).is_some_and(|p| key(p).as_bytes() < wanted));
@@ -151,5 +163,21 @@ mod tests {
         assert_eq!(bases("http://10.0.6.299:8080"), [""; 0]);
         assert_eq!(bases("http://10.0.5.299:8080"), ["/app"]);
         assert_eq!(bases("http://10.0.3.3:808"), [""; 0]);
+    }
+
+    #[test]
+    fn a_member_is_asked_for_only_where_bases_differ_or_some_have_none() {
+        let base_of = |ids: &[&str], id: Option<&str>| {
+            let members: Vec<_> = ids.iter().copied().map(member).collect();
+            let places = Places::of(&members);
+            let id = || id.expect("not asked for").to_owned();
+            places.base_of(id).map(str::to_owned)
+        };
+        let (a, b, c) = ("http://a/app", "http://b/app/", "http://c/other");
+        assert_eq!(base_of(&[a, b], None).as_deref(), Some("/app"));
+        assert_eq!(base_of(&[a, b, c], Some(c)).as_deref(), Some("/other"));
+        assert_eq!(base_of(&[a, b, "no URL"], Some(b)).as_deref(), Some("/app"));
+        assert_eq!(base_of(&[a, b, "no URL"], Some("no URL")), None);
+        assert_eq!(base_of(&[], Some(a)), None);
     }
 }
