@@ -61,6 +61,29 @@ fn a_client_that_asked_for_the_close_is_not_waited_for() {
     assert!(is_held_after(post), "an empty line may follow a body");
 }
 
+#[test]
+fn what_a_client_sends_after_it_asked_for_the_close_costs_it_no_answer() {
+    for (request, more) in [
+        ("GET / HTTP/1.0\r\n\r\n", "\r\n"),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+            "GET /more HTTP/1.1\r\nHost: h\r\n\r\n",
+        ),
+    ] {
+        let (a, gateway) = one(scripts::held());
+        let mut client = TcpStream::connect(gateway.addr()).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        a.wait_for_note("holding");
+        client.write_all(more.as_bytes()).unwrap();
+        a.open_gate();
+        let mut answer = String::new();
+        // Its end is an end, not a reset, which may overtake what was sent before.
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(a.hits(), 1, "what came after the last is not served");
+    }
+}
+
 /// Whether a process still has the end at `own` of the connection from `peer`.
 fn is_held(own: SocketAddr, peer: SocketAddr) -> bool {
     let ends = format!(":{:04X} 0100007F:{:04X} ", own.port(), peer.port());

@@ -62,8 +62,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, co
     drop(down);
     match next {
         Next::Abort => must_reset.store(true, Ordering::Relaxed),
-        // Nothing comes any more that would make the close a reset.
-        Next::Close if spoken => drop(stream.finish()),
+        Next::Close if spoken => linger::close_after_the_last(stream.finish()).await,
         Next::Close | Next::Keep => linger::close(stream.finish()).await,
     }
 }

@@ -41,6 +41,14 @@ pub async fn close(mut stream: TcpStream) {
     }
 }
 
+/// The same for a client that has said that it sends nothing more: it is not waited for, unless it sent something all the same.
+pub async fn close_after_the_last(stream: TcpStream) {
+    // Asks the system only where the runtime has heard of something.
+    if let Ok(1..) = stream.try_read(&mut [0]) {
+        close(stream).await;
+    }
+}
+
 /// A client's connection until it is finished. Where the close would be taken for the end of what is sent, it
 /// is broken off visibly, with a reset: also where its task is ended from outside in the middle of an answer.
 #[derive(Debug)]

@@ -103,9 +103,10 @@ pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, head: RequestH
         Next::Keep => discard(down, upload, limits.body_timeout).await,
         next => next,
     };
-    // A body may be followed by the empty line that clients of old send after it.
-    let bodiless = request.head.framing == Framing::None;
-    down.spoken = !wants && bodiless && down.buffer.is_empty();
+    // A body may be followed by the empty line that clients of old send after it, and who switches
+    // protocols goes on in another one.
+    let is_all = request.head.framing == Framing::None && trace.status != 101;
+    down.spoken = !wants && is_all && down.buffer.is_empty();
     request.trace.aborted |= next == Next::Abort;
     request.record(next);
     next
