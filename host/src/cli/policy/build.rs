@@ -106,7 +106,14 @@ fn script(folder: &Path) -> Result<(PathBuf, Vec<u8>), Trouble> {
             folder.join("build.sh").display()
         )));
     }
-    let wasm = fs::read(&new).map_err(unusable(&new))?;
+    let wasm = fs::read(&new).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Trouble::Input(format!(
+            "{}: it ended well and made no {}: it is to write the policy where its first argument says",
+            folder.join("build.sh").display(),
+            new.display()
+        )),
+        _ => unusable(&new)(error),
+    })?;
     fs::rename(&new, &file).map_err(unusable(&file))?;
     Ok((file, wasm))
 }
@@ -171,6 +178,7 @@ mod tests {
         for (script, due) in [
             ("exit 3", "a tool is missing"),
             ("exit 1", "exit status: 1"),
+            ("printf made >own.wasm", "where its first argument says"),
         ] {
             let bad = project(&[("build.sh", script)]);
             let error = built(bad.path(), false).unwrap_err().to_string();
