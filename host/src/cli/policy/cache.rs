@@ -7,9 +7,10 @@
 use std::{
     env,
     ffi::OsString,
-    fs::DirBuilder,
+    fmt,
+    fs::{self, DirBuilder},
     io::{self, Write as _},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -39,19 +40,28 @@ fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 }
 
 fn open(folder: &Path) -> Option<CacheDir> {
+    let caches = folder.parent()?;
+    // SAFETY: no pointers.
+    let us = unsafe { libc::geteuid() };
+    let mut places = caches.ancestors();
+    let nearest = places.find_map(|place| Some((place, fs::metadata(place).ok()?.uid())));
+    // `sudo` may keep a user's HOME. That user could put another folder in the place of the one that was found
+    // safe, and would not get at one of ours.
+    if let Some((place, owner)) = nearest
+        && is_a_strangers(owner, us)
+    {
+        tell(format_args!(
+            "{} belongs to user {owner}, not to user {us}: set XDG_CACHE_HOME to a folder of your own",
+            place.display()
+        ));
+        return None;
+    }
     // What fails here fails again below.
-    let _ = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder.parent()?);
+    let _ = DirBuilder::new().recursive(true).mode(0o700).create(caches);
     match CacheDir::open(folder) {
         Ok(dir) => Some(dir.within(BYTES)),
         Err(error @ CacheError::Unsafe { .. }) => {
-            // Where the terminal is gone there is nobody to tell.
-            let _ = writeln!(
-                io::stderr().lock(),
-                "switchyard: {error}; until then every command compiles"
-            );
+            tell(format_args!("{error}"));
             None
         }
         // A user without a home, or with one that cannot be written, means no harm.
@@ -59,9 +69,22 @@ fn open(folder: &Path) -> Option<CacheDir> {
     }
 }
 
+/// Everybody has to trust root.
+fn is_a_strangers(owner: u32, us: u32) -> bool {
+    owner != us && owner != 0
+}
+
+/// Why nothing is kept. Where the terminal is gone there is nobody to tell.
+fn tell(why: fmt::Arguments<'_>) {
+    let _ = writeln!(
+        io::stderr().lock(),
+        "switchyard: {why}; until then every command compiles"
+    );
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::os::unix::fs::{PermissionsExt, chown};
 
     use super::*;
 
@@ -84,6 +107,29 @@ mod tests {
                 _ => home.map(OsString::from),
             });
             assert_eq!(found.as_deref(), due.map(Path::new), "{caches:?} {home:?}");
+        }
+    }
+
+    #[test]
+    fn folders_among_a_strangers_are_not_used() {
+        for (owner, us, due) in [
+            (1_000, 1_000, false),
+            (0, 1_000, false),
+            (0, 0, false),
+            (1_000, 0, true),
+            (1_000, 1_001, true),
+        ] {
+            assert_eq!(is_a_strangers(owner, us), due, "{us} among {owner}'s");
+        }
+        let all = tempfile::tempdir().unwrap();
+        let caches = all.path().join("caches");
+        fs::create_dir(&caches).unwrap();
+        // Only root may give something away.
+        if chown(&caches, Some(65_534), None).is_ok() {
+            for folder in ["switchyard", ".cache/switchyard"] {
+                assert!(open(&caches.join(folder)).is_none());
+            }
+            assert_eq!(fs::read_dir(&caches).unwrap().count(), 0);
         }
     }
 
