@@ -148,7 +148,7 @@ fn draw<W: termcolor::WriteColor>(
         };
         let labelled = match problem.key.as_str() {
             "" if problem.line == 0 => labelled.with_message(problem.file.display()),
-            "" => labelled.with_message("not TOML"),
+            "" => labelled.with_message("the file itself"),
             key => labelled.with_message(key),
         };
         let labelled = if problem.line == 0 {

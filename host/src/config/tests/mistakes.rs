@@ -143,3 +143,12 @@ fn a_flood_of_mistakes_is_cut_short_and_hides_no_error() {
     let report = read(&text).expect_err("an error behind all the warnings");
     assert_eq!((report.errors(), report.problems.len()), (1, 501));
 }
+
+#[test]
+fn what_the_file_lacks_is_no_mistake_of_its_syntax() {
+    for (text, what) in [("", "`version` is missing"), ("version = \n", "^")] {
+        let report = read(text).expect_err("not usable").to_string();
+        assert!(report.starts_with("error: the file itself\n"), "{report}");
+        assert!(report.contains(what), "{report}");
+    }
+}
