@@ -7,6 +7,9 @@
 // The contract documents its items; fields that speak for themselves have no text there.
 #![allow(missing_docs, unsafe_code, clippy::all)]
 
+// The macro does not tell cargo which files it reads.
+const _: &str = include_str!("../../wit/policy.wit");
+
 /// Everything a policy may ask of the host.
 pub mod host {
     wit_bindgen::generate!({

@@ -40,6 +40,15 @@ pub mod request {
         with(|s| s.original().1.to_owned())
     }
 
+    /// `scheme://authority` as the client asked; empty where it named no authority.
+    pub fn original_base() -> String {
+        let (scheme, authority) = (original_scheme(), original_authority());
+        match authority.is_empty() {
+            true => authority,
+            false => [&scheme, "://", &authority].concat(),
+        }
+    }
+
     /// First value of a header; names are lower case.
     pub fn header(name: &str) -> Option<Vec<u8>> {
         headers(name).into_iter().next()
@@ -48,6 +57,11 @@ pub mod request {
     /// Every value of a header, in order.
     pub fn headers(name: &str) -> Vec<Vec<u8>> {
         with(|s| super::values(&s.headers, name))
+    }
+
+    /// The values of several headers, each with its name's place among `names`, which commas separate.
+    pub fn lines(names: &str) -> Vec<(u32, Vec<u8>)> {
+        super::lines(names, headers)
     }
 
     /// Every distinct name, lower case, in order.
@@ -110,6 +124,11 @@ pub mod response {
         with(|s| super::values(&s.response().headers, name))
     }
 
+    /// The values of several headers, each with its name's place among `names`, which commas separate.
+    pub fn lines(names: &str) -> Vec<(u32, Vec<u8>)> {
+        super::lines(names, headers)
+    }
+
     /// Every distinct name, lower case, in order.
     pub fn header_names() -> Vec<String> {
         with(|s| super::names(&s.response().headers))
@@ -134,6 +153,14 @@ pub mod response {
 fn values(lines: &[(String, Vec<u8>)], name: &str) -> Vec<Vec<u8>> {
     let of_name = lines.iter().filter(|(line, _)| line == name);
     of_name.map(|(_, value)| value.clone()).collect()
+}
+
+fn lines(names: &str, values: fn(&str) -> Vec<Vec<u8>>) -> Vec<(u32, Vec<u8>)> {
+    let named = (0..).zip(names.split(','));
+    let of_each = named.map(|(place, name)| (place, values(name)));
+    of_each
+        .flat_map(|(place, values)| values.into_iter().map(move |value| (place, value)))
+        .collect()
 }
 
 fn names(lines: &[(String, Vec<u8>)]) -> Vec<String> {

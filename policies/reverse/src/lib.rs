@@ -22,8 +22,25 @@ pub use map::Front;
 pub use places::{Place, Places};
 pub use settings::{Cookies, Mapping, Settings};
 
-/// Headers whose whole value is a URL.
-const URLS: [&str; 4] = ["location", "content-location", "uri", "destination"];
+/// Headers that hold URLs, and the one that sets cookies.
+const HEADERS: [&str; 7] = [
+    "location",
+    "content-location",
+    "uri",
+    "destination",
+    "refresh",
+    "link",
+    COOKIES,
+];
+const COOKIES: &str = "set-cookie";
+
+/// Which of them are looked at, as `response.lines` takes their names, and the place of the first one.
+const ALL: (&str, usize) = (
+    "location,content-location,uri,destination,refresh,link,set-cookie",
+    0,
+);
+const URLS: (&str, usize) = ("location,content-location,uri,destination,refresh,link", 0);
+const COOKIES_ALONE: (&str, usize) = (COOKIES, HEADERS.len() - 1);
 
 /// Media types whose links are mapped.
 const LINKED: [&str; 3] = ["text/html", "application/xhtml+xml", "text/css"];
@@ -44,12 +61,12 @@ impl Rewriter for Reverse {
         let before = descriptor.triggers.len();
         let mut when = |trigger| descriptor.triggers.push((Hook::OnResponse, trigger));
         if settings.location {
-            for name in URLS.iter().chain(&["refresh", "link"]) {
-                when(Trigger::ResponseHeader((*name).into()));
+            for name in URLS.0.split(',') {
+                when(Trigger::ResponseHeader(name.into()));
             }
         }
         if settings.maps_cookies() {
-            when(Trigger::ResponseHeader("set-cookie".into()));
+            when(Trigger::ResponseHeader(COOKIES.into()));
         }
         if settings.html {
             for media_type in LINKED {
@@ -72,14 +89,11 @@ impl Rewriter for Reverse {
 
     fn on_response(&mut self) -> ResponsePlan {
         let mut plan = ResponsePlan::default();
-        // In the order of the triggers above.
-        let mut there = request::triggered();
-        if self.settings.location {
-            self.urls(there, &mut plan.headers);
-            there >>= URLS.len() + 2;
-        }
-        if self.settings.maps_cookies() && there & 1 != 0 {
-            self.cookies(&mut plan.headers);
+        match (self.settings.location, self.settings.maps_cookies()) {
+            (true, true) => self.headers(ALL, &mut plan.headers),
+            (true, false) => self.headers(URLS, &mut plan.headers),
+            (false, true) => self.headers(COOKIES_ALONE, &mut plan.headers),
+            (false, false) => {}
         }
         if self.settings.html && !self.substitutions.is_empty() && has_links() {
             plan.body = BodyPlan::Links(LinkPlan {
@@ -99,51 +113,37 @@ impl Membership for Reverse {
 }
 
 impl Reverse {
-    /// Bit n of `there`: the answer has the nth of these headers.
-    fn urls(&self, mut there: u64, edits: &mut Vec<Edit>) {
-        if there & ((1 << (URLS.len() + 2)) - 1) == 0 {
-            return;
-        }
-        let front = Front::new(
-            &self.settings,
-            &self.places,
-            request::original_scheme(),
-            request::original_authority(),
-        );
-        let mut every = |name: &str, change: &dyn Fn(&[u8]) -> Option<Vec<u8>>| {
-            let is_there = there & 1 != 0;
-            there >>= 1;
-            if !is_there {
-                return;
+    /// Maps what these headers hold.
+    fn headers(&self, (names, first): (&str, usize), edits: &mut Vec<Edit>) {
+        let front = Front::new(&self.settings, &self.places, request::original_base);
+        let mut line = (0, 0);
+        for (place, value) in response::lines(names) {
+            // The lines of one name stand together, and are counted from 0.
+            if line.0 != place {
+                line = (place, 0);
             }
-            for (index, value) in response::headers(name).iter().enumerate() {
-                if let Some(new) = change(value) {
-                    edits.push(Edit::replace_line(name, index as u32, new));
-                }
-            }
-        };
-        for name in URLS {
-            every(name, &|value| front.url(value));
+            let index = line.1;
+            line.1 += 1;
+            let Some(name) = HEADERS.get(first + place as usize) else {
+                continue;
+            };
+            let new = match *name {
+                COOKIES => self.cookie(&value),
+                "refresh" => value::refresh(&value, |url| front.url(url)),
+                "link" => value::link(&value, |url| front.url(url)),
+                _ => front.url(&value),
+            };
+            edits.extend(new.map(|new| Edit::replace_line(*name, index, new)));
         }
-        every("refresh", &|value| {
-            value::refresh(value, |url| front.url(url))
-        });
-        every("link", &|value| value::link(value, |url| front.url(url)));
     }
 
-    fn cookies(&self, edits: &mut Vec<Edit>) {
-        let lines = response::headers("set-cookie");
-        if lines.is_empty() {
-            return;
-        }
-        let own = self.places.base_of(response::member_id);
-        let path = |path: &[u8]| map::cookie_path(&self.settings, own, path);
+    fn cookie(&self, line: &[u8]) -> Option<Vec<u8>> {
+        let path = |path: &[u8]| {
+            let own = || self.places.base_of(response::member_id);
+            map::cookie_path(&self.settings, own, path)
+        };
         let domain = |domain: &[u8]| map::cookie_domain(&self.settings, &self.places, domain);
-        for (index, line) in lines.iter().enumerate() {
-            if let Some(new) = cookie::edit(line, path, domain) {
-                edits.push(Edit::replace_line("set-cookie", index as u32, new));
-            }
-        }
+        cookie::edit(line, path, domain)
     }
 }
 

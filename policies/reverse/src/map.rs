@@ -1,5 +1,7 @@
 //! From a member's address to the front's.
 
+use std::cell::LazyCell;
+
 use switchyard_policy::{Substitution, json, response};
 
 use crate::{
@@ -12,23 +14,17 @@ use crate::{
 pub struct Front<'a> {
     settings: &'a Settings,
     places: &'a Places,
-    scheme: String,
-    authority: String,
+    base: LazyCell<String, fn() -> String>,
 }
 
 impl<'a> Front<'a> {
-    /// `scheme` and `authority` are those of the client's own request.
-    pub fn new(
-        settings: &'a Settings,
-        places: &'a Places,
-        scheme: String,
-        authority: String,
-    ) -> Self {
+    /// `base`: what an absolute URL begins with that leads to where the client asked; empty where that is not known.
+    /// Asked for once, if at all.
+    pub fn new(settings: &'a Settings, places: &'a Places, base: fn() -> String) -> Self {
         Front {
             settings,
             places,
-            scheme,
-            authority,
+            base: LazyCell::new(base),
         }
     }
 
@@ -93,14 +89,12 @@ impl<'a> Front<'a> {
     /// An absolute URL below `to`, which is a path of the front or absolute itself.
     fn public(&self, to: &str, rest: &[u8]) -> Vec<u8> {
         // An HTTP/1.0 client may have sent no Host: a path is right for it too.
-        if !is_path(to) || self.authority.is_empty() {
+        if !is_path(to) || self.base.is_empty() {
             return url::join(to, rest);
         }
-        let length = self.scheme.len() + self.authority.len() + to.len() + rest.len();
-        let mut url = Vec::with_capacity(length + ":///".len());
-        for part in [&self.scheme, "://", &self.authority] {
-            url.extend_from_slice(part.as_bytes());
-        }
+        let length = self.base.len() + to.len() + rest.len();
+        let mut url = Vec::with_capacity(length + "/".len());
+        url.extend_from_slice(self.base.as_bytes());
         url::append(&mut url, to, rest);
         url
     }
@@ -110,11 +104,15 @@ fn is_path(to: &str) -> bool {
     to.is_empty() || (to.starts_with('/') && !to.starts_with("//"))
 }
 
-/// The new `Path` of a cookie from a member with this base.
-pub fn cookie_path(settings: &Settings, own: Option<&str>, path: &[u8]) -> Option<Vec<u8>> {
+/// The new `Path` of a cookie from a member whose base `own` tells.
+pub fn cookie_path<'a>(
+    settings: &Settings,
+    own: impl FnOnce() -> Option<&'a str>,
+    path: &[u8],
+) -> Option<Vec<u8>> {
     let mapped = match &settings.cookie_path {
         Cookies::Off => None,
-        Cookies::Members => below_front(path, own?, &settings.front),
+        Cookies::Members => below_front(path, own()?, &settings.front),
         Cookies::List(list) => list
             .iter()
             .find_map(|(from, to)| below_front(path, from.trim_end_matches('/'), to)),

@@ -33,7 +33,7 @@ fn answer(policy: &mut Reverse, member: &str, lines: &[(&str, &str)]) -> Respons
 }
 
 #[test]
-fn a_header_is_looked_for_where_its_trigger_says_that_it_is_there() {
+fn every_header_that_is_looked_at_has_a_trigger_and_no_other_is() {
     let lines = [
         ("location", "http://10.0.0.3:8080/Test/a"),
         ("content-location", "http://10.0.0.3:8080/Test/b"),
@@ -59,18 +59,9 @@ fn a_header_is_looked_for_where_its_trigger_says_that_it_is_there() {
         for (name, value) in lines {
             let has =
                 |trigger: &Trigger| matches!(trigger, Trigger::ResponseHeader(of) if of == name);
-            let bits = (0..).zip(&triggers).filter(|(_, trigger)| !has(trigger));
-            let there = !bits.fold(0, |all, (bit, _)| all | 1 << bit);
-            let host = Host::new();
-            host.scheme("https")
-                .authority("www.example.com")
-                .response(200, MEMBER, "")
-                .response_header(name, value);
-            let told = host.triggered(there).run(|| policy.on_response());
-            let all = host.triggered(u64::MAX).run(|| policy.on_response());
-            assert_eq!(told, all, "{name} under {text}");
+            let plan = answer(&mut policy, MEMBER, &[(name, value)]);
             assert_eq!(
-                told.headers.len(),
+                plan.headers.len(),
                 usize::from(triggers.iter().any(has)),
                 "{name} under {text}"
             );

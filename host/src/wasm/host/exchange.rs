@@ -1,6 +1,6 @@
 //! `request` and `response`: the exchange being decided, read on demand.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use wasmtime::{
     AsContext, StoreContextMut,
@@ -52,19 +52,83 @@ impl State {
         &self,
         walk: impl FnOnce(&mut dyn FnMut(&I)),
         size: fn(&I) -> usize,
-        own: fn(&I) -> O,
+        own: impl Fn(&I) -> O,
     ) -> wasmtime::Result<Vec<O>> {
-        let mut out = Ok(Vec::new());
+        let mut list = Vec::new();
+        self.append(&mut list, walk, size, own)?;
+        Ok(list)
+    }
+
+    /// Likewise, behind what `list` holds.
+    fn append<I: ?Sized, O>(
+        &self,
+        list: &mut Vec<O>,
+        walk: impl FnOnce(&mut dyn FnMut(&I)),
+        size: fn(&I) -> usize,
+        own: impl Fn(&I) -> O,
+    ) -> wasmtime::Result<()> {
+        let mut metered = Ok(());
         walk(&mut |item| {
-            if let Ok(list) = &mut out {
+            if metered.is_ok() {
                 // An item costs its list entry too, so that empty ones are not free.
-                match self.meter.bytes(size(item) + size_of::<O>()) {
-                    Ok(()) => list.push(own(item)),
-                    Err(error) => out = Err(error),
+                metered = self.meter.bytes(size(item) + size_of::<O>());
+                if metered.is_ok() {
+                    list.push(own(item));
                 }
             }
         });
-        out
+        metered
+    }
+
+    /// A text that is part of another one, recorded as if it had been asked for alone.
+    fn part(
+        &self,
+        function: Function,
+        read: fn(&Self) -> wasmtime::Result<&str>,
+    ) -> wasmtime::Result<Cow<'_, str>> {
+        self.meter.call()?;
+        if self.tape.is_off() {
+            return Ok(Cow::Borrowed(read(self)?));
+        }
+        let text = self.import(function, Vec::new, || self.text(read(self)?))?;
+        Ok(Cow::Owned(String::clone(&text)))
+    }
+
+    /// The values of one header.
+    fn values(
+        &self,
+        message: fn(&Self) -> wasmtime::Result<&dyn FieldsView>,
+        name: &str,
+    ) -> wasmtime::Result<Vec<Vec<u8>>> {
+        let message = message(self)?;
+        self.list(
+            |each| message.headers(name, each),
+            <[u8]>::len,
+            <[u8]>::to_vec,
+        )
+    }
+
+    /// Those of several, each recorded as if it had been asked for alone.
+    fn lines(
+        &self,
+        headers: Function,
+        message: fn(&Self) -> wasmtime::Result<&dyn FieldsView>,
+        names: &str,
+    ) -> wasmtime::Result<Vec<(u32, Vec<u8>)>> {
+        let mut lines = Vec::new();
+        for (place, name) in (0..).zip(names.split(',')) {
+            self.meter.call()?;
+            if self.tape.is_off() {
+                let message = message(self)?;
+                let walk = |each: &mut dyn FnMut(&[u8])| message.headers(name, each);
+                self.append(&mut lines, walk, <[u8]>::len, |line| (place, line.to_vec()))?;
+                continue;
+            }
+            let arguments = || vec![name.into()];
+            let values = self.import(headers, arguments, || self.values(message, name))?;
+            lines.extend(values.into_iter().map(|value| (place, value)));
+        }
+        Ok(lines)
     }
 }
 
@@ -114,12 +178,11 @@ fn fields(
             .transpose()
     })?;
     named(linker, ("headers", headers), move |state, name| {
-        let message = message(state)?;
-        state.list(
-            |each| message.headers(name, each),
-            <[u8]>::len,
-            <[u8]>::to_vec,
-        )
+        state.values(message, name)
+    })?;
+    linker.func_wrap("lines", move |cx: Cx<'_>, (names,): (WasmStr,)| {
+        let names = names.to_str(cx.as_context())?;
+        Ok((cx.data().lines(headers, message, &names)?,))
     })?;
     linker.func_wrap("header-names", move |cx: Cx<'_>, (): ()| {
         let state = cx.data();
@@ -159,6 +222,24 @@ pub(super) fn request(linker: &mut LinkerInstance<'_, State>) -> wasmtime::Resul
         ("original-authority", Function::OriginalAuthority),
         |state| Ok(state.request()?.original_authority()),
     )?;
+    linker.func_wrap("original-base", |cx: Cx<'_>, (): ()| {
+        let state = cx.data();
+        let scheme = state.part(Function::OriginalScheme, |state| {
+            Ok(state.request()?.original_scheme())
+        })?;
+        let authority = state.part(Function::OriginalAuthority, |state| {
+            Ok(state.request()?.original_authority())
+        })?;
+        let parts = match authority.is_empty() {
+            true => [""; 3],
+            false => [&*scheme, "://", &*authority],
+        };
+        state
+            .meter
+            .bytes(parts.iter().map(|part| part.len()).sum())?;
+        let base = |out: &mut String| out.extend(parts);
+        Ok((state.scratch.text.fill(base),))
+    })?;
     let functions = [
         Function::RequestHeader,
         Function::RequestHeaders,

@@ -221,6 +221,23 @@ fn host_calls_are_counted() {
 }
 
 #[test]
+fn a_list_of_names_costs_as_many_host_calls_as_it_has_names() {
+    let guest = Guest {
+        fields: r#"(import "switchyard:policy/request@0.1.0" "lines" (func $lines (param i32 i32 i32)))"#,
+        pages: 2,
+        pick: "(memory.fill (i32.const 70000) (i32.const 44) (i32.const 20000))
+            (call $lines (i32.const 70000) (i32.const 20000) (i32.const 2048)) (i32.const 1024)",
+        ..Guest::default()
+    };
+    let call = Call {
+        request: Some(&Request),
+        ..NOTHING
+    };
+    let fault = start_unhurried(&guest).pick(&call, 0, 0);
+    assert_eq!(fault, Err(Fault::HostLimit("host calls")));
+}
+
+#[test]
 fn bytes_pulled_from_the_host_are_counted() {
     let guest = Guest {
         fields: r#"(import "switchyard:policy/request@0.1.0" "header" (func $header (param i32 i32 i32)))

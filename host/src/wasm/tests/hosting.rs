@@ -63,6 +63,35 @@ fn columns_and_texts_arrive_whole() {
 }
 
 #[test]
+fn lines_of_several_headers_come_with_the_places_of_their_names() {
+    // A digit each: how many lines, the places of both, whether each is whole; then the length of the base.
+    let guest = Guest {
+        fields: r#"(import "switchyard:policy/request@0.1.0" "lines" (func $lines (param i32 i32 i32)))
+            (import "switchyard:policy/request@0.1.0" "original-base" (func $base (param i32)))
+            (data (i32.const 512) "a,x-large,,x-large")
+            (func $entry (param i32) (result i32) (i32.add (i32.load (i32.const 2048)) (local.get 0)))"#,
+        pages: 2,
+        pick: "(call $lines (i32.const 512) (i32.const 18) (i32.const 2048))
+            (call $base (i32.const 2056))
+            (i32.store (i32.const 1028)
+                (i32.add (i32.mul (i32.load (i32.const 2052)) (i32.const 1000000))
+                (i32.add (i32.mul (i32.load (call $entry (i32.const 0))) (i32.const 100000))
+                (i32.add (i32.mul (i32.load (call $entry (i32.const 12))) (i32.const 10000))
+                (i32.add (i32.mul (i32.eq (i32.load (call $entry (i32.const 8))) (i32.const 1024)) (i32.const 1000))
+                (i32.add (i32.mul (i32.eq (i32.load (call $entry (i32.const 20))) (i32.const 1024)) (i32.const 100))
+                         (i32.load (i32.const 2060))))))))
+            (i32.const 1024)",
+        ..Guest::default()
+    };
+    let call = Call {
+        request: Some(&Request),
+        ..NOTHING
+    };
+    let base = "http://example.org".len() as u32;
+    assert_eq!(member(&mut start(&guest), &call), 2_131_100 + base);
+}
+
+#[test]
 fn time_is_the_calls_and_chance_is_the_seeds() {
     let guest = Guest {
         fields: r#"(import "switchyard:policy/clock@0.1.0" "now-us" (func $now (result i64)))
