@@ -10,6 +10,8 @@ mod names;
 mod plan;
 mod view;
 
+/// For whoever shows fields: see [`FieldsView::seen`].
+pub use crate::http1::name_bit;
 pub use captured::{CapturedRequest, CapturedResponse};
 pub use edit::IllegalEdit;
 pub use names::{ATTRIBUTES, cookies, path_parameter, query_parameter};

@@ -239,15 +239,19 @@ impl Trigger {
         request: &dyn RequestView,
         response: Option<&dyn ResponseView>,
     ) -> Option<u64> {
-        let (told, untold) = triggers.split_at(triggers.len().min(u64::BITS as usize));
+        let hits = |trigger: &Self| trigger.hits(request, response);
+        Self::which(triggers.len(), |at| triggers.get(at).is_some_and(hits))
+    }
+
+    /// Likewise for so many triggers, of which `hits` tells whether the exchange has the nth.
+    pub fn which(count: usize, hits: impl Fn(usize) -> bool) -> Option<u64> {
+        let told = count.min(u64::BITS as usize);
         let mut triggered = u64::MAX;
-        for (bit, trigger) in told.iter().enumerate() {
-            triggered ^= u64::from(!trigger.hits(request, response)) << bit;
+        for at in 0..told {
+            triggered ^= u64::from(!hits(at)) << at;
         }
-        let all = u64::MAX.checked_shl(told.len() as u32).unwrap_or(0);
-        let is_concerned = triggers.is_empty()
-            || triggered != all
-            || untold.iter().any(|trigger| trigger.hits(request, response));
+        let none = u64::MAX.checked_shl(told as u32).unwrap_or(0);
+        let is_concerned = count == 0 || triggered != none || (told..count).any(hits);
         is_concerned.then_some(triggered)
     }
 

@@ -27,6 +27,10 @@ pub trait FieldsView {
     fn headers(&self, name: &str, each: &mut dyn FnMut(&[u8]));
     /// Calls `each` with every distinct name, lower case, in order.
     fn header_names(&self, each: &mut dyn FnMut(&str));
+    /// A bit ([`name_bit`](super::name_bit)) for each name there may be: what lacks its bit is not there.
+    fn seen(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 /// The request.

@@ -1,6 +1,6 @@
 //! Fields that are about one connection and not about the message.
 
-use super::NameSet;
+use super::{Line, NameSet};
 
 /// Concern one connection only (RFC 9110 7.6.1), or are written anew by the codec.
 static HOP_BY_HOP: NameSet = NameSet::new(&[
@@ -18,4 +18,11 @@ static HOP_BY_HOP: NameSet = NameSet::new(&[
 /// Whether a field concerns one connection only, or is written anew by the codec.
 pub fn is_hop_by_hop(name: &str) -> bool {
     HOP_BY_HOP.contains(name)
+}
+
+impl Line<'_> {
+    /// Likewise, of this line's name.
+    pub fn is_hop_by_hop(&self) -> bool {
+        self.is_in(&HOP_BY_HOP)
+    }
 }

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::names::Tag;
+use super::names::{NameSet, Tag};
 
 /// Field lines in the order they were sent or added. Names compare without case.
 #[derive(Debug, Default)]
@@ -40,6 +40,14 @@ pub struct Line<'a> {
     pub name: &'a str,
     /// Without blanks around it.
     pub value: &'a [u8],
+    tag: Tag,
+}
+
+impl Line<'_> {
+    /// Whether its name is one of these.
+    pub fn is_in(&self, names: &NameSet) -> bool {
+        names.has(self.tag, self.name)
+    }
 }
 
 /// With room for what a proxy adds, since that is what copies are made for.
@@ -68,6 +76,11 @@ impl Fields {
     /// Whether there are no lines.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+
+    /// A bit ([`name_bit`](super::name_bit)) for each name there is or was: what lacks its bit is not there.
+    pub fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// About how many bytes they take on the wire; never fewer.
@@ -285,6 +298,7 @@ impl Fields {
         Line {
             name,
             value: self.bytes(slot.value),
+            tag: slot.tag,
         }
     }
 

@@ -29,7 +29,7 @@ pub use encode::{
 pub use error::Malformed;
 pub use fields::{Fields, Line, is_legal_value, is_token};
 pub use inlet::{Inlet, ReadError};
-pub use names::NameSet;
+pub use names::{NameSet, name_bit};
 pub use patience::{at_once, within};
 pub use request::{RequestHead, Target};
 pub use response::ResponseHead;

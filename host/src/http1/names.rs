@@ -36,6 +36,11 @@ impl Tag {
     }
 }
 
+/// One of 64 bits, the same for a name in any case: names with different bits differ.
+pub fn name_bit(name: &str) -> u64 {
+    Tag::of(name.as_bytes()).mask()
+}
+
 /// Names that something is done about. Whether another one is among them is mostly told by one bit.
 #[derive(Debug)]
 pub struct NameSet {
@@ -58,7 +63,12 @@ impl NameSet {
 
     /// Whether `name` is one of them, compared without case.
     pub fn contains(&self, name: &str) -> bool {
-        let bit = Tag::of(name.as_bytes()).bit();
+        self.has(Tag::of(name.as_bytes()), name)
+    }
+
+    /// Likewise, of a name with this tag.
+    pub(super) fn has(&self, tag: Tag, name: &str) -> bool {
+        let bit = tag.bit();
         self.bits[usize::from(bit / 64)] >> (bit % 64) & 1 == 1
             && self
                 .names

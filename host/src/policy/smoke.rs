@@ -183,7 +183,7 @@ impl Binding {
             let response = CannedResponse::new(trigger, member);
             let response = after.then_some(&response as _);
             // A trigger on the response never calls what comes before there is one.
-            if let Some(triggered) = Trigger::look(triggers, &request, response) {
+            if let Some(triggered) = triggers.look(&request, response) {
                 ask(Call {
                     response,
                     triggered,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::decision::{FieldsView, RequestView, ResponseView};
+use crate::decision::{FieldsView, RequestView, ResponseView, name_bit};
 
 /// A request with headers, cookies, path parameters and attributes given as pairs.
 #[derive(Debug, Default)]
@@ -28,6 +28,12 @@ impl FieldsView for Request {
 
     fn header_names(&self, each: &mut dyn FnMut(&str)) {
         self.headers.iter().for_each(|(name, _)| each(name));
+    }
+
+    fn seen(&self) -> u64 {
+        let cookie = self.cookies.first().map(|_| "cookie");
+        let names = self.headers.iter().map(|(name, _)| *name).chain(cookie);
+        names.fold(0, |seen, name| seen | name_bit(name))
     }
 }
 
@@ -90,6 +96,11 @@ impl FieldsView for Response {
 
     fn header_names(&self, each: &mut dyn FnMut(&str)) {
         self.headers.iter().for_each(|(name, _)| each(name));
+    }
+
+    fn seen(&self) -> u64 {
+        let names = self.headers.iter().map(|(name, _)| name_bit(name));
+        names.fold(0, |seen, bit| seen | bit)
     }
 }
 

@@ -1,16 +1,42 @@
 //! Whether an exchange is worth a call, without asking the policy.
 
-use crate::decision::{Hook, Trigger};
+use crate::decision::{Hook, RequestView, ResponseView, Trigger, name_bit};
 
 /// The triggers of one hook. Without any, every exchange is worth a call.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Triggers(Box<[Trigger]>);
+pub(super) struct Triggers {
+    all: Box<[Trigger]>,
+    /// What each cannot do without.
+    needs: Box<[Need]>,
+}
+
+/// A header, by the bit of its name; most headers that somebody waits for are not there.
+#[derive(Debug, Clone, Copy)]
+enum Need {
+    Request(u64),
+    Response(u64),
+    Nothing,
+}
+
+impl Need {
+    fn of(trigger: &Trigger) -> Self {
+        match trigger {
+            Trigger::RequestHeader(name) => Self::Request(name_bit(name)),
+            Trigger::Cookie(_) => Self::Request(name_bit("cookie")),
+            Trigger::ResponseHeader(name) => Self::Response(name_bit(name)),
+            Trigger::ContentType(_) => Self::Response(name_bit("content-type")),
+            Trigger::AbsentCookie(_) | Trigger::PathParameter(_) | Trigger::QueryParameter(_) => {
+                Self::Nothing
+            }
+        }
+    }
+}
 
 impl std::ops::Deref for Triggers {
     type Target = [Trigger];
 
     fn deref(&self) -> &[Trigger] {
-        &self.0
+        &self.all
     }
 }
 
@@ -18,7 +44,27 @@ impl Triggers {
     /// Those of `hook` among a descriptor's.
     pub fn of(hook: Hook, all: &[(Hook, Trigger)]) -> Self {
         let own = all.iter().filter(|(of, _)| *of == hook);
-        Self(own.map(|(_, trigger)| trigger.clone()).collect())
+        let all: Box<[_]> = own.map(|(_, trigger)| trigger.clone()).collect();
+        let needs = all.iter().map(Need::of).collect();
+        Self { all, needs }
+    }
+
+    /// As [`Trigger::look`].
+    pub fn look(
+        &self,
+        request: &dyn RequestView,
+        response: Option<&dyn ResponseView>,
+    ) -> Option<u64> {
+        let before = request.seen();
+        let after = response.map_or(0, |response| response.seen());
+        Trigger::which(self.all.len(), |at| {
+            let may_be = match self.needs[at] {
+                Need::Request(bit) => before & bit != 0,
+                Need::Response(bit) => after & bit != 0,
+                Need::Nothing => true,
+            };
+            may_be && self.all[at].hits(request, response)
+        })
     }
 }
 
@@ -68,12 +114,12 @@ mod tests {
         for (trigger, before, after) in cases {
             let triggers = Triggers::of(Hook::Bind, &[(Hook::Bind, trigger.clone())]);
             assert_eq!(
-                Trigger::look(&triggers, &request, None).is_some(),
+                triggers.look(&request, None).is_some(),
                 before,
                 "{trigger:?} without a response"
             );
             assert_eq!(
-                Trigger::look(&triggers, &request, Some(&response)).is_some(),
+                triggers.look(&request, Some(&response)).is_some(),
                 after,
                 "{trigger:?}"
             );
@@ -84,7 +130,7 @@ mod tests {
     fn hook_without_triggers_is_always_called() {
         let all = [(Hook::Bind, Trigger::Cookie("SID".into()))];
         let request = Request::default();
-        let hit = |hook| Trigger::look(&Triggers::of(hook, &all), &request, None);
+        let hit = |hook| Triggers::of(hook, &all).look(&request, None);
         assert_eq!((hit(Hook::Locate), hit(Hook::Bind)), (Some(u64::MAX), None));
     }
 

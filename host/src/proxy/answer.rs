@@ -134,7 +134,7 @@ static ACTED_ON: NameSet =
 
 /// What is left of a member's fields where its error gets the operator's page.
 pub fn keep_acted_on(fields: &mut Fields) {
-    fields.retain(|line| ACTED_ON.contains(line.name));
+    fields.retain(|line| line.is_in(&ACTED_ON));
 }
 
 /// Sends an error: the vhost's page for it, or a plain one.

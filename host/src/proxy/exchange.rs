@@ -104,6 +104,10 @@ impl FieldsView for Exchange<'_> {
     fn header_names(&self, each: &mut dyn FnMut(&str)) {
         names(&self.fields, each);
     }
+
+    fn seen(&self) -> u64 {
+        self.fields.seen()
+    }
 }
 
 impl RequestView for Exchange<'_> {
@@ -218,6 +222,10 @@ impl FieldsView for Answered<'_> {
 
     fn header_names(&self, each: &mut dyn FnMut(&str)) {
         names(self.fields, each);
+    }
+
+    fn seen(&self) -> u64 {
+        self.fields.seen()
     }
 }
 

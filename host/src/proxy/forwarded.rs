@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use crate::http1::{Fields, NameSet, Version, is_hop_by_hop};
+use crate::http1::{Fields, Line, NameSet, Version};
 
 /// What a client claims of itself and only a trusted proxy may.
 static CLAIMS: NameSet = NameSet::new(&[
@@ -16,6 +16,9 @@ static CLAIMS: NameSet = NameSet::new(&[
     "x-forwarded-server",
     "x-forwarded-port",
 ]);
+
+/// Likewise, where the gateway sends one.
+static REAL_IP: NameSet = NameSet::new(&["x-real-ip"]);
 
 /// Fields whose spelling with `_` some servers take for the real ones (CGI and its heirs).
 static ALIASED: NameSet = NameSet::new(&[
@@ -42,7 +45,7 @@ pub fn strip_hop_by_hop(fields: &mut Fields) {
 }
 
 /// Likewise, and what `also` picks.
-fn strip(fields: &mut Fields, also: impl Fn(&str) -> bool) {
+fn strip(fields: &mut Fields, also: impl Fn(Line<'_>) -> bool) {
     // At most this many names are looked at; a head may hold thousands.
     const NAMED: usize = 64;
     let named: Vec<Vec<u8>> = fields
@@ -51,8 +54,8 @@ fn strip(fields: &mut Fields, also: impl Fn(&str) -> bool) {
         .map(<[u8]>::to_vec)
         .collect();
     fields.retain(|line| {
-        !(is_hop_by_hop(line.name)
-            || also(line.name)
+        !(line.is_hop_by_hop()
+            || also(line)
             || named
                 .iter()
                 .any(|token| token.eq_ignore_ascii_case(line.name.as_bytes())))
@@ -86,19 +89,17 @@ pub fn to_member(
     forwarded: bool,
     via: Option<&str>,
 ) {
-    strip(fields, |name| {
-        let claim = !asker.trusted && CLAIMS.contains(name);
-        let real_ip = x_real_ip && name.eq_ignore_ascii_case("x-real-ip");
-        let alias = name.contains('_') && ALIASED.contains(&name.replace('_', "-"));
-        OF_REQUEST.contains(name) || claim || real_ip || alias
+    strip(fields, |line| {
+        let claim = !asker.trusted && line.is_in(&CLAIMS);
+        let real_ip = x_real_ip && line.is_in(&REAL_IP);
+        let alias = line.name.contains('_') && ALIASED.contains(&line.name.replace('_', "-"));
+        line.is_in(&OF_REQUEST) || claim || real_ip || alias
     });
-    if fields.contains("x-forwarded-for") {
-        append(fields, "X-Forwarded-For", &asker.peer.to_string());
-    } else {
-        fields.push_with("X-Forwarded-For", |out| write_address(out, asker.peer));
-    }
-    append(fields, "X-Forwarded-Host", asker.host);
-    append(fields, "X-Forwarded-Server", asker.server);
+    append(fields, "X-Forwarded-For", |out| {
+        write_address(out, asker.peer);
+    });
+    append_text(fields, "X-Forwarded-Host", asker.host);
+    append_text(fields, "X-Forwarded-Server", asker.server);
     if !(asker.trusted && fields.contains("x-forwarded-proto")) {
         fields.set("X-Forwarded-Proto", asker.scheme.as_bytes());
     }
@@ -106,18 +107,18 @@ pub fn to_member(
         fields.push("X-Real-IP", asker.client.to_string().as_bytes());
     }
     if forwarded {
-        append(fields, "Forwarded", &element(asker));
+        append_text(fields, "Forwarded", &element(asker));
     }
     if let Some(via) = via {
-        append(fields, "Via", &via_element(asker.version, via));
+        append_via(fields, asker.version, via);
     }
 }
 
 /// Prepares a member's fields for the client.
 pub fn to_client(fields: &mut Fields, via: Option<&str>, version: Version) {
-    strip(fields, |name| OF_ANSWER.contains(name));
+    strip(fields, |line| line.is_in(&OF_ANSWER));
     if let Some(via) = via {
-        append(fields, "Via", &via_element(version, via));
+        append_via(fields, version, via);
     }
 }
 
@@ -158,23 +159,32 @@ fn element(asker: &Asker<'_>) -> String {
     )
 }
 
-fn via_element(version: Version, name: &str) -> String {
-    match version {
-        Version::Http10 => format!("1.0 {name}"),
-        Version::Http11 => format!("1.1 {name}"),
-    }
+fn append_via(fields: &mut Fields, version: Version, name: &str) {
+    let version: &[u8] = match version {
+        Version::Http10 => b"1.0 ",
+        Version::Http11 => b"1.1 ",
+    };
+    append(fields, "Via", |out| {
+        out.extend_from_slice(version);
+        out.extend_from_slice(name.as_bytes());
+    });
+}
+
+fn append_text(fields: &mut Fields, name: &str, element: &str) {
+    append(fields, name, |out| {
+        out.extend_from_slice(element.as_bytes());
+    });
 }
 
 /// Adds to a list-valued field: one line, the elements there were in front.
-fn append(fields: &mut Fields, name: &str, element: &str) {
-    if !fields.contains(name) {
-        return fields.push(name, element.as_bytes());
-    }
-    let mut value = fields.joined(name).unwrap_or_default();
+fn append(fields: &mut Fields, name: &str, element: impl FnOnce(&mut Vec<u8>)) {
+    let Some(mut value) = fields.joined(name) else {
+        return fields.push_with(name, element);
+    };
     if !value.is_empty() {
         value.extend_from_slice(b", ");
     }
-    value.extend_from_slice(element.as_bytes());
+    element(&mut value);
     fields.set(name, &value);
 }
 
