@@ -69,7 +69,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, proxy_protocol: bool, co
 
 async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &Context) -> Next {
     let gateway = &context.gateway;
-    if proxy_protocol && let Err(cause) = introduce(down, context).await {
+    if proxy_protocol && let Err(cause) = Box::pin(introduce(down, context)).await {
         debug!(peer = %down.ends.peer, %cause, "A connection was refused");
         return Next::Close;
     }
@@ -94,7 +94,7 @@ async fn requests(down: &mut Downstream<'_>, proxy_protocol: bool, context: &Con
         let head = match read_head(down, bounds, patience).await {
             Ok(head) => head,
             Err(error) => {
-                proxy::refuse(gateway, down, &error).await;
+                Box::pin(proxy::refuse(gateway, down, &error)).await;
                 return Next::Close;
             }
         };

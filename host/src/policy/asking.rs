@@ -22,6 +22,27 @@ pub(super) enum Unanswered {
 }
 
 impl Binding {
+    /// Gives the caller a turn at the worker's instance if nothing is to be waited for: it is there, free, fast enough for a
+    /// worker and knows the members. `None` where it is not asked, and [`Self::call`] or [`Self::call_apart`] is due: nearly
+    /// never, so that their futures are best kept elsewhere than in the caller's.
+    pub(super) fn call_at_once<T>(
+        &self,
+        worker: usize,
+        during: &'static str,
+        ask: impl FnOnce(&mut Turn<'_>) -> Result<T, Fault>,
+    ) -> Option<Result<T, Unanswered>> {
+        let index = worker % self.slots.len();
+        let slot = &self.slots[index];
+        if slot.timing.is_slow() || self.may_be_asked().is_err() {
+            return None;
+        }
+        let seat = slot.try_enter()?;
+        if seat.is_asleep() || seat.is_behind(self.expected.load(Ordering::Relaxed)) {
+            return None;
+        }
+        Some(self.note_unanswered(self.ask(index, seat, during, ask)))
+    }
+
     /// Gives the caller a turn at the worker's instance. A fault empties the slot.
     pub(super) async fn call<T>(
         &self,

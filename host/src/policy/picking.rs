@@ -50,7 +50,7 @@ impl Selector {
         // Before the other: what that chooses must not show in what this sees.
         let guess = match shadow {
             Some(shadow) if !shadow.binding.is_slow(attempt.worker) => {
-                Some(self.guess(&shadow.binding, attempt).await)
+                Some(Box::pin(self.guess(&shadow.binding, attempt)).await)
             }
             _ => None,
         };
@@ -102,6 +102,22 @@ impl Selector {
     }
 
     pub(super) async fn pick<R: RequestView>(
+        &self,
+        binding: &Binding,
+        attempt: Attempt<'_, R>,
+    ) -> Result<Answer<InFlight>, Unanswered> {
+        let at_once = binding.call_at_once(attempt.worker, "pick", |turn| {
+            let asked = (attempt.request, attempt.number, attempt.tried);
+            pick(&self.pool, binding, turn, asked, Facts::begin)
+        });
+        match at_once {
+            Some(answered) => answered,
+            None => Box::pin(self.pick_in_turn(binding, attempt)).await,
+        }
+    }
+
+    /// Asks once it can be asked, and where it can be asked.
+    async fn pick_in_turn<R: RequestView>(
         &self,
         binding: &Binding,
         attempt: Attempt<'_, R>,

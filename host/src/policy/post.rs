@@ -116,9 +116,7 @@ impl Post {
                 Ok(Some((value, _))) => value.clone(),
                 _ => T::default(),
             };
-            shadow
-                .watch(worker, question, (request, response), done)
-                .await;
+            Box::pin(shadow.watch(worker, question, (request, response), done)).await;
         }
         decided
     }

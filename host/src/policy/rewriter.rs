@@ -10,7 +10,7 @@ use super::{
 use crate::{
     decision::{
         Call, CapturedRequest, CapturedResponse, Edit, Hold, RequestPlan, RequestView,
-        ResponsePlan, ResponseView, Trigger,
+        ResponsePlan, ResponseView,
     },
     snapshot::OnError,
 };
@@ -98,10 +98,34 @@ impl Binding {
         request: &R,
         response: Option<&S>,
     ) -> Result<Option<T>, Unanswered> {
-        let seen = response.map(|response| response as _);
-        let Some(triggered) = self.triggered(question, request, seen) else {
-            return Ok(None);
+        let (triggered, at_once) = {
+            let seen = response.map(|response| response as _);
+            let Some(triggered) = self.triggered(question, request, seen) else {
+                return Ok(None);
+            };
+            let at_once = self.call_at_once(worker, question.during, |turn| {
+                self.answer_to(question, turn, triggered, request, seen)
+            });
+            (triggered, at_once)
         };
+        let answered = match at_once {
+            Some(answered) => answered,
+            None => {
+                Box::pin(self.put_in_turn(worker, question, triggered, request, response)).await
+            }
+        };
+        answered.map(Some)
+    }
+
+    /// Asks once it can be asked, and where it can be asked.
+    async fn put_in_turn<R: RequestView, S: ResponseView, T: Send + 'static>(
+        &self,
+        worker: usize,
+        question: Question<T>,
+        triggered: u64,
+        request: &R,
+        response: Option<&S>,
+    ) -> Result<T, Unanswered> {
         if self.is_slow(worker) {
             let request = CapturedRequest::of(request);
             let response = response.map(|response| CapturedResponse::of(response));
@@ -109,13 +133,13 @@ impl Binding {
                 let response = response.as_ref().map(|response| response as _);
                 binding.answer_to(question, turn, triggered, &request, response)
             });
-            return apart.await.map(Some);
+            return apart.await;
         }
         let here = self.call(worker, question.during, |turn| {
             let response = response.map(|response| response as _);
             self.answer_to(question, turn, triggered, request, response)
         });
-        here.await.map(Some)
+        here.await
     }
 
     /// Likewise on the tenant's thread, where this is called.
@@ -143,7 +167,7 @@ impl Binding {
         response: Option<&dyn ResponseView>,
     ) -> Option<u64> {
         match (question.exported)(self.exports()) {
-            true => Trigger::look((question.triggers)(&self.triggers), request, response),
+            true => (question.triggers)(&self.triggers).look(request, response),
             false => None,
         }
     }

@@ -61,7 +61,7 @@ impl Selector {
             return Err(Refused::PolicyRefused);
         }
         match self.once(attempt, session).await {
-            Err(Refused::NobodyUsable) => self.wait(attempt, session).await,
+            Err(Refused::NobodyUsable) => Box::pin(self.wait(attempt, session)).await,
             decided => decided,
         }
     }

@@ -315,7 +315,8 @@ impl Sender<'_> {
                         self.pass_on(&head, exchange.version, &mut down.writer).await?;
                     }
                 }
-                () = sleep_until(continue_by), if awaiting => {
+                // Made only where it is polled: `select` makes all that it is given.
+                () = async { sleep_until(continue_by).await }, if awaiting => {
                     awaiting = false;
                     upload.invited = true;
                     let go_on = ResponseHead { status: 100, version: Version::Http11, fields: Fields::new(), framing: Framing::None };

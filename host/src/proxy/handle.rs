@@ -96,7 +96,7 @@ pub async fn handle(gateway: &Gateway, down: &mut Downstream<'_>, head: RequestH
         Ok(next) => next,
         Err(error) => {
             manner.keep &= !closes(&error) && (!unsure || upload.is_received());
-            fail(&live, down, trace, upload, manner, &error).await
+            Box::pin(fail(&live, down, trace, upload, manner, &error)).await
         }
     };
     let next = match next {

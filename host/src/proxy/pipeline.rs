@@ -74,7 +74,7 @@ pub async fn run<'l>(
             let Some(root) = &found.vhost.document_root else {
                 return Err(ProxyError::NotFound);
             };
-            return serve_file(down, trace, own, head, root, path.clone()).await;
+            return Box::pin(serve_file(down, trace, own, head, root, path.clone())).await;
         }
         routing::Target::Route {
             index,
@@ -84,7 +84,9 @@ pub async fn run<'l>(
     };
     trace.route = &route.name;
     match &route.action {
-        Action::Static(folder) => serve_file(down, trace, own, head, folder, path.clone()).await,
+        Action::Static(folder) => {
+            Box::pin(serve_file(down, trace, own, head, folder, path.clone())).await
+        }
         Action::Redirect(redirect) => {
             let location = routing::redirect_location(route, redirect, path, &captures);
             let sent = answer::redirect(down, trace, own, redirect.status, &location).await;

@@ -90,10 +90,15 @@ impl Presence {
                     };
                 }
                 State::Doubtful(until, before) => {
-                    tokio::select! {
-                        biased;
-                        _ = client.ready(Interest::ERROR) => return,
-                        () = sleep_until(until) => {}
+                    let hears = async {
+                        tokio::select! {
+                            biased;
+                            _ = client.ready(Interest::ERROR) => true,
+                            () = sleep_until(until) => false,
+                        }
+                    };
+                    if Box::pin(hears).await {
+                        return;
                     }
                     if written.load(Relaxed) > before {
                         self.state = State::Trusted;

@@ -60,7 +60,7 @@ pub async fn relay(
             let is_large = download.passing().is_some_and(|left| left >= splice::WORTH);
             if may_pass && is_large && member.buffer.is_empty() {
                 let (from, to) = (member.io().as_ref(), client.as_ref());
-                may_pass = splice::carry(from, to, download, pauses, note).await?;
+                may_pass = Box::pin(splice::carry(from, to, download, pauses, note)).await?;
                 if download.is_over() {
                     return Ok(());
                 }

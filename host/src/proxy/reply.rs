@@ -21,7 +21,7 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    decision::{Failure, Outcome},
+    decision::{BodyPlan, Failure, Outcome},
     generation::{Forward, Generation},
     http1::{self, Decoder, Fields, Framing, ReadError, Version},
     members::moment,
@@ -68,7 +68,7 @@ pub async fn deliver(
     let member_keeps = reply.head.keep_alive();
     let mut fields = std::mem::take(&mut reply.head.fields);
     if reply.head.status == 101 {
-        return Ok(switch(delivery, reply, fields, down, trace).await);
+        return Ok(Box::pin(switch(delivery, reply, fields, down, trace)).await);
     }
     // Told where no body follows.
     let length = (delivery.manner.head_only || reply.head.status == 304)
@@ -91,21 +91,17 @@ pub async fn deliver(
     {
         // The member's connection goes with the body nobody wants.
         answer::keep_acted_on(&mut fields);
-        let sent = answer::error(
-            down,
-            trace,
-            delivery.manner,
-            Some(delivery.vhost),
-            status,
-            "",
-            fields,
-        )
-        .await;
+        let vhost = Some(delivery.vhost);
+        let page = answer::error(down, trace, delivery.manner, vhost, status, "", fields);
+        let sent = Box::pin(page).await;
         conclude(delivery, &reply, trace, Failure::None);
         return Ok(Next::of(sent, delivery.manner));
     }
 
-    let filter = filter(delivery.manner.head_only, &planned, &mut fields).await?;
+    let filter = match planned.body {
+        BodyPlan::Pass => Filter::None,
+        _ => Box::pin(filter(delivery.manner.head_only, &planned, &mut fields)).await?,
+    };
     let mut manner = delivery.manner;
     let bodiless = manner.head_only || status == 204 || status == 304;
     let framing = match (bodiless, reply.head.framing) {

@@ -123,15 +123,12 @@ fn checked_status(was: u16, wanted: u16) -> Result<u16, String> {
     Ok(wanted)
 }
 
-/// What rewrites the body, the head changed to suit. `head_only` = none follows.
+/// What rewrites a body that was planned, the head changed to suit. `head_only` = none follows.
 pub async fn filter(
     head_only: bool,
     planned: &Planned,
     fields: &mut Fields,
 ) -> Result<Filter, ProxyError> {
-    if planned.body == BodyPlan::Pass {
-        return Ok(Filter::None);
-    }
     let codings = fields.joined("content-encoding").unwrap_or_default();
     let codings = String::from_utf8_lossy(&codings);
     let facts = BodyFacts {
