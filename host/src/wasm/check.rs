@@ -6,7 +6,7 @@ use super::{
     fault::cut,
     guests::{EXPORTS, qualified},
     host::{CONTRACT, IMPORTS},
-    sections::{Section, sections},
+    sections::{Section, missing, sections},
     wasi,
 };
 use crate::policy::Refusal;
@@ -26,8 +26,17 @@ pub(super) enum Format {
     Core,
 }
 
-/// Looks at the first bytes and, in a core module, for the contract's metadata.
+/// Ids of a core module's sections.
+const FUNCTIONS: u8 = 3;
+const CODE: u8 = 10;
+
+/// Looks at the first bytes, whether the file is whole and, in a core module, for the contract's metadata.
 pub(super) fn format(wasm: &[u8]) -> Result<Format, String> {
+    if wasm.is_empty() {
+        return Err(
+            "is empty, not WebAssembly; is it being written, or was building it given up?".into(),
+        );
+    }
     let text = wasm.trim_ascii_start();
     if text.starts_with(b"(module") || text.starts_with(b"(component") {
         return Err(
@@ -40,10 +49,8 @@ pub(super) fn format(wasm: &[u8]) -> Result<Format, String> {
             "is compiled native code; give the .wasm file itself, the host compiles it".into(),
         );
     }
-    let Some(header) = wasm
-        .first_chunk::<8>()
-        .filter(|header| header.starts_with(b"\0asm"))
-    else {
+    let magic = b"\0asm";
+    if !wasm.starts_with(magic) && !magic.starts_with(wasm) {
         let found: String = wasm
             .iter()
             .take(8)
@@ -52,11 +59,18 @@ pub(super) fn format(wasm: &[u8]) -> Result<Format, String> {
         return Err(format!(
             "is not WebAssembly: it begins with \"{found}\", not with \"\\0asm\""
         ));
+    }
+    let Some(header) = wasm.first_chunk::<8>() else {
+        return Err(ends_early(wasm));
     };
     match header[4..] {
+        [0x0d, 0, 1, 0] | [1, 0, 0, 0] if missing(wasm).is_some() => Err(ends_early(wasm)),
         [0x0d, 0, 1, 0] => Ok(Format::Component),
         [1, 0, 0, 0] => {
-            if has_metadata(wasm) {
+            let has = |id| sections(wasm).any(|section| section.id == id);
+            if has(FUNCTIONS) && !has(CODE) {
+                Err(ends_early(wasm))
+            } else if has_metadata(wasm) {
                 Ok(Format::Core)
             } else {
                 Err("is a WebAssembly module without the contract's metadata: build it with the crate \
@@ -70,6 +84,16 @@ pub(super) fn format(wasm: &[u8]) -> Result<Format, String> {
         )),
         _ => Err("is not WebAssembly".into()),
     }
+}
+
+/// A file whose rest is missing.
+fn ends_early(wasm: &[u8]) -> String {
+    let bytes = wasm.len();
+    let more = missing(wasm).unwrap_or(1);
+    format!(
+        "ends in its middle: of its {bytes} bytes the last section or header lacks {more} more at least, so it is \
+         half written or was cut off; copy it whole (to another name beside it, then rename it), or build it again"
+    )
 }
 
 /// Whether a custom section `component-type…` is among the module's sections.
@@ -209,13 +233,13 @@ mod tests {
 
     #[test]
     fn files_that_are_no_policy_are_told_what_they_are() {
-        let cases: [(&[u8], &str); 8] = [
+        let cases: [(&[u8], &str); 10] = [
             (b"", "not WebAssembly"),
             (
                 b"#!/bin/sh\n",
                 "not WebAssembly: it begins with \"#!/bin/s\"",
             ),
-            (b"\0as", "not WebAssembly"),
+            (b"\0as", "ends in its middle"),
             (b"\n (module)", "WebAssembly text"),
             (b"\x7fELF\x02\x01\x01\0", "native code"),
             (b"\0asm\x01\0\0\0", "without the contract's metadata"),
@@ -223,8 +247,11 @@ mod tests {
             // A section that claims more bytes than there are.
             (
                 b"\0asm\x01\0\0\0\0\xff\xff\xff\xff\x0f",
-                "without the contract's metadata",
+                "ends in its middle",
             ),
+            // Functions, and no code for them.
+            (b"\0asm\x01\0\0\0\x03\x02\x01\0", "ends in its middle"),
+            (b"\0asm\x0d\0\x01\0\x01\x02a", "lacks 1 more"),
         ];
         for (bytes, expected) in cases {
             let error = format(bytes).unwrap_err();

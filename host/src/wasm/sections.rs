@@ -20,15 +20,45 @@ impl<'a> Section<'a> {
 }
 
 /// Every section that is whole, in order.
-pub(super) fn sections(wasm: &[u8]) -> impl Iterator<Item = Section<'_>> {
-    let mut rest = wasm.get(HEADER..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let (id, after) = rest.split_first()?;
+pub(super) fn sections(wasm: &[u8]) -> Sections<'_> {
+    Sections {
+        rest: wasm.get(HEADER..).unwrap_or_default(),
+    }
+}
+
+/// See [`sections`].
+#[derive(Debug)]
+pub(super) struct Sections<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Sections<'a> {
+    type Item = Section<'a>;
+
+    fn next(&mut self) -> Option<Section<'a>> {
+        let (id, after) = self.rest.split_first()?;
         let (size, body) = leb(after)?;
         let (body, next) = body.split_at_checked(size)?;
-        rest = next;
+        self.rest = next;
         Some(Section { id: *id, body })
-    })
+    }
+}
+
+/// How many bytes at least are missing from a file that ends within its header or a section.
+///
+/// One that was cut between two sections looks whole to whoever does not parse them.
+pub(super) fn missing(wasm: &[u8]) -> Option<usize> {
+    if wasm.len() < HEADER {
+        return Some(HEADER - wasm.len());
+    }
+    let mut sections = sections(wasm);
+    sections.by_ref().for_each(drop);
+    let (_, after) = sections.rest.split_first()?;
+    match leb(after) {
+        Some((size, body)) => size.checked_sub(body.len()),
+        // Of a size's five bytes the last one ends it; more are no size, whatever follows.
+        None => (after.len() < 5).then_some(1),
+    }
 }
 
 /// An unsigned LEB128 number of at most 32 bits, and what follows it.
@@ -57,5 +87,26 @@ mod tests {
         let custom: Vec<_> = sections(wasm).map(Section::custom).collect();
         assert_eq!(custom, [Some((&b"name"[..], &b"x"[..])), None]);
         assert_eq!(sections(b"\0as").count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_ends_within_a_section_lacks_something() {
+        let whole = b"\0asm\x01\0\0\0\x00\x06\x04namex\x01\x01a";
+        let lacking: Vec<_> = (0..=whole.len()).map(|at| missing(&whole[..at])).collect();
+        let header = [8, 7, 6, 5, 4, 3, 2, 1].map(Some);
+        let first = [
+            None,
+            Some(1),
+            Some(6),
+            Some(5),
+            Some(4),
+            Some(3),
+            Some(2),
+            Some(1),
+        ];
+        let second = [None, Some(1), Some(1), None];
+        assert_eq!(lacking, [&header[..], &first, &second].concat());
+        let no_size = b"\0asm\x01\0\0\0\x00\xff\xff\xff\xff\xff\xff";
+        assert_eq!(missing(no_size), None, "broken, not cut");
     }
 }
