@@ -3,7 +3,9 @@
 use std::fs;
 
 use serde_json::Value;
-use switchyard_tests::{Gateway, Member, Request, Setup, eventually, scripts, wait::DEADLINE};
+use switchyard_tests::{
+    Gateway, Member, Request, Setup, eventually, guests, scripts, wait::DEADLINE,
+};
 
 use crate::conf::{balancer, entry, everything_to, site};
 
@@ -286,6 +288,39 @@ fn the_error_log_says_what_failed() {
     );
     gateway.get("/");
     gateway.wait_for_log(&[&dead.addr().to_string()]);
+    let line = gateway.wait_for_log(&["Member is blocked"]);
+    assert!(line.contains(" cause=connect_refused retry=60s"), "{line}");
+}
+
+#[test]
+fn versions_in_the_error_log_are_named_and_what_is_not_there_is_left_out() {
+    let member = Member::start("a", scripts::name());
+    let text = site(&[("/", "balancer = \"cl\"\nrewrite = \"policy:r\"")])
+        + &balancer("cl", "", &[entry(&member, "")])
+        + "[policy.r]\nsource = \"r.wasm\"\n";
+    let first = guests::marked("rewriter", "v1");
+    let gateway = Setup::new(text).file("r.wasm", first).start();
+    let line = gateway.wait_for_log(&["Policy is in service"]);
+    assert!(!line.contains("before"), "{line}");
+    let digest = line.split_once(" digest=").unwrap().1;
+    let digest = digest.split_once('…').unwrap().0.to_owned();
+    assert_eq!(digest.len(), 12, "{line}");
+
+    gateway.replace_file("r.wasm", b"\0asm half");
+    let line = gateway.wait_for_log(&["Policy is refused"]);
+    assert!(line.contains(&format!(" stays={digest}… ")), "{line}");
+    assert!(!line.contains("Some"), "{line}");
+
+    fs::remove_file(gateway.dir().join("r.wasm")).unwrap();
+    let line = gateway.wait_for_log(&["Policy is refused", "cannot be read"]);
+    assert!(
+        !line.contains("digest=") && !line.contains("None"),
+        "{line}"
+    );
+
+    gateway.replace_file("r.wasm", guests::marked("rewriter", "v2"));
+    let line = gateway.wait_for_log(&["Policy is in service", "before="]);
+    assert!(line.contains(&format!(" before={digest}… ")), "{line}");
 }
 
 #[test]

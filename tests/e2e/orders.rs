@@ -130,7 +130,8 @@ fn a_version_is_undone_by_who_has_the_token() {
         ["a", "b", "c"].iter().all(|member| got.contains(member)),
         "{got}"
     );
-    gateway.wait_for_log(&["Order received", "order=rollback", "from=127.0.0.1"]);
+    let line = gateway.wait_for_log(&["Order received", "order=rollback", "from=127.0.0.1"]);
+    assert!(line.contains(" outcome=published generation="), "{line}");
     let said = ordered(&gateway, &["history", "p"]);
     assert_eq!(said.status.code(), Some(0), "{}", said.all());
     assert!(said.out.contains("undone"), "{}", said.out);

@@ -113,7 +113,12 @@ pub(super) async fn order(
         let why = "the gateway ends".to_owned();
         return refused(StatusCode::SERVICE_UNAVAILABLE, why);
     };
-    info!(order = word, policy, from = %peer, ?outcome, "Order received");
+    let (generation, why) = match &outcome {
+        Outcome::Published { generation } => (Some(*generation), None),
+        Outcome::Unchanged => (None, None),
+        Outcome::Refused { why } => (None, Some(why.as_str())),
+    };
+    info!(order = word, policy, from = %peer, outcome = outcome.word(), generation, why, "Order received");
     match outcome {
         Outcome::Published { generation } => Json(OrderAnswer::Done { generation }).into_response(),
         Outcome::Unchanged => Json(OrderAnswer::Unchanged).into_response(),

@@ -57,6 +57,18 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// One word for logs and metrics.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Published { .. } => "published",
+            Self::Unchanged => "unchanged",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
 /// What became of reloads since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReloadCounts {

@@ -47,6 +47,12 @@ pub(super) enum News {
 }
 
 impl Name {
+    /// Its addresses, for the log.
+    pub(super) fn listed(&self) -> String {
+        let each: Vec<_> = self.addresses.iter().map(IpAddr::to_string).collect();
+        each.join(",")
+    }
+
     pub(super) fn new() -> Self {
         Self {
             addresses: Vec::new(),

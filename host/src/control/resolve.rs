@@ -233,11 +233,11 @@ impl Resolver {
                 return;
             }
             News::Back => {
-                info!(name = %name, addresses = ?known.addresses, "A member's name resolves again");
+                info!(name = %name, addresses = known.listed(), "A member's name resolves again");
             }
             News::Moved => {
                 if let Some(moves) = known.moved(Instant::now()) {
-                    info!(name = %name, addresses = ?known.addresses, moves, "A member's name has new addresses");
+                    info!(name = %name, addresses = known.listed(), moves, "A member's name has new addresses");
                 }
             }
             News::First => {}

@@ -182,7 +182,7 @@ impl Tracked {
     pub fn refuse(&mut self, digest: Option<Digest>, why: &str) {
         let policy = self.versions.name();
         let stays = self.in_service().map(|m| m.digest());
-        error!(tenant = %self.tenant, %policy, ?digest, ?stays, why, "Policy is refused; the version in service stays");
+        error!(tenant = %self.tenant, %policy, digest = digest.map(tracing::field::debug), stays = stays.map(tracing::field::debug), why, "Policy is refused; the version in service stays");
         let now = Clock::wall_ms();
         self.versions.refused(digest, why, now);
         self.refused = digest;
@@ -206,7 +206,7 @@ impl Tracked {
             return None;
         }
         let name = self.versions.name();
-        info!(tenant = %self.tenant, policy = %name, digest = ?new, before = ?old, %cause, "Policy is in service");
+        info!(tenant = %self.tenant, policy = %name, digest = ?new, before = old.map(tracing::field::debug), %cause, "Policy is in service");
         let cause = cause.to_string();
         self.versions
             .entered(Arc::clone(module), &cause, Clock::wall_ms());

@@ -148,6 +148,19 @@ impl Failure {
     pub fn is_the_members(self) -> bool {
         !matches!(self, Self::None | Self::Cancelled)
     }
+
+    /// One word for logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Refused => "connect_refused",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Reset => "reset",
+            Self::ResponseTimeout => "answer_timeout",
+            Self::Protocol => "protocol",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// One finished exchange.

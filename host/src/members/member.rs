@@ -4,6 +4,7 @@
 //! settings beside it and leaves this alone.
 
 use std::{
+    fmt,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -300,7 +301,7 @@ impl MemberLive {
             .tell(|breaker| breaker.failed(ticket, harm, now, micros(retry)))
             .is_some()
         {
-            warn!(tenant = %self.tenant, balancer = %self.balancer, member = %self.id, ?cause, ?retry, "Member is blocked");
+            warn!(tenant = %self.tenant, balancer = %self.balancer, member = %self.id, %cause, ?retry, "Member is blocked");
         }
     }
 
@@ -379,6 +380,15 @@ impl MemberLive {
 pub(super) enum Cause {
     Failure(crate::decision::Failure),
     Status(u16),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failure(failure) => f.write_str(failure.word()),
+            Self::Status(status) => write!(f, "status_{status}"),
+        }
+    }
 }
 
 /// An eighth of each sample: a change shows after a handful of answers, one outlier does not.

@@ -133,21 +133,9 @@ impl ProxyError {
             Self::Excess(Excess::InFlight) => "tenant_in_flight",
             Self::NoSocket(_) => "tenant_connections",
             Self::Unreachable(_) => "egress",
-            Self::Member { failure, .. } => failure_word(*failure),
+            Self::Member { failure, .. } => failure.word(),
             Self::Plan(_) => "bad_plan",
             Self::Internal(_) => "internal",
         }
-    }
-}
-
-fn failure_word(failure: Failure) -> &'static str {
-    match failure {
-        Failure::None => "none",
-        Failure::Refused => "connect_refused",
-        Failure::ConnectTimeout => "connect_timeout",
-        Failure::Reset => "reset",
-        Failure::ResponseTimeout => "answer_timeout",
-        Failure::Protocol => "protocol",
-        Failure::Cancelled => "cancelled",
     }
 }

@@ -171,7 +171,7 @@ async fn fail(
         ..outcome(chosen)
     };
     forward.completed(exchange, outcome);
-    let what = format!("{} fails: {failure:?}", member.id);
+    let what = format!("{} fails: {}", member.id, failure.word());
     ProxyError::Member { failure, what }
 }
 

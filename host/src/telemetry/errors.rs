@@ -1,6 +1,6 @@
 //! The error log: `tracing`'s events, one line each.
 //!
-//! `2026-11-22T23:48:12.345Z warn  Member is blocked balancer=app member=http://10.0.0.1:8080 cause=Refused`
+//! `2026-11-22T23:48:12.345Z warn  Member is blocked balancer=app member=http://10.0.0.1:8080 cause=connect_refused`
 
 use std::{
     collections::BTreeMap,
