@@ -84,6 +84,24 @@ fn what_a_client_sends_after_it_asked_for_the_close_costs_it_no_answer() {
     }
 }
 
+/// Of what it says in the other protocol nothing is known.
+#[test]
+fn a_client_that_switched_protocols_is_waited_for_though_it_asked_for_the_close() {
+    let a = Member::start("a", scripts::websocket_echo());
+    let limits = "[limits]\ntunnel_timeout = \"100ms\"\n";
+    let gateway = Gateway::start(everything_to(&[&a], "") + limits);
+    let mut client = TcpStream::connect(gateway.addr()).unwrap();
+    let request = Request::get("/ws")
+        .field("Connection", "close, Upgrade")
+        .field("Upgrade", "websocket");
+    client.write_all(&request.bytes()).unwrap();
+    let mut answer = String::new();
+    // To the end of the silence that the gateway bears.
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    assert!(is_held(gateway.addr(), client.local_addr().unwrap()));
+}
+
 /// Whether a process still has the end at `own` of the connection from `peer`.
 fn is_held(own: SocketAddr, peer: SocketAddr) -> bool {
     let ends = format!(":{:04X} 0100007F:{:04X} ", own.port(), peer.port());
