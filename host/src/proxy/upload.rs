@@ -169,12 +169,12 @@ impl Upload {
         R: AsyncRead + Unpin,
     {
         while !self.ended && self.out.len() < GATHERED {
-            match client.ready(&mut self.decoder) {
-                Ok(Some(piece)) => self.take(client, piece)?,
+            let ready = client.ready(&mut self.decoder);
+            if let Some(piece) = ready.map_err(UploadError::Client)? {
+                self.take(client, piece)?;
+            } else if !client.has_read_at_once().await {
                 // An end or an error is met again by whoever waits for more.
-                Ok(None) if !client.has_read_at_once().await => break,
-                Ok(None) => {}
-                Err(malformed) => return Err(UploadError::Client(malformed)),
+                break;
             }
         }
         Ok(())
