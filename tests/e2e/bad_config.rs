@@ -5,7 +5,7 @@ use std::{fs, net::TcpListener};
 use switchyard_tests::{
     Gateway, Member, Setup,
     command::{Said, switchyard},
-    scripts,
+    guests, scripts,
 };
 
 use crate::conf::{balancer, entry, everything_to, site};
@@ -64,6 +64,57 @@ fn five_mistakes_are_reported_at_once_each_with_place_key_and_remedy() {
     }
     assert!(said.contains("bind"), "a near miss is named: {said}");
     assert!(said.contains("\"60s\""), "a remedy is shown: {said}");
+}
+
+#[test]
+fn a_policy_that_a_start_refuses_is_refused_by_check_in_the_same_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("switchyard.toml");
+    let text = good().replace(
+        "balancer = \"cl\"",
+        "balancer = \"cl\"\nrewrite = \"policy:r\"",
+    );
+    fs::write(&file, text + "[policy.r]\nsource = \"r.wasm\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    let whole = guests::component("rewriter");
+    for (what, wasm) in [
+        ("half written", whole[..whole.len() / 2].to_vec()),
+        ("another kind of policy", guests::component("balancer")),
+        (
+            "refuses its configuration",
+            guests::marked("rewriter", "refuse"),
+        ),
+        ("traps in init", guests::marked("rewriter", "trap-in-init")),
+        (
+            "loops when it decides",
+            guests::marked("rewriter", "always-loop"),
+        ),
+    ] {
+        fs::write(dir.path().join("r.wasm"), wasm).unwrap();
+        let checked = switchyard(&["check", file]);
+        assert_eq!(checked.status.code(), Some(64), "{what}: {}", checked.all());
+        let started = switchyard(&["run", "-c", file]);
+        assert_eq!(started.status.code(), Some(64), "{what}: {}", started.all());
+        let why = started
+            .err
+            .lines()
+            .find_map(|line| line.strip_prefix("switchyard: "));
+        let why = why.unwrap_or_else(|| panic!("{what}: {}", started.err));
+        let told = format!("/r.wasm: error: {why}");
+        assert!(
+            checked.out.contains(&told),
+            "{what}: {told} in {}",
+            checked.out
+        );
+        assert!(
+            checked.out.ends_with("switchyard.toml: 1 error\n"),
+            "{what}: {}",
+            checked.out
+        );
+    }
+    fs::write(dir.path().join("r.wasm"), whole).unwrap();
+    let checked = switchyard(&["check", file]);
+    assert_eq!(checked.status.code(), Some(0), "{}", checked.all());
 }
 
 #[test]

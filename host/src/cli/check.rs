@@ -1,33 +1,43 @@
-//! `switchyard check FILE`: every problem at once, without running anything.
+//! `switchyard check FILE`: every problem at once, without serving anything.
 
 use std::{
     io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
+    thread,
 };
 
+use super::{policy::users_cache, rehearsal::rehearsed};
 use crate::{
     config::{self, Report},
-    control::within_folders,
+    control::{Unfit, within_folders},
+    wasm::{CacheDir, Compiler},
 };
 
 /// `EX_USAGE` of sysexits.h: the operator's input is wrong.
 const BAD_CONFIG: u8 = 64;
 
-/// Prints what is wrong or doubtful with a file; 0 where it can be used, else 64.
+/// Prints what is wrong or doubtful with a file and what it names; 0 where it can be used, else 64.
+///
+/// Policies are compiled and tried as at a start, for as many workers as `run` has by default. What is not
+/// looked at: whether logs can be written, members answer and their names resolve, and `state_dir`.
 ///
 /// A terminal sees the lines in question; a pipe gets one line a problem, for editors and scripts.
 pub fn check(file: &Path) -> ExitCode {
     let terminal = io::stdout().is_terminal();
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let (text, code) = outcome(file, terminal, colour);
+    let (text, code) = outcome(file, (terminal, colour), (Compiler::default(), users_cache));
     // Whoever closed the pipe has seen enough; the exit code still tells.
     let _ = io::stdout().lock().write_all(text.as_bytes());
     ExitCode::from(code)
 }
 
 /// What is printed, and the exit code.
-fn outcome(file: &Path, drawn: bool, colour: bool) -> (String, u8) {
+fn outcome(
+    file: &Path,
+    (drawn, colour): (bool, bool),
+    compiler: (Compiler, impl FnOnce() -> Option<CacheDir>),
+) -> (String, u8) {
     let mut loaded = match config::load(file) {
         Ok(loaded) => loaded,
         Err(report) => {
@@ -40,7 +50,7 @@ fn outcome(file: &Path, drawn: bool, colour: bool) -> (String, u8) {
         }
     };
     loaded.try_binding();
-    let whole = config::whole(&loaded.snapshot);
+    let mut whole = config::whole(&loaded.snapshot);
     let mut found = if drawn {
         loaded.render(colour)
     } else {
@@ -64,9 +74,36 @@ fn outcome(file: &Path, drawn: bool, colour: bool) -> (String, u8) {
         {
             found.push_str(&format!("error: tenant `{}`: {why}\n", part.name));
             errors += 1;
+            whole.parts.remove(&part.name);
+        }
+    }
+    let workers = thread::available_parallelism().map_or(1, Into::into);
+    match rehearsed(&loaded.snapshot, whole.parts, workers, compiler) {
+        Ok(rehearsal) => {
+            let unfit = rehearsal.unfit.iter().filter(|one| !is_still_to_come(one));
+            let lines: Vec<_> = unfit.map(line).collect();
+            errors += lines.len();
+            found.extend(lines);
+        }
+        Err(error) => {
+            errors += 1;
+            found.push_str(&format!("error: policies cannot be tried: {error}\n"));
         }
     }
     verdict(file, found, errors, warnings)
+}
+
+/// A policy may be built after its configuration is written: the configuration's own warning has told
+/// that its file is not there.
+fn is_still_to_come(unfit: &Unfit) -> bool {
+    unfit.file.as_ref().is_some_and(|file| !file.is_file())
+}
+
+fn line(unfit: &Unfit) -> String {
+    match &unfit.file {
+        Some(file) => format!("{}: error: {unfit}\n", file.display()),
+        None => format!("error: {unfit}\n"),
+    }
 }
 
 fn verdict(file: &Path, found: String, errors: usize, warnings: usize) -> (String, u8) {
@@ -92,7 +129,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("it.toml");
         std::fs::write(&file, text).expect("written");
-        outcome(&file, drawn, false)
+        tried(&file, drawn)
+    }
+
+    fn tried(file: &Path, drawn: bool) -> (String, u8) {
+        outcome(file, (drawn, false), (Compiler::InProcess, || None))
     }
 
     #[test]
@@ -128,15 +169,78 @@ mod tests {
         std::fs::write(own.join("site.toml"), site).expect("written");
         let file = folder.path().join("it.toml");
         std::fs::write(&file, format!("{LEAST}document_root = \".\"\n")).expect("written");
-        let (text, code) = outcome(&file, false, false);
+        let (text, code) = tried(&file, false);
         assert_eq!(code, 64, "{text}");
         let told = "error: tenant `acme`: its files lie in more folders than the 32";
         assert!(text.contains(told), "{text}");
     }
 
+    const SITE: &str = "  [[vhost.route]]\n  path = \"/\"\n  balancer = \"b\"\n[balancer.b]\n\
+        lbmethod = \"policy:p\"\nmembers = [{ url = \"http://192.0.2.1\" }]\n[policy.p]\nsource = \"p.wasm\"\n";
+
+    /// Checks a site of the operator's and the same one of a tenant's, whose policy is this file.
+    fn with_policy(wasm: &[u8], keys: &str) -> (String, u8) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, bytes).expect("written");
+        };
+        let operators =
+            format!("state_dir = \"state\"\ncache_dir = \"cache\"\n{LEAST}{SITE}{keys}");
+        write("it.toml", operators.as_bytes());
+        write("p.wasm", wasm);
+        let tenants = format!("[[vhost]]\nname = \"b.example\"\n{SITE}{keys}");
+        write("tenants/acme/site.toml", tenants.as_bytes());
+        write("tenants/acme/p.wasm", wasm);
+        let (text, code) = tried(&folder.path().join("it.toml"), false);
+        for name in ["state", "cache"] {
+            assert!(
+                !folder.path().join(name).exists(),
+                "{name} is the gateway's to make"
+            );
+        }
+        let place = format!("{}/", folder.path().display());
+        (text.replace(&place, ""), code)
+    }
+
+    #[test]
+    fn policies_that_a_start_would_refuse_are_errors_of_operator_and_tenant() {
+        let built_in = |name| crate::builtin::find(name).expect("it is built in").wasm;
+        let whole = built_in("byrequests");
+        let cases: [(&[u8], &str, &str); 4] = [
+            (
+                &whole[..whole.len() / 2],
+                "",
+                "policy `p`: `p` ends in its middle",
+            ),
+            (b"#!/bin/sh", "", "policy `p`: `p` is not WebAssembly"),
+            (
+                built_in("reverse"),
+                "",
+                "lbmethod of balancer `b` needs a policy that exports `balancer`, but `p` exports `rewriter`",
+            ),
+            (
+                whole,
+                "config = { speed = 3 }\n",
+                "policy `p` for lbmethod of balancer `b`: ",
+            ),
+        ];
+        for (wasm, keys, why) in cases {
+            let (text, code) = with_policy(wasm, keys);
+            assert_eq!(code, 64, "{text}");
+            assert!(text.contains(&format!("p.wasm: error: {why}")), "{text}");
+            let tenants = format!("tenants/acme/p.wasm: error: tenant `acme`: {why}");
+            assert!(text.contains(&tenants), "{text}");
+            assert!(text.ends_with("it.toml: 2 errors\n"), "{text}");
+        }
+        let (text, code) = with_policy(whole, "");
+        assert_eq!((code, text.as_str()), (0, "it.toml: can be used\n"));
+    }
+
     #[test]
     fn a_missing_file_is_a_usage_error() {
-        let (text, code) = outcome(Path::new("no/such/file.toml"), false, false);
+        let (text, code) = tried(Path::new("no/such/file.toml"), false);
         assert_eq!(code, 64);
         assert!(
             text.contains("cannot be read") && text.ends_with("1 error\n"),

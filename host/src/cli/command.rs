@@ -38,7 +38,7 @@ enum Command {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
         workers: Option<u16>,
     },
-    /// Report every problem of a configuration at once, without running anything
+    /// Report every problem of a configuration and its policies at once, without serving anything
     Check {
         /// The configuration file
         file: PathBuf,

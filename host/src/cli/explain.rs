@@ -2,25 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    hash::{BuildHasher, RandomState},
     io::{self, Write},
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
 };
 
-use super::{explain_request, explain_words};
+use super::{explain_request, explain_words, rehearsal::rehearsed};
 use crate::{
-    beneath, builtin,
     config::{self, Report, TenantPart, Whole},
-    generation::{AccessLogs, Generation, LinkErrors, Linker, Modules, Origin},
-    members::{Clock, Live},
-    policy::{Loader, Module, Refusal, TenantThreads},
-    snapshot::{PolicySource, Snapshot, TenantName},
-    tenants::Tenants,
-    wasm::{CacheDir, Compiler, WasmLoader, WasmOptions},
+    control::Rehearsal,
+    generation::Generation,
+    snapshot::{Balancer, Snapshot, TenantName},
+    wasm::Compiler,
 };
 
 /// `EX_USAGE` of sysexits.h: the operator's input is wrong.
@@ -86,7 +82,7 @@ pub(super) fn explained(args: &ExplainArgs, compiler: Compiler) -> Result<String
     let loaded = config::load(&args.config).map_err(|report| Trouble::Input(report.lines()))?;
     let whole = config::whole(&loaded.snapshot);
     let mut left_out = problems(&whole);
-    let live = link(&loaded.snapshot, whole.parts, &mut left_out, compiler)?;
+    let live = link(loaded.snapshot, whole.parts, &mut left_out, compiler)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -104,115 +100,35 @@ fn problems(whole: &Whole) -> Vec<String> {
     lines.collect()
 }
 
-/// Instantiates every policy as the gateway does, for one worker and with fresh members. Tenants whose
+/// Has every policy as the gateway does, for one worker and with fresh members. Tenants whose
 /// policies cannot be used are left out.
 fn link(
-    operator: &Snapshot,
+    mut operator: Snapshot,
     mut parts: BTreeMap<TenantName, Arc<TenantPart>>,
     left_out: &mut Vec<String>,
     compiler: Compiler,
 ) -> Result<Generation, Trouble> {
-    let loader = loader(operator.cache_dir.as_deref(), compiler)?;
-    let mut named: BTreeMap<String, Arc<dyn Module>> = BTreeMap::new();
-    for (key, policy) in &operator.policies {
-        let module = module(&loader, policy).map_err(Trouble::Input)?;
-        named.insert(key.clone(), module);
-    }
-    parts.retain(|tenant, part| {
-        for (key, policy) in &part.policies {
-            match module(&loader, policy) {
-                Ok(module) => drop(named.insert(key.clone(), module)),
-                Err(why) => {
-                    left_out.push(format!("tenant `{tenant}`: {why}"));
-                    return false;
-                }
-            }
+    // Nobody comes back while this process looks on.
+    hurry(&mut operator.balancers);
+    let parts_of = parts.values_mut();
+    parts_of.for_each(|part| hurry(&mut Arc::make_mut(part).balancers));
+    let rehearsed = rehearsed(&operator, parts, 1, (compiler, || None));
+    let Rehearsal { generation, unfit } =
+        rehearsed.map_err(|error| Trouble::Internal(error.to_string()))?;
+    let told = unfit.iter().map(ToString::to_string);
+    match generation {
+        Some(generation) => {
+            left_out.extend(told);
+            Ok(generation)
         }
-        true
-    });
-    let built_in = |name: &str| {
-        let wasm = builtin::find(name)?.wasm;
-        Some(loader.load(name, wasm, &operator.policy_limits))
-    };
-    loop {
-        let mut snapshot = config::compose(operator, parts.values());
-        // Nobody comes back while this process looks on.
-        for balancer in snapshot.balancers.values_mut() {
-            Arc::make_mut(balancer).wait = Duration::ZERO;
-        }
-        named.retain(|key, _| snapshot.policies.contains_key(key));
-        let errors = match linked(&Arc::new(snapshot), &named, &built_in) {
-            Ok(generation) => return Ok(generation),
-            Err(errors) => errors,
-        };
-        let told = errors.to_string();
-        let before = parts.len();
-        for (tenant, error) in errors.by_tenant() {
-            if parts.remove(&tenant).is_some() {
-                left_out.push(format!("tenant `{tenant}`: {error}"));
-            }
-        }
-        if parts.len() == before {
-            return Err(Trouble::Input(told));
-        }
+        None => Err(Trouble::Input(told.collect::<Vec<_>>().join("\n"))),
     }
 }
 
-fn module(loader: &WasmLoader, policy: &PolicySource) -> Result<Arc<dyn Module>, String> {
-    let wasm = read(policy).map_err(|error| {
-        let (name, file) = (&policy.name, policy.source.display());
-        format!("policy `{name}`: {file} cannot be read: {error}; name a .wasm file with `source`")
-    })?;
-    let module = loader.load(&policy.name, &wasm, &policy.limits);
-    module.map_err(|refusal| format!("policy {refusal}"))
-}
-
-/// Gives a built-in policy by its name.
-type BuiltIn<'a> = dyn Fn(&str) -> Option<Result<Arc<dyn Module>, Refusal>> + 'a;
-
-fn linked(
-    snapshot: &Arc<Snapshot>,
-    named: &BTreeMap<String, Arc<dyn Module>>,
-    built_in: &BuiltIn<'_>,
-) -> Result<Generation, LinkErrors> {
-    let live = Arc::new(Live::new(Clock::start(), 1));
-    let linker = Linker {
-        tenants: Arc::new(Tenants::new(Arc::clone(&live))),
-        live,
-        workers: 1,
-        lanes: Arc::new(TenantThreads::default()),
-        seed: RandomState::new().hash_one(0),
-        recorders: None,
-    };
-    let modules = Modules { named, built_in };
-    let origin = Origin {
-        number: 1,
-        before: None,
-    };
-    // Nobody has asked: nothing is written down.
-    let silent = AccessLogs::default();
-    linker.link(Arc::clone(snapshot), &modules, silent, origin)
-}
-
-/// Uses the gateway's cache where it is there and ours; never makes it, for it would then belong to
-/// whoever explains.
-fn loader(cache: Option<&Path>, compiler: Compiler) -> Result<WasmLoader, Trouble> {
-    let there = cache.filter(|dir| dir.is_dir());
-    let loader = WasmLoader::new(WasmOptions {
-        cache: there.and_then(|dir| CacheDir::open(dir).ok()),
-        ..compiler.into()
-    });
-    loader.map_err(|error| Trouble::Internal(error.to_string()))
-}
-
-/// One byte more than allowed tells the loader that there is too much.
-fn read(policy: &PolicySource) -> io::Result<Vec<u8>> {
-    use io::Read as _;
-    let mut wasm = Vec::new();
-    let bound = (policy.limits.module_size as u64).saturating_add(1);
-    let file = beneath::regular(policy.beneath.as_deref(), &policy.source)?;
-    file.take(bound).read_to_end(&mut wasm)?;
-    Ok(wasm)
+fn hurry(balancers: &mut BTreeMap<String, Arc<Balancer>>) {
+    for balancer in balancers.values_mut() {
+        Arc::make_mut(balancer).wait = Duration::ZERO;
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
+use std::path::Path;
+
 use super::*;
+use crate::{builtin, cli::rehearsal, control};
 
 const CONFIG: &str = r#"
 version = 1
@@ -239,20 +242,13 @@ fn every_fact_is_told() {
 
 /// Compiles once and links as often as asked.
 fn explain_links(snapshot: &Arc<Snapshot>) -> impl Fn() -> Generation {
-    let loader = loader(None, Compiler::InProcess).expect("an engine");
+    let stock = rehearsal::stock(None, Compiler::InProcess).expect("an engine");
     let snapshot = Arc::clone(snapshot);
-    let modules: BTreeMap<&str, Arc<dyn Module>> = ["byrequests", "jsessionid", "reverse"]
-        .map(|name| {
-            let wasm = builtin::find(name).expect("built in").wasm;
-            let module = loader.load(name, wasm, &snapshot.policy_limits);
-            (name, module.expect("compiles"))
-        })
-        .into();
     move || {
-        linked(&snapshot, &BTreeMap::new(), &|name| {
-            modules.get(name).cloned().map(Ok)
-        })
-        .unwrap()
+        let linker = rehearsal::linker(1);
+        let rehearsed = control::rehearse(&linker, &stock, &snapshot, BTreeMap::new());
+        assert!(rehearsed.unfit.is_empty(), "{:?}", rehearsed.unfit);
+        rehearsed.generation.expect("it links")
     }
 }
 
@@ -298,7 +294,7 @@ fn a_bad_file_is_the_operators_matter() {
 fn a_cache_directory_is_never_made() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");
-    loader(Some(&cache), Compiler::InProcess).expect("an engine");
+    assert!(rehearsal::gateways(Some(&cache)).is_none());
     assert!(!cache.exists());
 }
 
@@ -348,7 +344,7 @@ fn a_tenant_that_is_broken_is_named_and_the_rest_is_explained() {
         "vhost good.example.net, for it has the exact name",
         "vhosts",
         "the host belongs to the tenant `good`",
-        "left out tenant `wasm`: policy `own` is not WebAssembly",
+        "left out tenant `wasm`: policy `own`: `own` is not WebAssembly",
         "left out tenant `kind`: ",
     ] {
         assert!(all.contains(fact), "no {fact:?} in\n{all}");

@@ -8,6 +8,7 @@ mod explain_phrases;
 mod explain_request;
 mod explain_words;
 mod policy;
+mod rehearsal;
 mod run;
 mod schema;
 mod status;

@@ -18,6 +18,7 @@ pub mod probe;
 #[cfg(test)]
 mod probe_tests;
 mod recall;
+mod rehearsal;
 mod reload;
 mod report;
 mod resident;
@@ -41,6 +42,7 @@ mod watch;
 
 pub use command::{Cause, Controller, Outcome, ReloadCounts};
 pub use facts::{ControlFacts, PolicyFacts, TenantFacts, TenantState, Trouble, VersionFacts};
+pub use rehearsal::{Rehearsal, Unfit, rehearse};
 pub use reload::Writer;
 pub use resident::within_folders;
 pub use setup::{Failure, Setup, Surroundings};

@@ -74,6 +74,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The policy that has no version, if that is it.
+    pub(super) fn policy(&self) -> Option<&str> {
+        match self {
+            Self::Policy { name, .. } | Self::Loading { name } => Some(name),
+            _ => None,
+        }
+    }
+
     /// One line a problem, for the log.
     pub(super) fn lines(&self) -> String {
         match self {

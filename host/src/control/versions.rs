@@ -94,9 +94,9 @@ impl Writer {
 
 /// Where versions come from.
 #[derive(Clone, Copy)]
-struct Shop<'a> {
-    stock: &'a Stock,
-    state_dir: Option<&'a Path>,
+pub(super) struct Shop<'a> {
+    pub stock: &'a Stock,
+    pub state_dir: Option<&'a Path>,
 }
 
 /// The version that served when the one on disk was undone in an earlier run. Where it was not
@@ -138,7 +138,7 @@ fn back_from(
 }
 
 /// What is on disk of a policy, or why that cannot be used.
-fn newest(
+pub(super) fn newest(
     tracked: &Tracked,
     policy: &PolicySource,
     shop: Shop<'_>,

@@ -33,6 +33,11 @@ impl LinkErrors {
         self.0.is_empty()
     }
 
+    /// Every one.
+    pub fn all(self) -> impl Iterator<Item = (TenantName, LinkError)> {
+        self.0.into_iter()
+    }
+
     /// The first error of each tenant that has one.
     pub fn by_tenant(self) -> BTreeMap<TenantName, LinkError> {
         let mut first = BTreeMap::new();

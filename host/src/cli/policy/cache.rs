@@ -21,11 +21,16 @@ const BYTES: u64 = 1 << 30;
 
 /// Loads policies with what was kept.
 pub(super) fn options() -> WasmOptions {
-    let folder = folder(|name| env::var_os(name));
     WasmOptions {
-        cache: folder.and_then(|folder| open(&folder)),
+        cache: users(),
         ..WasmOptions::default()
     }
+}
+
+/// The user's own folder, where it can be used.
+pub(in crate::cli) fn users() -> Option<CacheDir> {
+    let folder = folder(|name| env::var_os(name));
+    folder.and_then(|folder| open(&folder))
 }
 
 /// The user's, by the XDG Base Directory Specification, which has relative paths ignored.

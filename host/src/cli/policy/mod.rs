@@ -14,6 +14,7 @@ mod spread;
 mod test;
 mod workload;
 
+pub(super) use cache::users as users_cache;
 pub use command::{PolicyCommand, policy};
 
 use std::{
