@@ -135,8 +135,7 @@ impl Tracked {
         let wasm = match read(policy) {
             Ok(wasm) => wasm,
             Err(why) => {
-                let why = format!("{} cannot be read: {why}", source.display());
-                return Look::Bad(None, why);
+                return Look::Bad(None, unreadable(source, &why));
             }
         };
         let digest = stock::digest(&wasm);
@@ -243,6 +242,15 @@ impl Tracked {
             totals: self.versions.totals(),
         }
     }
+}
+
+fn unreadable(source: &Path, why: &io::Error) -> String {
+    let remedy = match why.kind() {
+        io::ErrorKind::NotFound => "; build it there, or correct the policy's `source`",
+        io::ErrorKind::PermissionDenied => "; let the user that runs switchyard read it",
+        _ => "",
+    };
+    format!("{} cannot be read: {why}{remedy}", source.display())
 }
 
 /// Reads a policy, of which no more than one byte over the limit is wanted: the loader says the rest.

@@ -107,7 +107,12 @@ fn deleted_policy_stays_in_service() {
     let scene = Scene::new();
     let mut writer = scene.start().unwrap();
     fs::remove_file(scene.path("policies/own.wasm")).unwrap();
-    assert!(refused(&mut writer).contains("own.wasm cannot be read"));
+    let why = refused(&mut writer);
+    assert!(why.contains("own.wasm cannot be read"), "{why}");
+    assert!(
+        why.ends_with("; build it there, or correct the policy's `source`"),
+        "{why}"
+    );
     assert_eq!(own(&writer).digest, digest("balancer v1"));
     scene.write("policies/own.wasm", "balancer v1");
     assert_eq!(writer.reload(Cause::Files), Outcome::Unchanged);
