@@ -8,11 +8,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 /// Compiling the five built-in policies for the first time takes a few seconds in an unoptimised build.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -29,6 +29,8 @@ pub struct Gateway {
     pub admin: Option<SocketAddr>,
     /// What it wrote to standard error.
     pub log: PathBuf,
+    /// Copies it there, to the last line.
+    copied: Option<JoinHandle<()>>,
 }
 
 impl Gateway {
@@ -54,24 +56,29 @@ impl Gateway {
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
-        let ready = child
+        let followed = child
             .stderr
             .take()
             .map(|stderr| follow(BufReader::new(stderr), &log))
             .transpose()?;
+        let (ready, copied) = followed.unzip();
         let mut gateway = Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin: None,
             log,
+            copied,
         };
         let line = ready.and_then(|ready| ready.recv_timeout(START_LIMIT).ok());
         let Some(address) = line
             .as_deref()
             .and_then(|line| first(line, "listening on "))
         else {
-            let _ = gateway.child.kill();
-            let said = std::fs::read_to_string(&gateway.log).unwrap_or_default();
+            // Its log tells more than how it ends now.
+            let _ = gateway.child.kill().and_then(|()| gateway.child.wait());
+            gateway.wait_for_log();
+            let said = std::fs::read(&gateway.log).unwrap_or_default();
+            let said = String::from_utf8_lossy(&said);
             bail!("the gateway did not become ready; it said:\n{said}");
         };
         gateway.address = address;
@@ -91,7 +98,25 @@ impl Gateway {
 
     /// Drains it: whether it left within the limit and with status 0.
     pub fn stop(mut self) -> Result<()> {
-        terminate(&mut self.child, STOP_LIMIT)
+        self.end()
+    }
+
+    /// Likewise; its log is whole then. One that had ended before is an error that says how.
+    pub fn end(&mut self) -> Result<()> {
+        let ended = match self.child.try_wait()? {
+            Some(status) => Err(anyhow!("it had ended before, with {status}")),
+            None => terminate(&mut self.child, STOP_LIMIT),
+        };
+        self.wait_for_log();
+        ended
+    }
+
+    /// To its end, which is that of the process.
+    fn wait_for_log(&mut self) {
+        if let Some(copied) = self.copied.take() {
+            // One that panicked has copied what it could.
+            let _ = copied.join();
+        }
     }
 }
 
@@ -142,10 +167,13 @@ pub fn terminate(child: &mut Child, limit: Duration) -> Result<()> {
 }
 
 /// Copies lines to `log` for as long as they come; sends the one that says it is ready.
-fn follow(from: impl BufRead + Send + 'static, log: &Path) -> Result<mpsc::Receiver<String>> {
+fn follow(
+    from: impl BufRead + Send + 'static,
+    log: &Path,
+) -> Result<(mpsc::Receiver<String>, JoinHandle<()>)> {
     let mut log = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let (send, receive) = mpsc::channel();
-    thread::spawn(move || {
+    let copied = thread::spawn(move || {
         use std::io::Write;
         for line in from.lines().map_while(Result::ok) {
             let _ = writeln!(log, "{line}");
@@ -154,7 +182,7 @@ fn follow(from: impl BufRead + Send + 'static, log: &Path) -> Result<mpsc::Recei
             }
         }
     });
-    Ok(receive)
+    Ok((receive, copied))
 }
 
 /// The first address of the ready line behind these words.
@@ -196,5 +224,24 @@ mod tests {
         std::fs::set_permissions(&program, mode).unwrap();
         let error = Gateway::start(&program, &folder.path().join("x.toml"), None, &[]).unwrap_err();
         assert!(error.to_string().contains("no such config"), "{error}");
+    }
+
+    #[test]
+    fn the_log_of_one_that_was_ended_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("serves");
+        // Its last words come after the signal.
+        let script = "#!/bin/sh\ntrap 'echo farewell >&2; exit 0' TERM\n\
+            echo 'switchyard ready: listening on 127.0.0.1:1' >&2\nwhile :; do sleep 0.01; done\n";
+        std::fs::write(&program, script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).unwrap();
+        let mut gateway =
+            Gateway::start(&program, &folder.path().join("x.toml"), None, &[]).unwrap();
+        gateway.end().unwrap();
+        let said = std::fs::read_to_string(&gateway.log).unwrap();
+        assert!(said.ends_with("farewell\n"), "{said}");
+        let again = gateway.end().unwrap_err().to_string();
+        assert!(again.starts_with("it had ended before"), "{again}");
     }
 }

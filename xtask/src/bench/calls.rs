@@ -1,22 +1,55 @@
 //! What the policies' own counters say, and what they must say.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display, Formatter},
+    net::SocketAddr,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{front::Front, switchyard::ROUTES, variant::Setup, work::Request};
 use crate::http::Client;
 
+const FALLBACKS: &str = "switchyard_policy_fallbacks_total";
+const FAULTS: &str = "switchyard_policy_faults_total";
+
 /// Below this few requests a share of them says nothing.
 const FEW: u64 = 1_000;
+
+/// Policy, binding and role.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    policy: String,
+    binding: String,
+    role: String,
+}
+
+impl Place {
+    fn of(labels: &str) -> Result<Self> {
+        Ok(Self {
+            policy: label(labels, "policy")?,
+            binding: label(labels, "binding")?,
+            role: label(labels, "role")?,
+        })
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {} ({})", self.policy, self.binding, self.role)
+    }
+}
 
 /// Counters of a gateway's policies.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Calls {
     /// By policy and role.
     pub asked: BTreeMap<(String, String), u64>,
-    /// Decisions that were made without the policy.
-    pub fallbacks: u64,
+    /// Decisions that were made without the policy, by where it decides.
+    pub fallbacks: BTreeMap<Place, u64>,
+    /// Calls and rebuilds that failed, by where and in what way.
+    pub faults: BTreeMap<(Place, String), u64>,
     /// Calls that were written down.
     pub recorded: u64,
     /// Calls that waited for another worker's.
@@ -50,7 +83,11 @@ fn parse(page: &str) -> Result<Calls> {
                 let key = (label(labels, "policy")?, label(labels, "role")?);
                 *calls.asked.entry(key).or_default() += count()?;
             }
-            "switchyard_policy_fallbacks_total" => calls.fallbacks += count()?,
+            FALLBACKS => *calls.fallbacks.entry(Place::of(labels)?).or_default() += count()?,
+            FAULTS => {
+                let key = (Place::of(labels)?, label(labels, "kind")?);
+                *calls.faults.entry(key).or_default() += count()?;
+            }
             "switchyard_recording_calls_total" => calls.recorded += count()?,
             "switchyard_policy_waits_total" => calls.waits += count()?,
             "switchyard_policy_wait_seconds_total" => {
@@ -75,13 +112,10 @@ fn label(labels: &str, name: &str) -> Result<String> {
 impl Calls {
     /// What was added since.
     pub fn since(&self, before: &Self) -> Self {
-        let asked = self.asked.iter().map(|(key, count)| {
-            let before = before.asked.get(key).copied().unwrap_or_default();
-            (key.clone(), count.saturating_sub(before))
-        });
         Self {
-            asked: asked.collect(),
-            fallbacks: self.fallbacks.saturating_sub(before.fallbacks),
+            asked: added(&self.asked, &before.asked),
+            fallbacks: added(&self.fallbacks, &before.fallbacks),
+            faults: added(&self.faults, &before.faults),
             recorded: self.recorded.saturating_sub(before.recorded),
             waits: self.waits.saturating_sub(before.waits),
             waited_us: self.waited_us - before.waited_us,
@@ -95,6 +129,14 @@ impl Calls {
         let found = self.asked.iter().filter(|(key, _)| fits(key));
         found.map(|(_, count)| count).sum()
     }
+}
+
+fn added<K: Ord + Clone>(now: &BTreeMap<K, u64>, before: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
+    let added = now.iter().map(|(key, count)| {
+        let before = before.get(key).copied().unwrap_or_default();
+        (key.clone(), count.saturating_sub(before))
+    });
+    added.collect()
 }
 
 /// How often each request was sent.
@@ -135,10 +177,13 @@ pub fn prove(setup: Setup, calls: &Calls, requests: &[Request], sent: &Sent) -> 
     let total = sent.of(requests, |_| true);
     let sessions = sent.of(requests, |one| one.session.is_some());
     let fresh = total - sessions;
+    let missed: u64 = calls.fallbacks.values().sum();
     ensure!(
-        calls.fallbacks == 0,
-        "{} decisions were made without the policy",
-        calls.fallbacks
+        missed == 0,
+        "{missed} decisions were made without the policy; {FALLBACKS}: {}; {FAULTS}: {} \
+         (the gateway's log says in which hook and why)",
+        counted(&calls.fallbacks, Place::to_string),
+        counted(&calls.faults, |(place, kind)| format!("{place} {kind}")),
     );
     let mut due = match setup {
         // What is asked all the same is told, and the goal is then not what was measured.
@@ -199,6 +244,18 @@ pub fn prove(setup: Setup, calls: &Calls, requests: &[Request], sent: &Sent) -> 
     ))
 }
 
+/// Those that were counted at all.
+fn counted<K>(counts: &BTreeMap<K, u64>, name: impl Fn(&K) -> String) -> String {
+    let some = counts.iter().filter(|(_, count)| **count > 0);
+    let words: Vec<_> = some
+        .map(|(key, count)| format!("{} {count}", name(key)))
+        .collect();
+    match words.is_empty() {
+        true => "none".to_owned(),
+        false => words.join(", "),
+    }
+}
+
 /// What is said of a front that was to ask nobody.
 pub const NOT_NOTHING: &str = "a policy was asked all the same";
 
@@ -213,6 +270,7 @@ mod tests {
         switchyard_policy_calls_total{tenant=\"default\",policy=\"jsessionid\",digest=\"b\",binding=\"default/app\",role=\"serving\"} 5\n\
         switchyard_policy_calls_total{tenant=\"default\",policy=\"reverse\",digest=\"c\",binding=\"default/app\",role=\"serving\"} 10\n\
         switchyard_policy_fallbacks_total{tenant=\"default\",policy=\"reverse\",digest=\"c\",binding=\"default/app\",role=\"serving\"} 0\n\
+        switchyard_policy_faults_total{tenant=\"default\",policy=\"reverse\",digest=\"c\",binding=\"default/app\",role=\"serving\",kind=\"deadline\"} 1\n\
         switchyard_policy_waits_total{tenant=\"default\",policy=\"byrequests\"} 2\n\
         switchyard_policy_wait_seconds_total{tenant=\"default\",policy=\"byrequests\"} 0.000003\n\
         switchyard_connections 7\n";
@@ -241,9 +299,16 @@ mod tests {
 
     #[test]
     fn a_decision_without_its_policy_is_none_that_counts() {
-        let page = PAGE.replace("role=\"serving\"} 0", "role=\"serving\"} 1");
+        let page = PAGE.replace("role=\"serving\"} 0", "role=\"serving\"} 7");
         let calls = parse(&page).unwrap();
-        assert!(prove(Setup::Base, &calls, &requests(), &Sent::default()).is_err());
+        let error = prove(Setup::Base, &calls, &requests(), &Sent::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "7 decisions were made without the policy; \
+             switchyard_policy_fallbacks_total: reverse at default/app (serving) 7; \
+             switchyard_policy_faults_total: reverse at default/app (serving) deadline 1 \
+             (the gateway's log says in which hook and why)"
+        );
         let quiet = calls.since(&calls);
         assert!(prove(Setup::Base, &quiet, &requests(), &Sent::default()).is_ok());
     }

@@ -42,12 +42,13 @@ pub struct Front {
     pub access_log: Option<PathBuf>,
     /// What it leaves undone, where it cannot do all that the others do.
     pub lacks: Option<&'static str>,
-    #[expect(dead_code, reason = "held for its Drop")]
+    /// What it wrote of its troubles.
+    pub log: PathBuf,
     process: Process,
 }
 
 enum Process {
-    Own(#[expect(dead_code, reason = "held for its Drop")] Gateway),
+    Own(Gateway),
     Other(Child),
 }
 
@@ -73,7 +74,17 @@ impl Front {
             admin: gateway.admin,
             access_log: site.log_file(),
             lacks: None,
+            log: gateway.log.clone(),
             process: Process::Own(gateway),
+        }
+    }
+
+    /// Ends ours, which gathers lines before it writes them: its log is whole then. The others' are as they
+    /// are. An error says how it ended otherwise.
+    pub fn end_for_log(&mut self) -> Result<()> {
+        match &mut self.process {
+            Process::Own(gateway) => gateway.end(),
+            Process::Other(_) => Ok(()),
         }
     }
 }
@@ -165,6 +176,7 @@ pub fn launch_with(
         admin: None,
         access_log: site.log_file(),
         lacks: None,
+        log: log.to_owned(),
         process,
     })
 }

@@ -68,6 +68,7 @@ pub fn run(options: &Options) -> Result<()> {
         policies: &policies,
         cores,
         folder: folder.path(),
+        failed: &results.join("failed"),
     };
     let machine = Machine::here(all.len());
     let mut outcomes = Vec::new();

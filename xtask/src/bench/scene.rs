@@ -11,8 +11,9 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     calls::{self, Calls, Sent},
+    evidence,
     front::{Front, Site},
-    measure::{self, Load},
+    measure::{self, Load, Turn},
     options::Options,
     outcome::{BESIDE, Discipline, Measured, OURS, Outcome, Pace},
     peers::Peer,
@@ -41,6 +42,8 @@ pub struct Stage<'a> {
     pub cores: Cores,
     /// For everything that goes away.
     pub folder: &'a Path,
+    /// For what fronts said that failed.
+    pub failed: &'a Path,
 }
 
 /// Who works where.
@@ -92,10 +95,24 @@ impl Cores {
 }
 
 struct Running {
+    /// Its key.
+    variant: &'static str,
     front: Front,
     load: Load,
     measured: Measured,
     before: Option<Calls>,
+}
+
+impl Running {
+    fn turn(&mut self, stage: &Stage<'_>, time: Duration, rate: Option<u32>) -> Result<Turn> {
+        let turn = measure::turn(&self.front, &mut self.load, time, rate);
+        self.kept(stage, turn)
+    }
+
+    /// Keeps what the front said, where it failed.
+    fn kept<T>(&mut self, stage: &Stage<'_>, result: Result<T>) -> Result<T> {
+        evidence::kept(&mut self.front, stage.failed, self.variant, result)
+    }
 }
 
 /// Measures one variant.
@@ -106,21 +123,14 @@ pub fn play(stage: &Stage<'_>, variant: &'static Variant) -> Result<Outcome> {
     make(&folder)?;
     let mut running = Vec::new();
     for front in fronts(stage, variant, &origin, &folder)? {
-        running.push(prepare(front, variant)?);
+        running.push(prepare(stage, front, variant)?);
     }
     let reference = reference(stage.options, variant, &running)?;
     let pace = warm_up(stage, &mut running, reference)?;
     rounds(stage, &mut running, pace.rate)?;
     for one in &mut running {
-        one.measured.memory_after = measure::memory(&one.front)?;
-        if let (Some(setup), Some(admin), Some(before)) =
-            (one.front.setup, one.front.admin, &one.before)
-        {
-            let calls = calls::read(&one.front, admin)?.since(before);
-            let said = calls::prove(setup, &calls, &one.load.requests, &one.load.sent)
-                .with_context(|| format!("{}'s policies did not do the work", one.front.name))?;
-            one.measured.calls = Some(said);
-        }
+        let proved = prove(one);
+        one.measured.calls = one.kept(stage, proved)?;
     }
     Ok(Outcome {
         variant,
@@ -129,6 +139,19 @@ pub fn play(stage: &Stage<'_>, variant: &'static Variant) -> Result<Outcome> {
         reference,
         cores_are_free: stage.cores.are_free(variant.workers),
     })
+}
+
+/// That its policies did the work, in words; `None` where it tells nothing of them.
+fn prove(one: &mut Running) -> Result<Option<String>> {
+    one.measured.memory_after = measure::memory(&one.front)?;
+    let (Some(setup), Some(admin), Some(before)) = (one.front.setup, one.front.admin, &one.before)
+    else {
+        return Ok(None);
+    };
+    let calls = calls::read(&one.front, admin)?.since(before);
+    calls::prove(setup, &calls, &one.load.requests, &one.load.sent)
+        .map(Some)
+        .with_context(|| format!("{}'s policies did not do the work", one.front.name))
 }
 
 /// A folder that programs which give up root still reach.
@@ -184,9 +207,21 @@ fn fronts(
 }
 
 /// Checks what a front answers and looks at what it takes before the load.
-fn prepare(front: Front, variant: &Variant) -> Result<Running> {
-    let memory = measure::memory(&front)?;
-    work::check(&front, variant)?;
+fn prepare(stage: &Stage<'_>, mut front: Front, variant: &'static Variant) -> Result<Running> {
+    let looked = look(&front, variant);
+    let (load, measured, before) = evidence::kept(&mut front, stage.failed, variant.key, looked)?;
+    Ok(Running {
+        variant: variant.key,
+        front,
+        load,
+        measured,
+        before,
+    })
+}
+
+fn look(front: &Front, variant: &Variant) -> Result<(Load, Measured, Option<Calls>)> {
+    let memory = measure::memory(front)?;
+    work::check(front, variant)?;
     let mut load = Load {
         requests: work::requests(variant, front.address),
         idle: variant.idle,
@@ -198,7 +233,7 @@ fn prepare(front: Front, variant: &Variant) -> Result<Running> {
     };
     let before = front
         .admin
-        .map(|admin| calls::read(&front, admin))
+        .map(|admin| calls::read(front, admin))
         .transpose()?;
     // Before the load, whose freed memory would hide what connections take.
     let idle_connection = match (variant.key, variant.idle) {
@@ -207,7 +242,7 @@ fn prepare(front: Front, variant: &Variant) -> Result<Running> {
         (_, idle) => Some(idle),
     };
     let idle_connection = idle_connection
-        .map(|count| measure::idle_connection(&front, &mut load, count))
+        .map(|count| measure::idle_connection(front, &mut load, count))
         .transpose()?;
     let measured = Measured {
         key: front.key.clone(),
@@ -221,12 +256,7 @@ fn prepare(front: Front, variant: &Variant) -> Result<Running> {
         idle_connection,
         calls: None,
     };
-    Ok(Running {
-        front,
-        load,
-        measured,
-        before,
-    })
+    Ok((load, measured, before))
 }
 
 /// The number of the front that the others are divided by.
@@ -253,7 +283,7 @@ fn reference(options: &Options, variant: &Variant, running: &[Running]) -> Resul
 /// Lets every front work once, and finds the pace of the rounds.
 fn warm_up(stage: &Stage<'_>, running: &mut [Running], reference: usize) -> Result<Pace> {
     for one in running.iter_mut() {
-        measure::turn(&one.front, &mut one.load, Duration::from_secs(1), None)?;
+        one.turn(stage, Duration::from_secs(1), None)?;
     }
     if let Some(rate) = stage.options.rate {
         return Ok(Pace {
@@ -270,7 +300,7 @@ fn warm_up(stage: &Stage<'_>, running: &mut [Running], reference: usize) -> Resu
     let mut most: f64 = 0.0;
     // The better of two: what disturbs it can only slow it.
     for _ in 0..2 {
-        let turn = measure::turn(&one.front, &mut one.load, time, None)?;
+        let turn = one.turn(stage, time, None)?;
         most = most.max(turn.rate);
     }
     let pace = Pace {
@@ -297,7 +327,7 @@ fn rounds(stage: &Stage<'_>, running: &mut [Running], rate: u32) -> Result<()> {
                     Discipline::Saturated => None,
                     Discipline::Paced => Some(rate),
                 };
-                let turn = measure::turn(&one.front, &mut one.load, time, rate)?;
+                let turn = one.turn(stage, time, rate)?;
                 line.push_str(&format!("  {} {:.1} us", one.front.key, turn.total()));
                 if turn.failed > 0 {
                     line.push_str(&format!(" ({} failed)", turn.failed));
