@@ -7,7 +7,7 @@ use std::{
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
-use super::fault::Stop;
+use super::{fault::Stop, ticker::PERIOD};
 use crate::{policy::thread_time, snapshot::PolicyLimits};
 
 /// Host calls within one call of the guest. A pick over 100 members needs ten;
@@ -155,30 +155,72 @@ impl ResourceLimiter for Limiter {
 
 /// The CPU time of the call under way.
 ///
-/// Epochs pass by the wall clock, so a thread that was not scheduled for a while
-/// would find its deadline gone without having run. Therefore the first epoch
-/// only notes the thread's CPU clock; later ones compare with it.
+/// Epochs pass by the wall clock, so a thread that was not scheduled for a while would find its deadline gone
+/// without having run. Therefore each epoch the call sees reads the thread's CPU clock, and what
+/// lies between two readings counts.
 #[derive(Default)]
 pub(super) struct Budget {
     allowed: Duration,
-    since: Option<Duration>,
+    seen: Readings,
 }
 
 impl Budget {
     /// A new call begins and may use `allowed`.
     pub(super) fn start(&mut self, allowed: Duration) {
         self.allowed = allowed;
-        self.since = None;
+        self.seen = Readings::default();
     }
 
     /// An epoch ended during the call.
     pub(super) fn spend(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        let now = thread_time();
-        let since = *self.since.get_or_insert(now);
-        if now.saturating_sub(since) >= self.allowed && now != since {
-            return Err(Stop::Deadline(self.allowed).into());
+        self.seen.add(thread_time());
+        match self.seen.is_beyond(self.allowed) {
+            true => Err(Stop::Deadline(self.allowed).into()),
+            false => Ok(UpdateDeadline::Continue(1)),
         }
-        Ok(UpdateDeadline::Continue(1))
+    }
+}
+
+/// What the CPU clock said at the epochs of one call.
+///
+/// The clock jumps: what a hypervisor takes from a virtual machine is charged to whoever was running. A thread that does
+/// nothing but read its clock saw 5 to 9 ms at once about once a minute, often several within some 20 ms. The longest time between two readings is
+/// therefore taken for one epoch's, and a call has to be found running at several epochs before it is ended. Readings at
+/// a deadline of 5 ms, in ms:
+///   jump in a call of 3 us   | 0, 8             | one stretch: goes on, and is done
+///   loop                     | 0, 2.1, 4.2, 6.3 | 6.3 - 2.1 + 2 = 6.2: ended
+///   loop, and a jump in it   | 0, 9, 11.1, 13.2 | 13.2 - 9 + 2 = 6.2: ended
+#[derive(Default)]
+struct Readings {
+    last: Option<Duration>,
+    /// Times between two readings.
+    stretches: u32,
+    total: Duration,
+    longest: Duration,
+}
+
+/// So many stretches are enough for any deadline. A call of microseconds sees one around a jump, from the epoch before it
+/// to the one that is due when the machine is back; with this, two jumps in a row do not end it either.
+const STRETCHES: u32 = 3;
+
+impl Readings {
+    fn add(&mut self, now: Duration) {
+        if let Some(last) = self.last.replace(now) {
+            let stretch = now.saturating_sub(last);
+            self.stretches = self.stretches.saturating_add(1);
+            self.total += stretch;
+            self.longest = self.longest.max(stretch);
+        }
+    }
+
+    /// True of a loop at the epoch after `allowed`, or the one after that. Where epochs come late each counts for as long
+    /// as it lasted, all but the longest: who computes for long between two of them wins one epoch.
+    fn is_beyond(&self, allowed: Duration) -> bool {
+        let epochs = allowed.as_nanos().div_ceil(PERIOD.as_nanos());
+        // A short deadline too takes two: one may be a jump.
+        let enough = epochs.clamp(2, STRETCHES.into());
+        let spent = self.total - self.longest + self.longest.min(PERIOD);
+        u128::from(self.stretches) >= enough && spent >= allowed
     }
 }
 
@@ -223,6 +265,73 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const DEADLINE: Duration = Duration::from_millis(5);
+
+    /// At which reading a call is ended; the CPU clock advances by each of `stretches` in turn.
+    fn ended_at(
+        allowed: Duration,
+        stretches: impl IntoIterator<Item = Duration>,
+    ) -> Option<Duration> {
+        let begun = 70 * MS;
+        let (mut readings, mut now) = (Readings::default(), begun);
+        readings.add(now);
+        assert!(!readings.is_beyond(allowed), "at its first epoch");
+        stretches.into_iter().find_map(|stretch| {
+            now += stretch;
+            readings.add(now);
+            readings.is_beyond(allowed).then(|| now - begun)
+        })
+    }
+
+    #[test]
+    fn a_jump_of_the_clock_ends_no_innocent_call() {
+        let deadlines = [MS, 4 * MS, DEADLINE, 10 * MS, 1_000 * MS];
+        for allowed in deadlines {
+            for jump in [2, 5, 8, 50, 5_000].map(|ms| ms * MS) {
+                assert_eq!(ended_at(allowed, [jump]), None, "{allowed:?} {jump:?}");
+            }
+        }
+        // Nor two of them, at the usual deadline.
+        assert_eq!(ended_at(DEADLINE, [8 * MS, 8 * MS]), None);
+        // An `init` of 600 ms from whose machine 3 s were taken.
+        for at in [0, 150, 299] {
+            let init = (0..300).map(|epoch| if epoch == at { 3_000 * MS } else { 2 * MS });
+            assert_eq!(ended_at(1_000 * MS, init), None, "at epoch {at}");
+        }
+    }
+
+    #[test]
+    fn a_loop_is_ended_soon_whatever_the_clock_does() {
+        let epoch = PERIOD + MS / 10;
+        let forever = |stretch| std::iter::repeat_n(stretch, 10_000);
+        let ended = |allowed, stretches: &mut dyn Iterator<Item = Duration>| {
+            ended_at(allowed, stretches).expect("it loops")
+        };
+        assert_eq!(ended(DEADLINE, &mut forever(epoch)), 3 * epoch);
+        assert_eq!(ended(MS, &mut forever(epoch)), 2 * epoch);
+        assert!(ended(1_000 * MS, &mut forever(epoch)) < 1_000 * MS + 2 * epoch);
+        // A jump is not held against it, and buys it nothing.
+        let mut jumped = std::iter::once(8 * MS).chain(forever(epoch));
+        assert_eq!(ended(DEADLINE, &mut jumped), 8 * MS + 2 * epoch);
+        // Filling a gigabyte is one instruction, and no epoch ends it.
+        for late in [5, 10, 100].map(|ms| ms * MS) {
+            assert_eq!(ended(DEADLINE, &mut forever(late)), 3 * late);
+            assert!(ended(1_000 * MS, &mut forever(late)) <= 1_000 * MS + late);
+        }
+    }
+
+    #[test]
+    fn a_thread_that_is_not_scheduled_spends_nothing() {
+        assert_eq!(
+            ended_at(DEADLINE, std::iter::repeat_n(MS / 1_000, 1_000)),
+            None
+        );
+        let mut budget = Budget::default();
+        budget.start(Duration::ZERO);
+        assert!(budget.spend().is_ok(), "the first epoch is never its end");
+    }
 
     #[test]
     fn bucket_refills_by_time_and_never_overflows() {

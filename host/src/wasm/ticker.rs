@@ -18,8 +18,9 @@ use std::{
 use wasmtime::{Engine, EngineWeak};
 
 /// The length of an epoch. A call is ended by the third epoch after its deadline at the latest, which is
-/// soon enough for a deadline of 5 ms; each epoch costs a busy worker some 5 us.
-const PERIOD: Duration = Duration::from_millis(2);
+/// soon enough for a deadline of 5 ms; each epoch costs a busy worker some 5 us. Epochs only have the clock read:
+/// what is found there `bounds` judges, and a call that sees fewer than three of them is never ended.
+pub(super) const PERIOD: Duration = Duration::from_millis(2);
 
 /// Epochs without a new call after which the thread looks whether it may sleep.
 /// 25: a gateway with twenty requests a second never pays a wake-up.
