@@ -90,6 +90,15 @@ impl Allowance {
     /// all, for there are no more first starts than the configuration has instances, and each
     /// configuration was tried at its tenant's cost before.
     pub fn charge_start(&self, used: Duration, first: bool) {
+        self.owe(used, first);
+    }
+
+    /// Owes what calls may have used of which one was seen, as it owes a start that is not the first.
+    pub fn charge_later(&self, used: Duration) {
+        self.owe(used, false);
+    }
+
+    fn owe(&self, used: Duration, first: bool) {
         let ns = nanos(Some(used));
         self.used.fetch_add(ns, Relaxed);
         let rate = self.rate.load(Relaxed);
@@ -222,6 +231,27 @@ mod tests {
         allowance.set(Some(TENTH));
         allowance.charge_start(10 * TENTH, false);
         assert!(!allowance.is_spent(), "another bound, and nothing is owed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_guessed_throttles_nobody_and_is_paid_all_the_same() {
+        let allowance = Allowance::new(Clock::start(), Some(2 * TENTH));
+        // A call of 8 ms that stands for a hundred.
+        allowance.charge(Duration::from_millis(8));
+        allowance.charge_later(Duration::from_millis(792));
+        assert!(!allowance.is_spent());
+        assert_eq!(allowance.used(), Duration::from_millis(800));
+        allowance.charge(Duration::from_millis(192));
+        assert!(allowance.is_spent());
+        advance(Duration::from_secs(1)).await;
+        assert!(!allowance.is_spent());
+        allowance.charge(TENTH);
+        assert!(allowance.is_spent(), "half of a second's worth went there");
+        // Beyond ten seconds' worth it is paid at once, so that nobody lives on guesses.
+        advance(Duration::from_secs(1)).await;
+        allowance.charge_later(25 * TENTH);
+        let wait = allowance.wait().unwrap();
+        assert!((4_900..5_000).contains(&wait.as_millis()), "{wait:?}");
     }
 
     #[tokio::test(start_paused = true)]

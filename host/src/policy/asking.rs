@@ -144,8 +144,11 @@ impl Binding {
     ) -> Result<T, Unanswered> {
         let (mut turn, sampler) = seat.turn_timed().ok_or(Unanswered::OutOfService)?;
         let (asked, used) = self.slots[index].timing.call(sampler, || ask(&mut turn));
-        if let Some(used) = used {
-            self.charge(used);
+        if let (Some(used), Some(allowance)) = (used, self.allowance()) {
+            allowance.charge(used.now);
+            if !used.owed.is_zero() {
+                allowance.charge_later(used.owed);
+            }
         }
         asked.map_err(|fault| {
             let lost = seat.lose();
