@@ -3,18 +3,31 @@
 //! What lies here is run as machine code, so the directory must be the host's
 //! alone (its owner, mode 0700) and every file carries the SHA-256 of its code.
 //! That hash is against truncation and bad disks; against people there is the
-//! mode. A file is named after the policy's digest and the engine, written once
-//! under another name and then renamed: what is there is whole or is found out.
+//! mode. What was found to be the host's alone is held open, and every name is
+//! looked up in it: whatever is put in its place later is never looked at. A file
+//! is named after the policy's digest and the engine, written once under another
+//! name and then renamed: what is there is whole or is found out.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    ffi::CString,
+    fs::{DirBuilder, File},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, MetadataExt},
+    },
     path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::SystemTime,
 };
 
+use rustix::{
+    fs::{self, AtFlags, Dir, FileType, Mode, OFlags},
+    io::Errno,
+};
 use sha2::{Digest as _, Sha256};
 
 use super::{compile_child::LARGEST, memfd};
@@ -26,6 +39,12 @@ const MAGIC: &[u8; 8] = b"SWYCODE1";
 /// Files kept at the most; those that were not used for longest go first. Two hundred tenants with three policies of
 /// their own fit three times, at a tenth of a megabyte each.
 const FILES: usize = 2048;
+
+/// To look names up in it. It need not be readable to be judged.
+const FOLDER: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 /// Why a directory is not used.
 #[derive(Debug, thiserror::Error)]
@@ -50,10 +69,12 @@ pub enum CacheError {
     },
 }
 
-/// A directory that was found safe.
+/// A directory that was found safe, and is held.
 #[derive(Debug, Clone)]
 pub struct CacheDir {
+    /// For messages alone.
     path: PathBuf,
+    held: Arc<OwnedFd>,
     bytes: u64,
 }
 
@@ -75,12 +96,17 @@ impl CacheDir {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
             _ => {}
         }
-        let found = fs::symlink_metadata(&path).map_err(io)?;
+        let held = match fs::open(&path, FOLDER, Mode::empty()) {
+            Ok(held) => File::from(held),
+            // A link, too.
+            Err(Errno::NOTDIR | Errno::LOOP) if path.symlink_metadata().is_ok() => {
+                return refuse("is not a directory".into());
+            }
+            Err(error) => return Err(io(error.into())),
+        };
+        let found = held.metadata().map_err(io)?;
         // SAFETY: no pointers.
         let us = unsafe { libc::geteuid() };
-        if !found.is_dir() {
-            return refuse("is not a directory".into());
-        }
         if found.uid() != us {
             return refuse(format!("belongs to user {}, not to {us}", found.uid()));
         }
@@ -92,6 +118,7 @@ impl CacheDir {
         }
         Ok(Self {
             path,
+            held: Arc::new(held.into()),
             bytes: u64::MAX,
         })
     }
@@ -121,27 +148,25 @@ impl Cache {
         }
     }
 
-    fn path(&self, digest: Digest) -> PathBuf {
-        self.dir
-            .path
-            .join(format!("{digest}-{:016x}.code", self.engine))
+    fn name(&self, digest: Digest) -> String {
+        format!("{digest}-{:016x}.code", self.engine)
     }
 
     /// The code in a sealed file, if it is there and whole.
     pub(super) fn get(&self, digest: Digest) -> Option<File> {
-        let path = self.path(digest);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(&path)
-            .ok()?;
+        let name = self.name(digest);
+        // Never waits for a FIFO's writer.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = fs::openat(&*self.dir.held, &name, flags, Mode::empty()).ok()?;
+        let mut file = File::from(file);
         let code = whole(&mut file);
         // Used: where that cannot be noted it only goes sooner.
         let _ = file.set_modified(SystemTime::now());
         if code.is_none() {
+            let path = self.dir.path.join(&name);
             tracing::warn!(path = %path.display(), "Compiled code in the cache is damaged; compiling again");
             // What cannot be removed is replaced once it is compiled.
-            let _ = fs::remove_file(&path);
+            let _ = fs::unlinkat(&*self.dir.held, &name, AtFlags::empty());
         }
         code
     }
@@ -149,60 +174,94 @@ impl Cache {
     /// Keeps the code; a cache that cannot be written is no error.
     pub(super) fn put(&self, digest: Digest, code: &File) {
         if let Err(error) = self.write(digest, code) {
-            tracing::warn!(directory = %self.dir.path.display(), %error, "Compiled code cannot be kept; it is compiled again at the next start");
+            tracing::warn!(directory = %self.dir.path.display(), %error, "Compiled code cannot be kept, so whoever needs it next compiles again; see that the directory is there, can be written and has room");
         }
         // What cannot be listed or removed now may be next time.
-        let _ = self.prune();
+        let _ = self.files().and_then(|files| self.prune(files));
     }
 
     fn write(&self, digest: Digest, code: &File) -> io::Result<()> {
         let hash = hash(code)?;
         let mut code = memfd::Reader::new(code);
         let number = self.written.fetch_add(1, Relaxed);
-        let temporary = self
-            .dir
-            .path
-            .join(format!("{}-{number}.tmp", std::process::id()));
-        let mut open = OpenOptions::new();
-        open.write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW);
-        let mut file = open.open(&temporary)?;
+        let temporary = format!("{}-{number}.tmp", std::process::id());
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = &*self.dir.held;
+        let mut file = File::from(fs::openat(
+            held,
+            &temporary,
+            flags,
+            Mode::RUSR | Mode::WUSR,
+        )?);
         let header = [MAGIC.as_slice(), &hash].concat();
         let written = file
             .write_all(&header)
             .and_then(|()| io::copy(&mut code, &mut file));
-        let renamed = written.and_then(|_| fs::rename(&temporary, self.path(digest)));
+        let renamed =
+            written.and_then(|_| Ok(fs::renameat(held, &temporary, held, self.name(digest))?));
         if renamed.is_err() {
-            let _ = fs::remove_file(&temporary);
+            let _ = fs::unlinkat(held, &temporary, AtFlags::empty());
         }
         renamed
     }
 
-    /// Removes the oldest files over the limit, and what a crash left half written.
-    fn prune(&self) -> io::Result<()> {
+    /// All that lie there, and what a crash left half written.
+    fn files(&self) -> io::Result<Vec<Kept>> {
+        let held = &*self.dir.held;
+        // What is held names the directory and cannot be read itself.
+        let listed = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let listed = fs::openat(held, ".", listed, Mode::empty())?;
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.dir.path)? {
-            let entry = entry?;
-            let about = entry.metadata()?;
-            let modified = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            files.push((modified, entry.path(), about.len()));
+        for entry in Dir::new(listed)? {
+            let name = entry?.file_name().to_owned();
+            let about = match fs::statat(held, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(about) => about,
+                // Another process was quicker.
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if FileType::from_raw_mode(about.st_mode) != FileType::Directory {
+                files.push(Kept {
+                    used: (about.st_mtime, about.st_mtime_nsec),
+                    name,
+                    size: u64::try_from(about.st_size).unwrap_or(0),
+                });
+            }
         }
+        Ok(files)
+    }
+
+    /// Removes the oldest of them over the limit. Those that other processes removed meanwhile are as good as removed;
+    /// one that cannot be is left, and the next goes in its place.
+    fn prune(&self, mut files: Vec<Kept>) -> io::Result<()> {
         files.sort();
         let mut count = files.len();
-        let mut bytes: u64 = files.iter().map(|(.., size)| size).sum();
-        for (_, path, size) in files {
+        let mut bytes: u64 = files.iter().map(|file| file.size).sum();
+        let mut failed = Ok(());
+        for file in files {
             if count <= FILES && bytes <= self.dir.bytes {
                 break;
             }
-            fs::remove_file(path)?;
-            count -= 1;
-            bytes -= size;
+            match fs::unlinkat(&*self.dir.held, &file.name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {
+                    count -= 1;
+                    bytes -= file.size;
+                }
+                Err(error) => failed = Err(error.into()),
+            }
         }
-        Ok(())
+        failed
     }
+}
+
+/// A file of the directory; the one that was not used for longest comes first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    /// Seconds and nanoseconds.
+    used: (i64, u64),
+    name: CString,
+    size: u64,
 }
 
 /// The code of a file that is what was written. Copied first and checked then:
@@ -233,6 +292,7 @@ fn hash(code: &File) -> io::Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use std::{
+        fs,
         os::unix::fs::{PermissionsExt, symlink},
         path::Path,
     };
@@ -244,6 +304,12 @@ mod tests {
 
     fn open(dir: &Path, engine: u64) -> Result<Cache, CacheError> {
         CacheDir::open(dir).map(|dir| Cache::new(dir, engine))
+    }
+
+    impl Cache {
+        fn path(&self, digest: Digest) -> PathBuf {
+            self.dir.path.join(self.name(digest))
+        }
     }
 
     fn put(cache: &Cache, digest: Digest, code: &[u8]) {
@@ -312,6 +378,50 @@ mod tests {
             open(&dir.join("no/such"), 1),
             Err(CacheError::Io { .. })
         ));
+    }
+
+    #[test]
+    fn what_is_put_in_the_directorys_place_is_never_looked_at() {
+        let dir = Directory::new();
+        let (path, moved) = (dir.join("cache"), dir.join("moved"));
+        let cache = open(&path, 1).unwrap();
+        fs::rename(&path, &moved).unwrap();
+        let theirs = open(&path, 1).unwrap();
+        put(&theirs, DIGEST, b"theirs");
+        assert_eq!(get(&cache, DIGEST), None);
+        put(&cache, DIGEST, b"ours");
+        assert_eq!(get(&cache, DIGEST).unwrap(), b"ours");
+        assert_eq!(get(&theirs, DIGEST).unwrap(), b"theirs");
+        assert_eq!(get(&open(&moved, 1).unwrap(), DIGEST).unwrap(), b"ours");
+        // Nor is a link in it followed.
+        fs::rename(moved.join(cache.name(DIGEST)), dir.join("code")).unwrap();
+        symlink(dir.join("code"), moved.join(cache.name(DIGEST))).unwrap();
+        assert_eq!(get(&cache, DIGEST), None);
+    }
+
+    #[test]
+    fn what_others_removed_or_cannot_be_removed_keeps_nothing_else() {
+        let dir = Directory::new();
+        let path = dir.join("cache");
+        let cache = Cache::new(CacheDir::open(&path).unwrap().within(2), 1);
+        let long_ago = SystemTime::now() - std::time::Duration::from_secs(3_600);
+        for (age, name) in (0..).zip(["d", "c", "b", "a"]) {
+            fs::write(path.join(name), "x").unwrap();
+            let file = File::options().write(true).open(path.join(name)).unwrap();
+            let age = std::time::Duration::from_secs(age);
+            file.set_modified(long_ago - age).unwrap();
+        }
+        let files = cache.files().unwrap();
+        assert_eq!(files.len(), 4);
+        // The oldest goes by another process, and in the next one's place is what no one can unlink.
+        fs::remove_file(path.join("a")).unwrap();
+        fs::remove_file(path.join("b")).unwrap();
+        fs::create_dir(path.join("b")).unwrap();
+        assert!(cache.prune(files).is_err(), "it is told");
+        let left = |name: &str| path.join(name).exists();
+        assert_eq!(["a", "b", "c", "d"].map(left), [false, true, false, true]);
+        // A directory takes none of the room.
+        assert_eq!(cache.files().unwrap().len(), 1);
     }
 
     #[test]
