@@ -78,6 +78,32 @@ pub fn run(options: &Options) -> Result<()> {
     }
 }
 
+/// Whether the targets compile, so that `cargo xtask test` finds out what changes of the host's sources leave behind.
+/// No engine is built, so it needs no C++.
+pub fn check() -> Result<()> {
+    let fuzz = workspace::root().join("fuzz");
+    checked(&fuzz, &workspace::target()?.join("fuzz-check"))
+}
+
+fn checked(fuzz: &Path, out: &Path) -> Result<()> {
+    let manifest = fuzz.join("Cargo.toml");
+    let mut cargo = workspace::cargo(&["check", "--bins", "--locked", "--manifest-path"]);
+    cargo.arg(&manifest).arg("--target-dir").arg(out);
+    // Where it is told of an engine, `libfuzzer-sys` compiles none. Nothing is linked, so any file will do that stays
+    // as it is.
+    cargo.env("CUSTOM_LIBFUZZER_PATH", &manifest);
+    let status = cargo.status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!(
+            "the fuzz targets do not compile ({status}), see cargo's messages above. They contain sources of host/: \
+             where those use a crate or a module that is missing, fuzz/Cargo.toml or fuzz/src/lib.rs wants it too; where \
+             fuzz/Cargo.lock is out of date, `cargo check --manifest-path fuzz/Cargo.toml` without --locked brings it up \
+             to date"
+        );
+    }
+    Ok(())
+}
+
 /// The targets asked for, in the order of `known`.
 fn chosen(asked: &[String], known: &[String]) -> Result<Vec<String>> {
     if let Some(unknown) = asked.iter().find(|name| !known.contains(name)) {
@@ -352,6 +378,26 @@ mod tests {
                 "{target} has no corpus"
             );
         }
+    }
+
+    #[test]
+    fn a_target_that_does_not_compile_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("targets")).unwrap();
+        let manifest = "[package]\nname = \"a\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
+                        [[bin]]\nname = \"one\"\npath = \"targets/one.rs\"\n";
+        fs::write(at("Cargo.toml"), manifest).unwrap();
+        let target = at("targets/one.rs");
+        fs::write(&target, "fn main() {}\n").unwrap();
+        let check = || checked(folder.path(), &at("out"));
+        assert!(check().is_err(), "there is no lock file");
+        let lock = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"0.1.0\"\n";
+        fs::write(at("Cargo.lock"), lock).unwrap();
+        check().unwrap();
+        fs::write(&target, "fn main() { missing::crate_of_the_host(); }\n").unwrap();
+        let error = check().unwrap_err().to_string();
+        assert!(error.contains("fuzz/Cargo.toml"), "{error}");
     }
 
     #[test]

@@ -8,28 +8,19 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// A run of numbered steps that ends at the first failure.
-#[derive(Debug)]
-pub struct Steps {
-    total: usize,
-    started: Instant,
-    done: Vec<(String, Duration)>,
+type Work<'a> = Box<dyn FnOnce() -> Result<()> + 'a>;
+
+/// Numbered steps, told first and run then, so that how many there are is known.
+#[derive(Default)]
+pub struct Steps<'a> {
+    steps: Vec<(String, Work<'a>)>,
 }
 
-impl Steps {
-    /// None done yet.
-    pub fn new(total: usize) -> Self {
-        Self {
-            total,
-            started: Instant::now(),
-            done: Vec::with_capacity(total),
-        }
-    }
-
-    /// Runs a command to its end, its output going where ours goes.
-    pub fn command(&mut self, title: &str, command: &mut Command) -> Result<()> {
-        let repeat = spelled(command);
-        self.step(title, || {
+impl<'a> Steps<'a> {
+    /// A command, run to its end, its output going where ours goes.
+    pub fn command(&mut self, title: &str, mut command: Command) {
+        self.step(title, move || {
+            let repeat = spelled(&command);
             let status = command
                 .status()
                 .with_context(|| format!("cannot run `{repeat}`"))?;
@@ -37,44 +28,33 @@ impl Steps {
                 bail!("to repeat this step alone: {repeat}");
             }
             Ok(())
-        })
+        });
     }
 
-    /// Runs one step that is no command.
-    pub fn step<T>(&mut self, title: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let number = self.done.len() + 1;
-        println!(
-            "\n== [{number}/{}] {title} ({} so far)",
-            self.total,
-            short(self.started.elapsed())
-        );
-        let started = Instant::now();
-        let result = work();
-        let took = started.elapsed();
-        let value = result.with_context(|| {
-            format!(
-                "FAILED in step {number} of {}, {title}, after {}",
-                self.total,
-                short(took)
-            )
-        })?;
-        self.done.push((title.to_owned(), took));
-        Ok(value)
+    /// A step that is no command.
+    pub fn step(&mut self, title: &str, work: impl FnOnce() -> Result<()> + 'a) {
+        self.steps.push((title.to_owned(), Box::new(work)));
     }
 
-    /// What took how long.
-    pub fn summary(&self) -> String {
-        let mut text = String::from("\n");
-        for (title, took) in &self.done {
-            let _ = writeln!(text, "  ok {:>8}  {title}", short(*took));
+    /// Runs all, or to the first failure. What took how long.
+    pub fn run(self) -> Result<String> {
+        let (total, started) = (self.steps.len(), Instant::now());
+        let mut done = String::from("\n");
+        for (number, (title, work)) in (1..).zip(self.steps) {
+            println!(
+                "\n== [{number}/{total}] {title} ({} so far)",
+                short(started.elapsed())
+            );
+            let began = Instant::now();
+            let result = work();
+            let took = short(began.elapsed());
+            result.with_context(|| {
+                format!("FAILED in step {number} of {total}, {title}, after {took}")
+            })?;
+            let _ = writeln!(done, "  ok {took:>8}  {title}");
         }
-        let _ = write!(
-            text,
-            "All {} steps passed in {}",
-            self.done.len(),
-            short(self.started.elapsed())
-        );
-        text
+        let took = short(started.elapsed());
+        Ok(format!("{done}All {total} steps passed in {took}"))
     }
 }
 
@@ -126,10 +106,12 @@ mod tests {
 
     #[test]
     fn a_failing_step_ends_the_run_and_says_what_to_repeat() {
-        let mut steps = Steps::new(2);
+        let mut steps = Steps::default();
         let mut command = Command::new("sh");
         command.args(["-c", "exit 3"]).env("WHAT", "it is");
-        let error = format!("{:#}", steps.command("Lints", &mut command).unwrap_err());
+        steps.command("Lints", command);
+        steps.step("Later", || unreachable!("one before it failed"));
+        let error = format!("{:#}", steps.run().unwrap_err());
         assert!(error.contains("step 1 of 2, Lints"), "{error}");
         assert!(
             error.ends_with("to repeat this step alone: WHAT='it is' sh -c 'exit 3'"),
@@ -139,11 +121,13 @@ mod tests {
 
     #[test]
     fn the_summary_lists_what_was_done() {
-        let mut steps = Steps::new(1);
-        steps.command("Nothing", &mut Command::new("true")).unwrap();
-        let summary = steps.summary();
+        let mut steps = Steps::default();
+        steps.command("Nothing", Command::new("true"));
+        steps.step("Nor this", || Ok(()));
+        let summary = steps.run().unwrap();
         assert!(
-            summary.contains("Nothing") && summary.contains("All 1 steps passed"),
+            summary.contains("  Nothing\n")
+                && summary.contains("  Nor this\nAll 2 steps passed in "),
             "{summary}"
         );
     }

@@ -5,12 +5,12 @@ use std::process::{Command, Stdio};
 use anyhow::Result;
 use clap::Args;
 
-use crate::{demo, guests, polyglot, soak, steps::Steps, workspace};
+use crate::{demo, fuzz, guests, polyglot, soak, steps::Steps, workspace};
 
 /// How much of it.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Leave out lints, doc tests, the demo, the soak and the end-to-end suite
+    /// Leave out lints, the fuzz targets, doc tests, the demo, the soak and the end-to-end suite
     #[arg(long)]
     quick: bool,
     /// Install the toolchains of examples/polyglot, so that no test is skipped for want of one
@@ -22,23 +22,16 @@ pub struct Options {
 /// summary stands right above ours.
 pub fn run(options: &Options) -> Result<()> {
     let nextest = has_nextest();
-    let mut steps = Steps::new(match (options.quick, options.all) {
-        (true, _) => 4,
-        (false, false) => 9,
-        (false, true) => 10,
-    });
     let out = workspace::target()?.join("policies");
+    let mut steps = Steps::default();
 
-    steps.command(
-        "Format",
-        &mut workspace::cargo(&["fmt", "--all", "--check"]),
-    )?;
+    steps.command("Format", workspace::cargo(&["fmt", "--all", "--check"]));
     // Packages that are no members, so that nobody builds what he does not need.
     for manifest in ["fuzz/Cargo.toml", "xtask/peers/pingora/Cargo.toml"] {
         steps.command(
             &format!("Format of {manifest}"),
-            &mut workspace::cargo(&["fmt", "--manifest-path", manifest, "--check"]),
-        )?;
+            workspace::cargo(&["fmt", "--manifest-path", manifest, "--check"]),
+        );
     }
     steps.step(
         "Guests: the built-in policies and the SDK's examples",
@@ -48,12 +41,12 @@ pub fn run(options: &Options) -> Result<()> {
             println!("{} components in {}", built.len(), out.display());
             Ok(())
         },
-    )?;
+    );
     if options.all {
         steps.step(
             "Toolchains for C, JavaScript and Python",
             polyglot::toolchains,
-        )?;
+        );
     }
     if !options.quick {
         let lints = [
@@ -64,26 +57,27 @@ pub fn run(options: &Options) -> Result<()> {
             "-D",
             "warnings",
         ];
-        steps.command("Lints", &mut workspace::cargo(&lints))?;
+        steps.command("Lints", workspace::cargo(&lints));
+        steps.step("Fuzz targets compile", fuzz::check);
     }
     // What the runner would build, with the same features: `cargo build` leaves out those that only
     // tests ask for, so everything that depends on them would be compiled twice.
-    steps.command("Build", runner(nextest, options.quick).arg("--no-run"))?;
+    let mut build = runner(nextest, options.quick);
+    build.arg("--no-run");
+    steps.command("Build", build);
     if !options.quick {
         steps.command(
             "Doc tests",
-            &mut workspace::cargo(&["test", "--workspace", "--doc", "--exclude", "switchyard"]),
-        )?;
-    }
-    if !options.quick {
+            workspace::cargo(&["test", "--workspace", "--doc", "--exclude", "switchyard"]),
+        );
         steps.step("The demo, once through", || {
             demo::run(&demo::Options::once())
-        })?;
-        steps.step("The demo, ended by Ctrl-C", demo::interrupted)?;
+        });
+        steps.step("The demo, ended by Ctrl-C", demo::interrupted);
         steps.step("The soak, shortened", || {
             soak::run(&soak::Options::short())?;
             soak::run(&soak::Options::few_reloads())
-        })?;
+        });
     }
     let title = if options.quick {
         "Unit and property tests"
@@ -95,9 +89,9 @@ pub fn run(options: &Options) -> Result<()> {
         // Makes a failure of what would be skipped.
         tests.env("SWITCHYARD_TEST_ALL", "1");
     }
-    steps.command(title, &mut tests)?;
+    steps.command(title, tests);
 
-    println!("{}", steps.summary());
+    println!("{}", steps.run()?);
     if !nextest {
         println!(
             "(with cargo's own test runner; cargo-nextest is quicker and is used where it is installed)"
