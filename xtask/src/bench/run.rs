@@ -73,7 +73,10 @@ pub fn run(options: &Options) -> Result<()> {
     let machine = Machine::here(all.len());
     let mut outcomes = Vec::new();
     for variant in variants {
-        let outcome = scene::play(&stage, variant)?;
+        let outcome = scene::play(&stage, variant).with_context(|| {
+            let key = variant.key;
+            format!("{key} broke off (`cargo xtask bench --variant {key}` measures it alone)")
+        })?;
         println!("\n{}", report::table(&outcome));
         let chart = chart::draw(&outcome);
         save(&results.join(format!("chart-{}.svg", variant.key)), &chart)?;
