@@ -75,15 +75,7 @@ pub(super) enum Metering {
 impl PolicyEngine {
     /// A simulation's engine: calls cost what they cost at every run.
     pub(super) fn counting(fuel: Arc<Fuel>) -> wasmtime::Result<Self> {
-        let engine = Engine::new(&config(Metering::Fuel))?;
-        let ticker = Ticker::start(&engine)?;
-        let compatibility = compatibility(&engine);
-        Ok(Self {
-            engine,
-            ticker,
-            compatibility,
-            fuel: Some(fuel),
-        })
+        Self::ticking(&config(Metering::Fuel), Some(fuel))
     }
 
     /// The gateway's engine.
@@ -103,14 +95,18 @@ impl PolicyEngine {
             .max_unused_warm_slots(WARM_SLOTS);
         let mut config = config(Metering::Time);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-        let engine = Engine::new(&config)?;
+        Self::ticking(&config, None)
+    }
+
+    fn ticking(config: &Config, fuel: Option<Arc<Fuel>>) -> wasmtime::Result<Self> {
+        let engine = Engine::new(config)?;
         let ticker = Ticker::start(&engine)?;
         let compatibility = compatibility(&engine);
         Ok(Self {
             engine,
             ticker,
             compatibility,
-            fuel: None,
+            fuel,
         })
     }
 }
