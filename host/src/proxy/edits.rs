@@ -1,5 +1,7 @@
 //! Applies what policies want changed in a head, after checking it.
 
+use smallvec::SmallVec;
+
 use crate::{
     decision::{Edit, IllegalEdit},
     http1::Fields,
@@ -7,17 +9,14 @@ use crate::{
 
 /// Applies all edits, or none where one of them is illegal.
 pub fn apply(fields: &mut Fields, edits: &[Edit]) -> Result<(), IllegalEdit> {
-    edits.iter().try_for_each(|edit| check(fields, edit))?;
+    let checked = edits.iter().map(|edit| checked(fields, edit));
+    let positions: SmallVec<[_; 4]> = checked.collect::<Result<_, _>>()?;
     // Lines are numbered as they were before the first edit, so these go first, removals last.
     let mut removed = Vec::new();
-    for edit in edits {
-        match edit {
-            Edit::ReplaceLine(name, index, value) => {
-                if let Some(at) = fields.position(name, *index as usize) {
-                    fields.replace_at(at, value);
-                }
-            }
-            Edit::RemoveLine(name, index) => removed.extend(fields.position(name, *index as usize)),
+    for (edit, position) in edits.iter().zip(positions) {
+        match (edit, position) {
+            (Edit::ReplaceLine(.., value), Some(at)) => fields.replace_at(at, value),
+            (Edit::RemoveLine(..), at) => removed.extend(at),
             _ => {}
         }
     }
@@ -33,15 +32,15 @@ pub fn apply(fields: &mut Fields, edits: &[Edit]) -> Result<(), IllegalEdit> {
     Ok(())
 }
 
-fn check(fields: &Fields, edit: &Edit) -> Result<(), IllegalEdit> {
+/// Where the line stands that a legal edit is about, if it is about one.
+fn checked(fields: &Fields, edit: &Edit) -> Result<Option<usize>, IllegalEdit> {
     edit.check()?;
-    match edit {
-        Edit::ReplaceLine(name, index, _) | Edit::RemoveLine(name, index)
-            if fields.position(name, *index as usize).is_none() =>
-        {
-            Err(IllegalEdit::NoSuchLine(name.clone(), *index))
-        }
-        _ => Ok(()),
+    let (Edit::ReplaceLine(name, index, _) | Edit::RemoveLine(name, index)) = edit else {
+        return Ok(None);
+    };
+    match fields.position(name, *index as usize) {
+        Some(at) => Ok(Some(at)),
+        None => Err(IllegalEdit::NoSuchLine(name.clone(), *index)),
     }
 }
 
