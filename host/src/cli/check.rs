@@ -11,6 +11,7 @@ use super::{policy::users_cache, rehearsal::rehearsed};
 use crate::{
     config::{self, Report},
     control::{Unfit, within_folders},
+    telemetry::harmless,
     wasm::{CacheDir, Compiler},
 };
 
@@ -101,7 +102,7 @@ fn is_still_to_come(unfit: &Unfit) -> bool {
 
 fn line(unfit: &Unfit) -> String {
     match &unfit.file {
-        Some(file) => format!("{}: error: {unfit}\n", file.display()),
+        Some(file) => format!("{}: error: {unfit}\n", harmless(&file.to_string_lossy())),
         None => format!("error: {unfit}\n"),
     }
 }
@@ -121,6 +122,7 @@ fn verdict(file: &Path, found: String, errors: usize, warnings: usize) -> (Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::builtin;
 
     const LEAST: &str =
         "version = 1\n[[listener]]\nbind = \"127.0.0.1:0\"\n[[vhost]]\nname = \"a.example\"\n";
@@ -206,7 +208,7 @@ mod tests {
 
     #[test]
     fn policies_that_a_start_would_refuse_are_errors_of_operator_and_tenant() {
-        let built_in = |name| crate::builtin::find(name).expect("it is built in").wasm;
+        let built_in = |name| builtin::find(name).expect("it is built in").wasm;
         let whole = built_in("byrequests");
         let cases: [(&[u8], &str, &str); 4] = [
             (
@@ -236,6 +238,33 @@ mod tests {
         }
         let (text, code) = with_policy(whole, "");
         assert_eq!((code, text.as_str()), (0, "it.toml: can be used\n"));
+    }
+
+    #[test]
+    fn what_tenants_and_policies_say_makes_no_line_of_its_own_and_talks_to_no_terminal() {
+        let said = r#""\nit.toml: can be used\u001b[2J\u009b""#;
+        let whole = builtin::find("byrequests").expect("it is built in").wasm;
+        let (text, code) = with_policy(whole, &format!("config = {{ {said} = 3 }}\n"));
+        assert_eq!(code, 64, "{text}");
+        assert_eq!(text.matches(r"\nit.toml: can be used\u{1b}[2J").count(), 2);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("it.toml");
+        let named = SITE.replace(r#""p.wasm""#, said);
+        // A picture of the line in question, and of a file that cannot be parsed.
+        for text in [
+            format!("{LEAST}{named}"),
+            format!("{LEAST}{named}\u{1b}[2J\r\u{9b}"),
+        ] {
+            std::fs::write(&file, text).expect("written");
+            for drawn in [false, true] {
+                let (text, _) = tried(&file, drawn);
+                let own = |line: &str| line.starts_with("it.toml: can be used");
+                assert!(!text.lines().any(own), "{text:?}");
+                let controls = text.replace('\n', "").contains(char::is_control);
+                assert!(!controls, "{text:?}");
+            }
+        }
     }
 
     #[test]

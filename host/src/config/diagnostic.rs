@@ -1,12 +1,14 @@
 //! What is wrong with a configuration, where, and what to do about it.
 
-use std::{fmt, ops::Range, path::PathBuf};
+use std::{borrow::Cow, fmt, ops::Range, path::PathBuf};
 
 use codespan_reporting::{
     diagnostic::{Diagnostic as Labelled, Label},
     files::SimpleFile,
     term::{self, termcolor},
 };
+
+use crate::telemetry::harmless;
 
 /// Whether the configuration can be used all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +42,9 @@ pub struct Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
+    /// One line, whatever is in the file: it may be a tenant's, and the terminal the operator's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
+        write!(f, "{}:", harmless(&self.file.to_string_lossy()))?;
         if self.line > 0 {
             write!(f, "{}:{}:", self.line, self.column)?;
         }
@@ -49,9 +52,10 @@ impl fmt::Display for Diagnostic {
             f.write_str(" warning:")?;
         }
         if !self.key.is_empty() {
-            write!(f, " {}:", self.key)?;
+            write!(f, " {}:", harmless(&self.key))?;
         }
-        write!(f, " {}; {}", self.message, self.remedy)
+        let (message, remedy) = (harmless(&self.message), harmless(&self.remedy));
+        write!(f, " {message}; {remedy}")
     }
 }
 
@@ -140,28 +144,47 @@ fn draw<W: termcolor::WriteColor>(
     let config = term::Config::default();
     for problem in problems {
         let text = texts.iter().find(|(file, _)| *file == problem.file);
-        let text = text.map_or("", |(_, text)| text);
-        let file = SimpleFile::new(problem.file.display().to_string(), text);
+        let text = drawable(text.map_or("", |(_, text)| text));
+        let name = harmless(&problem.file.to_string_lossy()).into_owned();
+        let file = SimpleFile::new(name.as_str(), text);
+        let [key, message, remedy] =
+            [&problem.key, &problem.message, &problem.remedy].map(|text| harmless(text));
         let labelled = match problem.severity {
             Severity::Error => Labelled::error(),
             Severity::Warning => Labelled::warning(),
         };
-        let labelled = match problem.key.as_str() {
-            "" if problem.line == 0 => labelled.with_message(problem.file.display()),
+        let labelled = match &*key {
+            "" if problem.line == 0 => labelled.with_message(&name),
             "" => labelled.with_message("the file itself"),
             key => labelled.with_message(key),
         };
         let labelled = if problem.line == 0 {
-            labelled.with_note(&problem.message)
+            labelled.with_note(message)
         } else {
-            labelled
-                .with_label(Label::primary((), problem.span.clone()).with_message(&problem.message))
+            labelled.with_label(Label::primary((), problem.span.clone()).with_message(message))
         };
-        let labelled = labelled.with_note(&problem.remedy);
+        let labelled = labelled.with_note(remedy);
         // Writing to memory fails only for a span outside the text; the plain line says as much.
         if term::emit_to_write_style(&mut writer, &config, &file, &labelled).is_err() {
             let _ = writeln!(writer, "{problem}");
         }
     }
     String::from_utf8_lossy(&into_bytes(writer)).into_owned()
+}
+
+/// The text with its lines, and every byte in its place, but nothing that talks to a terminal.
+fn drawable(text: &str) -> Cow<'_, str> {
+    let speaks = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(speaks) {
+        return Cow::Borrowed(text);
+    }
+    let plain = text.chars().map(|c| match c.len_utf8() {
+        _ if !speaks(c) => c,
+        // It may end a line.
+        1 if c == '\r' => ' ',
+        1 => '?',
+        // Of two bytes, as all other controls are.
+        _ => '\u{bf}',
+    });
+    Cow::Owned(plain.collect())
 }

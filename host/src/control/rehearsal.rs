@@ -21,6 +21,7 @@ use crate::{
     config::{self, TenantPart},
     generation::{AccessLogs, Generation, LinkError, Linker, Modules, Origin, Prepared},
     snapshot::{Snapshot, TenantName},
+    telemetry::harmless,
 };
 
 /// What came of it.
@@ -44,11 +45,13 @@ pub struct Unfit {
 }
 
 impl fmt::Display for Unfit {
-    /// Without the file.
+    /// Without the file. One line, whatever a policy has said there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = self.why.to_string();
+        let why = harmless(&why);
         match self.tenant.is_operator() {
-            true => write!(f, "{}", self.why),
-            false => write!(f, "tenant `{}`: {}", self.tenant, self.why),
+            true => f.write_str(&why),
+            false => write!(f, "tenant `{}`: {why}", self.tenant),
         }
     }
 }

@@ -22,7 +22,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{escape, sink::Sink, time};
+use super::{escape, harmless, sink::Sink, time};
 use crate::snapshot::{ErrorLog, Level, Snapshot};
 
 /// Longest line; what is beyond it is cut.
@@ -219,7 +219,7 @@ impl Fields {
 
     fn add(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
-            harmless(&mut self.message, value);
+            self.message.push_str(&harmless(value));
             return;
         }
         if field.name() == "vhost" {
@@ -228,7 +228,7 @@ impl Fields {
         let _ = write!(self.others, " {}=", field.name());
         let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '=');
         if !value.is_empty() && value.chars().all(plain) {
-            harmless(&mut self.others, value);
+            self.others.push_str(value);
         } else {
             let mut quoted = Vec::new();
             escape::json(&mut quoted, value.as_bytes());
@@ -254,17 +254,6 @@ impl Visit for Fields {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.add(field, &format!("{value:?}"));
-    }
-}
-
-/// Appends text without control characters: no event may look like two, or talk to a terminal.
-fn harmless(out: &mut String, text: &str) {
-    for character in text.chars() {
-        if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
-            let _ = write!(out, "{}", character.escape_default());
-        } else {
-            out.push(character);
-        }
     }
 }
 

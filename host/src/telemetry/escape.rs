@@ -1,5 +1,7 @@
 //! Values made harmless: no client can end a line, a quoted value or an escape of a terminal.
 
+use std::borrow::Cow;
+
 /// As httpd's `ap_escape_logitem`: quotes and backslashes get a backslash, everything that is not
 /// printable ASCII becomes `\n`, `\t`, … or `\xhh`. Reversible.
 pub(super) fn httpd(out: &mut Vec<u8>, value: &[u8]) {
@@ -15,6 +17,23 @@ pub(super) fn httpd(out: &mut Vec<u8>, value: &[u8]) {
             _ => out.extend_from_slice(&[b'\\', b'x', hex(byte >> 4), hex(byte & 15)]),
         }
     }
+}
+
+/// Text without control characters: no line may look like two, or talk to a terminal.
+#[must_use]
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let speaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    if !text.contains(speaks) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match speaks(character) {
+            true => out.extend(character.escape_default()),
+            false => out.push(character),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// A JSON string with its quotes (RFC 8259 section 7). Bytes that are not UTF-8 become U+FFFD.

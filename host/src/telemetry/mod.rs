@@ -23,6 +23,7 @@ mod writer;
 
 pub use access::AccessLog;
 pub use errors::{ErrorLogs, Journal};
+pub use escape::harmless;
 pub use format::{FormatError, check_format};
 pub use logs::Logs;
 pub use record::{Header, Record};
