@@ -33,6 +33,7 @@
 
 mod call;
 mod frame;
+mod inference;
 mod recorder;
 mod recorders;
 mod redact;

@@ -6,7 +6,11 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Asked, Began, Call, Function, Read, Recalled, Value, call::write_read};
+use super::{
+    Asked, Began, Call, Function, Read, Recalled, Value,
+    call::write_read,
+    inference::{follows, lacks},
+};
 use crate::decision::{Hook, Trigger};
 
 /// What a module asked for and the recording lacks. `Display` says so in a sentence's middle.
@@ -161,6 +165,7 @@ impl Script {
             diverged,
             missing,
             redacted,
+            triggers,
             ..
         } = &mut *state
         else {
@@ -175,6 +180,9 @@ impl Script {
                     *redacted = Some(read.to_string());
                 }
                 return Recalled::Known(value);
+            }
+            if let Some(none) = triggers.none(&current.call, function, arguments) {
+                return Recalled::Known(none);
             }
         } else {
             let domain = domain(function, arguments);
@@ -235,6 +243,18 @@ impl Triggers {
         let recorded = self.recorded.iter().filter(|(of, _)| *of == hook);
         recorded.take(64).position(|(_, old)| old == trigger)
     }
+
+    /// What is not there, since the recorded version's own trigger for it did not hit.
+    fn none(&self, call: &Call, function: Function, arguments: &[Value]) -> Option<Value> {
+        let hook = call.asked.triggered_hook()?;
+        let recorded = self.recorded.iter().filter(|(of, _)| *of == hook).take(64);
+        let lacked = recorded
+            .enumerate()
+            .filter(|(bit, _)| (call.triggered >> bit) & 1 == 0);
+        lacked
+            .map(|(_, (_, trigger))| trigger)
+            .find_map(|trigger| lacks(trigger, function, arguments))
+    }
 }
 
 impl Current {
@@ -270,47 +290,6 @@ impl Current {
         let is = read.function == function && read.arguments == arguments;
         *consumed |= is;
         is.then_some(read)
-    }
-}
-
-/// What a read tells of another: the first of several lines, or that there is none of a name.
-fn follows(read: &Read, function: Function, arguments: &[Value]) -> Option<Value> {
-    use Function::{
-        Cookie, Cookies, RequestHeader, RequestHeaderNames, RequestHeaders, ResponseHeader,
-        ResponseHeaderNames, ResponseHeaders,
-    };
-    let same = read.arguments == arguments;
-    match (read.function, function, &read.result) {
-        (RequestHeaders, RequestHeader, Value::Lines(lines))
-        | (ResponseHeaders, ResponseHeader, Value::Lines(lines))
-        | (Cookies, Cookie, Value::Lines(lines))
-            if same =>
-        {
-            Some(
-                lines
-                    .first()
-                    .map_or(Value::Absent, |line| Value::Bytes(line.clone())),
-            )
-        }
-        (RequestHeader, RequestHeaders, Value::Absent)
-        | (ResponseHeader, ResponseHeaders, Value::Absent)
-        | (Cookie, Cookies, Value::Absent)
-            if same =>
-        {
-            Some(Value::Lines(Vec::new()))
-        }
-        (RequestHeaderNames, RequestHeader | RequestHeaders, Value::Texts(names))
-        | (ResponseHeaderNames, ResponseHeader | ResponseHeaders, Value::Texts(names)) => {
-            let [Value::Text(name)] = arguments else {
-                return None;
-            };
-            let none = match function {
-                RequestHeader | ResponseHeader => Value::Absent,
-                _ => Value::Lines(Vec::new()),
-            };
-            (!names.contains(name)).then_some(none)
-        }
-        _ => None,
     }
 }
 
