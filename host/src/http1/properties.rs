@@ -4,9 +4,9 @@ use http::Method;
 use proptest::prelude::*;
 
 use super::{
-    Bounds, CHUNK_END, Decoded, Decoder, Fields, Framing, HeadScanner, Malformed, RequestHead,
-    RequestLine, ResponseHead, Scan, Target, Version, chunk_head, end_chunks, is_hop_by_hop,
-    request_head, response_head,
+    Bounds, CHUNK_END, Decoded, Decoder, Fields, Framing, HeadScanner, Line, Malformed, NameSet,
+    RequestHead, RequestLine, ResponseHead, Scan, Target, Version, chunk_head, end_chunks,
+    is_hop_by_hop, name_bit, request_head, response_head,
 };
 
 const BOUNDS: Bounds = Bounds {
@@ -115,7 +115,86 @@ fn body(bytes: &[u8], ends: &[usize]) -> (Vec<u8>, Result<Option<usize>, Malform
     (data, Ok(None))
 }
 
+/// What may be done to fields.
+#[derive(Debug, Clone)]
+enum Change {
+    Push(&'static str),
+    Set(&'static str),
+    Remove(&'static str),
+    Replace(usize),
+    RemoveAt(usize),
+    Retain(&'static str),
+    Clone,
+}
+
+/// In any case, alike in length and letters, and with none.
+fn any_name() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "a",
+        "A",
+        "cookie",
+        "COOKIE",
+        "Set-Cookie",
+        "link",
+        "LINK",
+        "lank",
+        "x-a",
+        "X_A",
+        "",
+    ])
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        any_name().prop_map(Change::Push),
+        any_name().prop_map(Change::Set),
+        any_name().prop_map(Change::Remove),
+        (0..9_usize).prop_map(Change::Replace),
+        (0..9_usize).prop_map(Change::RemoveAt),
+        any_name().prop_map(Change::Retain),
+        Just(Change::Clone),
+    ]
+}
+
+fn changed(fields: &mut Fields, change: Change) {
+    match change {
+        Change::Push(name) => fields.push(name, b"1"),
+        Change::Set(name) => fields.set(name, b"2"),
+        Change::Remove(name) => fields.remove(name),
+        Change::Replace(at) if at < fields.len() => fields.replace_at(at, b"3"),
+        Change::RemoveAt(at) => fields.remove_at(&[at]),
+        Change::Retain(name) => fields.retain(|line| !line.name.eq_ignore_ascii_case(name)),
+        Change::Clone => *fields = fields.clone(),
+        Change::Replace(_) => {}
+    }
+}
+
 proptest! {
+    #[test]
+    fn whatever_is_done_to_fields_a_name_without_its_bit_is_not_there(
+        sent in prop::collection::vec(field(), 0..4),
+        changes in prop::collection::vec(change(), 0..12),
+        asked in any_name(),
+    ) {
+        static SET: NameSet = NameSet::new(&["A", "cookie", "link", "x_a"]);
+        let mut head = b"GET / HTTP/1.1\r\nhost: a\r\n".to_vec();
+        for (name, _) in &sent {
+            head.extend_from_slice(format!("{name}: 0\r\n").as_bytes());
+        }
+        head.extend_from_slice(b"\r\n");
+        let mut fields = RequestHead::parse(&head, BOUNDS).unwrap().fields;
+        for change in changes {
+            changed(&mut fields, change);
+            for line in fields.iter() {
+                prop_assert!(fields.seen() & name_bit(line.name) != 0, "{}", line.name);
+                prop_assert!(fields.seen() & name_bit(&line.name.to_ascii_uppercase()) != 0);
+                prop_assert_eq!(line.is_in(&SET), SET.contains(line.name), "{}", line.name);
+            }
+            let is_asked = |line: &Line<'_>| line.name.eq_ignore_ascii_case(asked);
+            prop_assert_eq!(fields.contains(asked), fields.iter().any(|line| is_asked(&line)));
+        }
+    }
+
     #[test]
     fn a_request_is_read_as_it_was_written(
         method in "[A-Z!#$%&'*+.^_`|~a-z-]{1,32}",
