@@ -241,6 +241,31 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_that_is_still_to_come_hides_no_other_ones_errors() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, bytes).expect("written");
+        };
+        let refused = "  [[vhost.route]]\n  path = \"/q\"\n  balancer = \"c\"\n[balancer.c]\nlbmethod = \"policy:q\"\n\
+            members = [{ url = \"http://192.0.2.1\" }]\n[policy.q]\nsource = \"q.wasm\"\nconfig = { speed = 3 }\n";
+        let (routes, tables) = SITE.split_once("[balancer.b]").expect("it has one");
+        let both = format!("{routes}{refused}[balancer.b]{tables}");
+        let whole = builtin::find("byrequests").expect("it is built in").wasm;
+        write("it.toml", format!("{LEAST}{both}").as_bytes());
+        write("q.wasm", whole);
+        let tenants = format!("[[vhost]]\nname = \"b.example\"\n{both}");
+        write("tenants/acme/site.toml", tenants.as_bytes());
+        write("tenants/acme/q.wasm", whole);
+        let (text, code) = tried(&folder.path().join("it.toml"), false);
+        assert_eq!(code, 64, "{text}");
+        assert_eq!(text.matches("p.wasm is not there").count(), 2, "{text}");
+        assert_eq!(text.matches("q.wasm: error: ").count(), 2, "{text}");
+        assert!(text.ends_with("it.toml: 2 errors\n"), "{text}");
+    }
+
+    #[test]
     fn what_tenants_and_policies_say_makes_no_line_of_its_own_and_talks_to_no_terminal() {
         let said = r#""\nit.toml: can be used\u001b[2J\u009b""#;
         let whole = builtin::find("byrequests").expect("it is built in").wasm;

@@ -70,7 +70,7 @@ pub fn rehearse(
         .iter()
         .filter_map(|one| Some((one.tenant.clone(), one.why.policy()?.to_owned())))
         .collect();
-    let mut prepared = Prepared::default();
+    let mut prepared = Prepared::thorough();
     loop {
         let snapshot = Arc::new(config::compose(operator, parts.values()));
         named.retain(|name, _| snapshot.policies.contains_key(name));

@@ -123,9 +123,21 @@ pub struct Prepared {
     pub(super) entered: Vec<Arc<Binding>>,
     /// CPU time of this thread that tenants' bindings took.
     pub(super) spent: BTreeMap<TenantName, Duration>,
+    /// Whatever can be tried is, though it will not enter service.
+    pub(super) thorough: bool,
 }
 
 impl Prepared {
+    /// For attempts that are to find all that is wrong, and whose bindings will serve nobody: policies are tried
+    /// also where something else has failed already.
+    #[must_use]
+    pub fn thorough() -> Self {
+        Self {
+            thorough: true,
+            ..Self::default()
+        }
+    }
+
     /// CPU time that each tenant's bindings have taken so far.
     pub fn spent(&self) -> impl Iterator<Item = (&TenantName, Duration)> {
         self.spent.iter().map(|(tenant, spent)| (tenant, *spent))

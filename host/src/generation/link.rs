@@ -167,7 +167,7 @@ impl Link<'_> {
 
     /// The last step, after everything else has held.
     pub fn enter_service(mut self) -> Result<Bindings, LinkErrors> {
-        if !self.errors.is_empty() {
+        if !self.errors.is_empty() && !self.prepared.thorough {
             return Err(self.errors);
         }
         for fresh in std::mem::take(&mut self.fresh) {
