@@ -18,6 +18,8 @@ pub fn start(site: &Site, program: &Path) -> Result<Front> {
     launch_with(site, Peer::HaProxy, command, address, &log)
 }
 
+// HAProxy keeps no connection to a member once a fifth of its descriptors are in use, and idle clients use them too: with
+// 5,000 of these and a limit of 20,000 it would connect anew for each request. The others' pools have no such bound.
 fn config(site: &Site, address: SocketAddr) -> String {
     let mut servers = String::new();
     for (number, member) in (1..).zip(&site.members) {
@@ -33,6 +35,8 @@ fn config(site: &Site, address: SocketAddr) -> String {
     format!(
         r#"global
   nbthread {workers}
+  tune.pool-low-fd-ratio 100
+  tune.pool-high-fd-ratio 100
 {target}
 defaults
   mode http
