@@ -9,7 +9,8 @@ use clap::Args;
 pub struct Options {
     /// Other programs to measure: nginx, haproxy, apache, envoy, envoy-wasm, caddy, traefik, pingora
     ///
-    /// Left out: all that are installed. One that is named and missing is an error, but Pingora is built.
+    /// Without this all that are installed. One that is missing is left out, and a line says how to get it; Pingora is
+    /// built where it is named.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub peers: Option<Vec<String>>,
     /// Install or renew those that need no administrator, say how to get the others, and measure nothing

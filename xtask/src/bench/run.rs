@@ -7,17 +7,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{
     chart, goals,
     machine::Machine,
     options::Options,
-    outcome::Outcome,
+    outcome::{OURS, Outcome},
     peers::{self, Peer},
     report,
-    scene::{self, Cores, Stage},
+    scene::{self, Cores, PACEMAKER, Stage},
     variant::{self, VARIANTS},
 };
 use crate::{
@@ -37,13 +37,17 @@ pub fn run(options: &Options) -> Result<()> {
         return peers::install();
     }
     let variants = variant::chosen(&options.variant)?;
+    // What was mistyped is told before anything is built or measured.
+    given(options)?;
+    let tell = |line: String| println!("{line}");
     let peers = match variants.iter().any(|variant| variant.peers) {
-        true => peers::chosen(options.peers.as_deref(), Peer::is_installed, |line| {
-            println!("{line}")
-        })?,
+        true => {
+            let peers = peers::chosen(options.peers.as_deref(), Peer::is_installed, tell)?;
+            refer(options, &peers)?;
+            peers::build(peers, tell)?
+        }
         false => Vec::new(),
     };
-    peers::build(&peers)?;
     let results = workspace::target()?.join("bench");
     fs::create_dir_all(&results)?;
     let policies = results.join("policies");
@@ -119,6 +123,45 @@ fn found(program: &Path) -> Result<PathBuf> {
         .with_context(|| format!("there is no gateway at {}", program.display()))
 }
 
+/// Fails where a file that was named is no gateway, or a chart has no folder to go to.
+fn given(options: &Options) -> Result<()> {
+    for program in options.gateway.iter().chain(&options.beside) {
+        let said = peers::version(&found(program)?, "--version");
+        ensure!(
+            said.starts_with("switchyard "),
+            "{} is no gateway, or this machine cannot run it; its version: {said}",
+            program.display()
+        );
+    }
+    let folder = options.chart.as_deref().and_then(Path::parent);
+    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
+        ensure!(
+            folder.is_dir(),
+            "there is no folder {} for the chart",
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
+/// Fails where nobody who takes part has the name that the others are to be divided by. Of nginx, which need not be
+/// named, a variant says itself what stands in for it.
+fn refer(options: &Options, peers: &[Peer]) -> Result<()> {
+    let builds = (1..=options.beside.len()).map(|number| format!("build-{number}"));
+    let there = peers.iter().map(|peer| peer.key().to_owned());
+    let all: Vec<_> = std::iter::once(OURS.to_owned())
+        .chain(builds)
+        .chain(there)
+        .collect();
+    let name = &options.reference;
+    ensure!(
+        name == PACEMAKER || all.contains(name),
+        "there is no front `{name}` to divide by; there are: {}",
+        all.join(", ")
+    );
+    Ok(())
+}
+
 fn write(results: &Path, machine: &Machine, outcomes: &[Outcome]) -> Result<()> {
     let judgements = goals::judge(outcomes);
     let command = command();
@@ -180,4 +223,54 @@ fn versions(outcomes: &[Outcome]) -> Vec<(&str, &str)> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn options(arguments: &[&str]) -> Options {
+        let all = std::iter::once(&"bench").chain(arguments);
+        Command::try_parse_from(all).unwrap().options
+    }
+
+    #[test]
+    fn a_file_that_is_no_gateway_is_refused_before_anything_is_built() {
+        for name in ["--gateway", "--beside"] {
+            let error = given(&options(&[name, "/bin/cat"])).unwrap_err();
+            let error = error.to_string();
+            assert!(error.starts_with("/bin/cat is no gateway"), "{error}");
+            let error = given(&options(&[name, "/none/there"])).unwrap_err();
+            assert_eq!(error.to_string(), "there is no gateway at /none/there");
+        }
+    }
+
+    #[test]
+    fn a_chart_wants_a_folder() {
+        let error = given(&options(&["--chart", "/none/there.svg"])).unwrap_err();
+        assert_eq!(error.to_string(), "there is no folder /none for the chart");
+        given(&options(&["--chart", "here.svg"])).unwrap();
+    }
+
+    #[test]
+    fn the_reference_takes_part() {
+        let peers = [Peer::Nginx, Peer::HaProxy];
+        for name in ["switchyard", "nginx", "haproxy"] {
+            refer(&options(&["--reference", name]), &peers).unwrap();
+        }
+        refer(&options(&[]), &[]).unwrap();
+        let error = refer(&options(&["--reference", "apache"]), &peers).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no front `apache` to divide by; there are: switchyard, nginx, haproxy"
+        );
+    }
 }

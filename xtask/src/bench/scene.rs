@@ -24,7 +24,7 @@ use super::{
 use crate::load::Origin;
 
 /// The peer at whose half rate all are measured.
-const PACEMAKER: &str = "nginx";
+pub const PACEMAKER: &str = "nginx";
 /// Idle connections that are opened to see what one costs, where the variant has none.
 const IDLE: usize = 1_000;
 

@@ -196,57 +196,84 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
-/// Builds those that are named, missing and built from this repository.
-pub fn build(peers: &[Peer]) -> Result<()> {
-    match peers
-        .iter()
-        .any(|peer| peer.is_built() && !peer.is_installed())
-    {
-        true => pingora::build(),
-        false => Ok(()),
+/// Builds those that are missing and built from this repository. One that cannot be built is left out.
+pub fn build(mut peers: Vec<Peer>, tell: impl FnMut(String)) -> Result<Vec<Peer>> {
+    let missing = |peer: &Peer| peer.is_built() && !peer.is_installed();
+    if peers.iter().any(missing) {
+        let built = pingora::build();
+        drop_unbuilt(&mut peers, missing, built, tell)?;
     }
+    Ok(peers)
 }
 
-/// Those that take part: all that are installed, or exactly those that are named. What is left out is told to `tell`.
+fn drop_unbuilt(
+    peers: &mut Vec<Peer>,
+    missing: impl Fn(&Peer) -> bool,
+    built: Result<()>,
+    mut tell: impl FnMut(String),
+) -> Result<()> {
+    let Err(why) = built else { return Ok(()) };
+    let is_alone = peers.iter().all(&missing);
+    if is_alone {
+        return Err(why);
+    }
+    for peer in peers.extract_if(.., |peer| missing(peer)) {
+        tell(format!("{} is left out: {why:#}", peer.name()));
+    }
+    Ok(())
+}
+
+/// Those that take part: all that are installed, or those of them that are named. What is left out is told to `tell`.
 pub fn chosen(
     names: Option<&[String]>,
     is_installed: impl Fn(Peer) -> bool,
     mut tell: impl FnMut(String),
 ) -> Result<Vec<Peer>> {
-    let Some(names) = names else {
-        let mut there = Vec::new();
-        for peer in Peer::ALL {
-            match is_installed(peer) {
-                true => there.push(peer),
-                false => tell(format!(
-                    "{} is left out; to get it: {}",
-                    peer.name(),
-                    peer.remedy()
-                )),
-            }
-        }
-        return Ok(there);
+    let wanted = match names {
+        Some(names) => named(names)?,
+        None => Peer::ALL.to_vec(),
     };
-    let mut named = Vec::new();
+    // Who asks for Pingora by its name waits for it to be built.
+    let is_there = |peer: Peer| is_installed(peer) || names.is_some() && peer.is_built();
+    let mut there = Vec::new();
     let mut missing = Vec::new();
+    for peer in wanted {
+        match is_there(peer) {
+            true => there.push(peer),
+            false => missing.push(peer),
+        }
+    }
+    if names.is_some() && there.is_empty() {
+        let remedies: Vec<_> = missing
+            .iter()
+            .map(|peer| format!("{}: {}", peer.name(), peer.remedy()))
+            .collect();
+        bail!(
+            "of those that are named none is installed; to get them:\n  {}",
+            remedies.join("\n  ")
+        );
+    }
+    for peer in missing {
+        tell(format!(
+            "{} is left out; to get it: {}",
+            peer.name(),
+            peer.remedy()
+        ));
+    }
+    Ok(there)
+}
+
+/// Each once.
+fn named(names: &[String]) -> Result<Vec<Peer>> {
+    let mut named = Vec::new();
     for name in names {
         let Some(peer) = Peer::ALL.into_iter().find(|peer| peer.key() == name) else {
             let all: Vec<_> = Peer::ALL.iter().map(|peer| peer.key()).collect();
             bail!("there is no peer `{name}`; there are: {}", all.join(", "));
         };
-        if named.contains(&peer) {
-            continue;
+        if !named.contains(&peer) {
+            named.push(peer);
         }
-        if !is_installed(peer) && !peer.is_built() {
-            missing.push(format!("{}: {}", peer.name(), peer.remedy()));
-        }
-        named.push(peer);
-    }
-    if !missing.is_empty() {
-        bail!(
-            "named and not installed; to get them:\n  {}",
-            missing.join("\n  ")
-        );
     }
     Ok(named)
 }
@@ -269,18 +296,47 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_named_and_missing_is_an_error_unless_it_is_built() {
+    fn whoever_is_named_and_missing_is_left_out_with_that_line_too_unless_it_is_built() {
         let found = chosen(Some(&names(&["apache", "nginx", "apache"])), |_| true, drop);
         assert_eq!(found.unwrap(), [Peer::Apache, Peer::Nginx]);
+        let mut lines = Vec::new();
+        let named = names(&["nginx", "caddy", "pingora"]);
+        let found = chosen(
+            Some(&named),
+            |peer| peer == Peer::Nginx,
+            |line| {
+                lines.push(line);
+            },
+        );
+        assert_eq!(found.unwrap(), [Peer::Nginx, Peer::Pingora]);
+        assert_eq!(
+            lines,
+            ["Caddy is left out; to get it: cargo xtask bench --install"]
+        );
+    }
+
+    #[test]
+    fn a_name_that_nobody_has_and_names_of_missing_ones_alone_are_errors() {
+        let unknown = chosen(Some(&names(&["nginx", "ngnix"])), |_| true, drop).unwrap_err();
+        assert!(unknown.to_string().contains("ngnix"), "{unknown}");
         let missing = chosen(Some(&names(&["nginx", "caddy"])), |_| false, drop).unwrap_err();
         let missing = missing.to_string();
         assert!(
             missing.contains("nginx-light") && missing.contains("--install"),
             "{missing}"
         );
-        let unknown = chosen(Some(&names(&["ngnix"])), |_| true, drop).unwrap_err();
-        assert!(unknown.to_string().contains("ngnix"), "{unknown}");
-        let built = chosen(Some(&names(&["pingora"])), |_| false, drop);
-        assert_eq!(built.unwrap(), [Peer::Pingora]);
+    }
+
+    #[test]
+    fn who_cannot_be_built_is_left_out_beside_others_and_an_error_alone() {
+        let failed = || Err(anyhow::anyhow!("Pingora is built with cmake"));
+        let missing = |peer: &Peer| *peer == Peer::Pingora;
+        let mut lines = Vec::new();
+        let mut peers = vec![Peer::Nginx, Peer::Pingora];
+        drop_unbuilt(&mut peers, missing, failed(), |line| lines.push(line)).unwrap();
+        assert_eq!(peers, [Peer::Nginx]);
+        assert_eq!(lines, ["Pingora is left out: Pingora is built with cmake"]);
+        let mut alone = vec![Peer::Pingora];
+        assert!(drop_unbuilt(&mut alone, missing, failed(), drop).is_err());
     }
 }
