@@ -3,7 +3,7 @@
 //! rewritten `Location`. A decision over 10 members is to stay under 1 us, over
 //! 1,000 under 5 us.
 //!
-//! Run it on an idle machine; the figures of ARCHITECTURE.md are ratios.
+//! Run it on an idle machine; docs/performance.md has what it said.
 
 #![allow(missing_docs, reason = "criterion's macros make a public main")]
 
