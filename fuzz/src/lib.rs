@@ -1,7 +1,8 @@
 //! The host's modules that read bytes of others, and what the targets share.
 //!
 //! They are compiled from the host's sources, not through its crate, which would bring wasmtime
-//! and a compiler along. That these modules need nothing else of the host is held by its import table.
+//! and a compiler along. Of `http1`, `routing`, `decision`, `config` and what they import the host's import table says that
+//! they need nothing else; of the single files, that all of it compiles.
 
 #![allow(
     missing_docs,
@@ -20,6 +21,10 @@ pub mod decision;
 pub mod edits;
 #[path = "../../host/src/http1/mod.rs"]
 pub mod http1;
+#[path = "../../host/src/response/body/mod.rs"]
+pub mod page;
+#[path = "../../host/src/listener/preface.rs"]
+pub mod preface;
 #[path = "../../host/src/routing/mod.rs"]
 pub mod routing;
 #[path = "../../host/src/snapshot/mod.rs"]

@@ -30,7 +30,7 @@ pub enum Command {
     Tomcat(tomcat::Options),
     /// Measure processor time and latency of a request beside other proxies and beside ourselves
     Bench(bench::Options),
-    /// Give random bytes to what reads heads, bodies, targets, configuration and edits
+    /// Give random bytes to what reads heads, bodies, pages, targets, PROXY headers, configuration and edits
     Fuzz(fuzz::Options),
     /// Send a million requests while config and policy are replaced every 100 ms, or count what reloads leave behind
     Soak(soak::Options),
