@@ -77,12 +77,12 @@ mod tests {
         gateway::Gateway,
     };
 
-    /// A front of ours that says this and ends when it is told to.
+    /// A front of ours that says this, which it has said once it is ready, and ends when it is told to.
     fn front(folder: &Path, says: &str) -> Front {
         let program = folder.join("program");
         let script = format!(
-            "#!/bin/sh\ntrap 'exit 0' TERM\necho 'switchyard ready: listening on 127.0.0.1:1' >&2\n\
-             echo '{says}' >&2\nwhile :; do sleep 0.01; done\n"
+            "#!/bin/sh\ntrap 'exit 0' TERM\necho '{says}' >&2\n\
+             echo 'switchyard ready: listening on 127.0.0.1:1' >&2\nwhile :; do sleep 0.01; done\n"
         );
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
